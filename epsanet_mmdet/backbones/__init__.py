@@ -1,0 +1,5 @@
+"""Backbones for mmdet's ``MODELS`` registry."""
+
+from .epsanet import EPSANet
+
+__all__ = ['EPSANet']

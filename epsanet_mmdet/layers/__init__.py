@@ -1,0 +1,6 @@
+"""Attention and fusion layers in plain torch, one file per paper."""
+
+from .psa import PSAModule
+from .squeeze import SqueezeMLP
+
+__all__ = ['PSAModule', 'SqueezeMLP']
