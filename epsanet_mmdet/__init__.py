@@ -1,0 +1,22 @@
+"""EPSANet, and the attention and fusion modules it is compared with, for MMDetection.
+
+Importing this package registers everything in mmdet's registries; a config does so with
+``custom_imports = dict(imports=['epsanet_mmdet'])``. Without the mm* packages only
+``epsanet_mmdet.layers`` can be used, which needs torch alone.
+"""
+
+from .stack import INSTALL_HINT, check_stack
+from .version import __version__
+
+__all__ = ['__version__']
+
+if check_stack():
+    from . import backbones, checkpoints, datasets, hooks  # noqa: F401
+else:
+    import warnings
+
+    warnings.warn(
+        'mmengine, mmcv and mmdet are not installed: only epsanet_mmdet.layers can be used; '
+        + INSTALL_HINT,
+        stacklevel=2,
+    )

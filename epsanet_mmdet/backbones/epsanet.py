@@ -6,6 +6,7 @@ from mmdet.models.backbones.resnet import Bottleneck, ResNet
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 
+from ..checkpoints import require_match
 from ..layers import PSAModule
 
 
@@ -105,6 +106,7 @@ class EPSANet(ResNet):
         random_init = kwargs.get('init_cfg') is None and kwargs.get('pretrained') is None
         self.zero_init_blocks = random_init and kwargs.get('zero_init_residual', True)
         super().__init__(depth, **kwargs)
+        require_match(self)
 
     def make_res_layer(self, **kwargs) -> ResLayer:
         if self.zero_init_blocks:

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from .norm import PooledBatchNorm2d
+
 
 class SqueezeMLP(nn.Module):
     """Bottleneck MLP of squeeze and excitation, ``fc2(relu(fc1(x)))``, without the gate.
@@ -12,17 +14,29 @@ class SqueezeMLP(nn.Module):
         channels: Channels C of the input and of the output.
         reduction: Ratio r; the hidden width is ``max(C // r, 1)``.
         bias: Whether the two layers have a bias.
+        norm: Whether batch normalisation follows the first layer.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W), usually with H = W = 1.
+
+    Raises:
+        ValueError: If channels or reduction is less than 1.
     """
 
-    def __init__(self, channels: int, reduction: int = 16, bias: bool = True) -> None:
+    def __init__(
+        self, channels: int, reduction: int = 16, bias: bool = True, norm: bool = False
+    ) -> None:
         super().__init__()
+        if channels < 1 or reduction < 1:
+            raise ValueError(
+                f'SqueezeMLP needs channels and reduction of at least 1, but got '
+                f'channels={channels} and reduction={reduction}'
+            )
         hidden = max(channels // reduction, 1)
         self.fc1 = nn.Conv2d(channels, hidden, 1, bias=bias)
+        self.norm = PooledBatchNorm2d(hidden) if norm else nn.Identity()
         self.relu = nn.ReLU(inplace=True)
         self.fc2 = nn.Conv2d(hidden, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.relu(self.fc1(x)))
+        return self.fc2(self.relu(self.norm(self.fc1(x))))

@@ -1,0 +1,92 @@
+"""Finding and loading configs."""
+
+import difflib
+import os.path as osp
+from pathlib import Path
+from typing import Dict, Optional
+
+from mmengine.config import Config, ConfigDict
+
+from .errors import ConfigError
+
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def configs_dir() -> Path:
+    """Give the folder of the shipped configs, in a source tree or an installed wheel."""
+    package = Path(__file__).parent
+    installed = package / '.mim' / 'configs'
+    return installed if installed.is_dir() else package.parent / 'configs'
+
+
+def find_config(name: str) -> str:
+    """Find a config by its path, or a shipped one by its bare name.
+
+    Raises:
+        ConfigError: If there is none; it names the closest ones.
+    """
+    if osp.isfile(name):
+        return name
+    shipped = {
+        path.stem: path
+        for path in sorted(configs_dir().rglob('*.py'))
+        if '_base_' not in path.parts
+    }
+    stem = name[:-3] if name.endswith('.py') else name
+    if stem in shipped:
+        return str(shipped[stem])
+    close = difflib.get_close_matches(osp.basename(stem), shipped, n=3, cutoff=0.3)
+    raise ConfigError(
+        f"there is no config '{name}', neither as a file nor by name; "
+        f'close to it are: {", ".join(close) or "none"}'
+    )
+
+
+def load_config(name: str, options: Optional[Dict] = None) -> Config:
+    """Load a config by path or bare name.
+
+    Args:
+        name: Path, or bare name such as ``mask-rcnn_epsanet50-s_fpn_1x_coco``.
+        options: Overrides as of ``--cfg-options``. ``data_root`` and ``skip_bad_images`` reach
+            every data set of the config.
+
+    Raises:
+        ConfigError: If there is no such config, or it is not valid Python.
+    """
+    path = find_config(name)
+    try:
+        config = Config.fromfile(path)
+    except (SyntaxError, KeyError, TypeError) as error:
+        raise ConfigError(f"config '{path}' cannot be read: {type(error).__name__}: {error}")
+    if options:
+        config.merge_from_dict({**dataset_options(config, options), **options})
+    return config
+
+
+def dataset_options(config: Config, options: Dict) -> Dict:
+    """Spread ``data_root`` and ``skip_bad_images`` of ``--cfg-options`` over the data sets.
+
+    Returns:
+        The overrides that these two stand for, as of ``--cfg-options``.
+    """
+    spread = {}
+    if 'skip_bad_images' in options:
+        for key in DATALOADERS:
+            if config.get(key):
+                spread[f'{key}.dataset.skip_bad_images'] = options['skip_bad_images']
+    if 'data_root' in options and config.get('data_root'):
+        old, new = config.data_root, osp.join(options['data_root'], '')
+        for section in (*DATALOADERS, 'val_evaluator', 'test_evaluator'):
+            _replace_prefix(config.get(section), old, new, section, spread)
+    return spread
+
+
+def _replace_prefix(value, old: str, new: str, key: str, spread: Dict) -> None:
+    if isinstance(value, str) and value.startswith(old):
+        spread[key] = new + value[len(old) :]
+    elif isinstance(value, (ConfigDict, dict)):
+        for name, item in value.items():
+            _replace_prefix(item, old, new, f'{key}.{name}', spread)
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            _replace_prefix(item, old, new, f'{key}.{i}', spread)

@@ -1,0 +1,20 @@
+"""Errors that a user can mend: one line that names the thing and the remedy.
+
+The command line tools print them without a traceback and exit with status 1.
+"""
+
+
+class UserError(Exception):
+    """Base class of the errors below."""
+
+
+class ConfigError(UserError):
+    """A config that cannot be found or cannot work."""
+
+
+class DataError(UserError):
+    """A data set that cannot be read."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be read, is refused, or is of another model."""

@@ -1,0 +1,68 @@
+"""Running mmdet's own command line tools on our configs."""
+
+import os.path as osp
+import runpy
+import sys
+from argparse import ArgumentParser
+from typing import Callable, List
+
+import mmdet
+from mmengine.config import Config, DictAction
+
+from .configs import DATALOADERS, dataset_options, find_config, load_config
+from .datasets.checks import check_paths
+from .errors import UserError
+
+
+def run_mmdet_tool(tool: str) -> None:
+    """Run one of mmdet's tools with this process's arguments.
+
+    Before it starts, the config may be given by its bare name, ``--cfg-options data_root=...``
+    and ``skip_bad_images=...`` reach every data set, and paths that do not exist end it.
+
+    Args:
+        tool: File name in mmdet's ``tools``, such as ``train.py``.
+    """
+    if not set(sys.argv) & {'-h', '--help'} and len(sys.argv) > 1:
+        sys.argv[1:] = exit_on_user_error(prepare_arguments, sys.argv[1:], tool)
+    path = osp.join(osp.dirname(mmdet.__file__), '.mim', 'tools', tool)
+    exit_on_user_error(runpy.run_path, path, run_name='__main__')
+
+
+def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
+    """Resolve the config's name, spread the data options, and check the data's paths."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    options = parser.parse_known_args(arguments)[0].cfg_options
+    position = next(i for i, argument in enumerate(arguments) if not argument.startswith('-'))
+    config_file = find_config(arguments[position])
+    arguments = [*arguments[:position], config_file, *arguments[position + 1 :]]
+    spread = dataset_options(Config.fromfile(config_file), options)
+    if spread:
+        i = arguments.index('--cfg-options') + 1
+        arguments[i:i] = [f'{key}={value}' for key, value in spread.items()]
+    sections = DATALOADERS[2:] if tool == 'test.py' else DATALOADERS[:2]
+    check_data(load_config(config_file, options), sections)
+    return arguments
+
+
+def check_data(config: Config, sections=DATALOADERS) -> None:
+    """Check that the data sets of some dataloaders are where the config says.
+
+    Raises:
+        DataError: Naming the path that does not exist.
+    """
+    for section in sections:
+        dataset = (config.get(section) or {}).get('dataset', {})
+        if dataset.get('type') != 'CheckedCocoDataset':
+            continue
+        root = dataset.get('data_root') or ''
+        check_paths(osp.join(root, dataset.ann_file), osp.join(root, dataset.data_prefix.img), root)
+
+
+def exit_on_user_error(function: Callable, *args, **kwargs):
+    """Call a function; a :class:`UserError` ends the process with its one line."""
+    try:
+        return function(*args, **kwargs)
+    except UserError as error:
+        sys.exit(f'error: {error}')

@@ -1,0 +1,74 @@
+"""Checks the installed mm* packages, so that a wrong stack fails with what to install."""
+
+from importlib import metadata
+from typing import Callable, Optional
+
+from packaging.version import Version
+
+TORCH_MINIMUM = Version('2.6')
+
+# import name -> distributions that provide it: (name, lowest version, first one too new)
+UPSTREAM = {
+    'mmengine': ('mmengine', '0.10.4', '1.0'),
+    'mmcv': ('mmcv', '2.0.0', '2.2.0'),
+    'mmdet': ('mmdet', '3.3.0', '3.4.0'),
+}
+ONEDL = {
+    'mmengine': ('onedl-mmengine', '0.10.8', '1.0'),
+    'mmcv': ('onedl-mmcv', '2.3.0', '3.0'),
+    'mmdet': ('onedl-mmdetection', '3.4.0', '4.0'),
+}
+INSTALL_HINT = "see 'Install' in the README, or run: pip install 'epsanet_mmdet[upstream]'"
+
+
+def check_stack(version_of: Optional[Callable[[str], Optional[str]]] = None) -> bool:
+    """Check that the installed torch and mm* packages work together and with this package.
+
+    Args:
+        version_of: Gives the installed version of a distribution, or None. Defaults to the
+            current environment's.
+
+    Returns:
+        Whether the mm* packages are there; without any of them, only ``layers`` works.
+
+    Raises:
+        ImportError: If some are missing, or if a version cannot work.
+    """
+    version_of = version_of or _installed_version
+    torch = version_of('torch')
+    if torch is None or Version(torch) < TORCH_MINIMUM:
+        raise ImportError(
+            f'epsanet_mmdet needs torch>={TORCH_MINIMUM}, but {_found("torch", torch)}; '
+            f"run: pip install 'torch>={TORCH_MINIMUM}'"
+        )
+    upstream = {dist: version_of(dist) for dist, _, _ in UPSTREAM.values()}
+    onedl = {dist: version_of(dist) for dist, _, _ in ONEDL.values()}
+    if any(upstream.values()) and any(onedl.values()):
+        names = ', '.join(name for name, v in {**upstream, **onedl}.items() if v)
+        raise ImportError(
+            f'{names} are installed beside each other and own the same files; '
+            'uninstall them all and install one stack: ' + INSTALL_HINT
+        )
+    stack, versions = (ONEDL, onedl) if any(onedl.values()) else (UPSTREAM, upstream)
+    if not any(versions.values()):
+        return False
+    for dist, lowest, too_new in stack.values():
+        version = versions[dist]
+        if version is None or not Version(lowest) <= Version(version) < Version(too_new):
+            raise ImportError(
+                f'epsanet_mmdet needs {dist}>={lowest},<{too_new}, but '
+                f"{_found(dist, version)}; run: pip install '{dist}>={lowest},<{too_new}'"
+                + (' (mmcv builds from source: see the README)' if 'mmcv' in dist else '')
+            )
+    return True
+
+
+def _found(dist: str, version: Optional[str]) -> str:
+    return f'{dist} {version} is installed' if version else f'{dist} is not installed'
+
+
+def _installed_version(dist: str) -> Optional[str]:
+    try:
+        return metadata.version(dist)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,41 @@
+"""What several tests need: real images where they are at hand, and a quiet mmengine."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+SHARED_DATA = ROOT.parent / 'shared' / 'data'
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_mmengine():
+    from mmengine.logging import MMLogger
+
+    MMLogger.get_current_instance().setLevel(logging.WARNING)
+
+
+def shared_data(name: str) -> Path:
+    path = SHARED_DATA / name
+    if not path.is_dir():
+        pytest.skip(f'needs the real images of ../shared/data/{name}, which are not here')
+    return path
+
+
+@pytest.fixture(scope='session')
+def tiny_coco() -> Path:
+    """50 + 50 real COCO 2017 images in COCO's own layout."""
+    return shared_data('tiny_coco')
+
+
+@pytest.fixture(scope='session')
+def penn_fudan() -> Path:
+    """120 + 50 street photographs with pedestrians and their masks."""
+    return shared_data('penn_fudan')
