@@ -1,0 +1,55 @@
+"""Refusing a checkpoint of another architecture, which mmengine loads with a warning."""
+
+from typing import Dict
+
+from torch import Tensor, nn
+
+from ..errors import CheckpointError
+
+MATCH_MINIMUM = 0.75
+
+
+def require_match(module: nn.Module) -> None:
+    """From now on, refuse to load a ``state_dict`` of another architecture into ``module``.
+
+    A load passes when three quarters of the module's tensors, and of the checkpoint's, are the
+    other's in name and shape: heads may differ, layers may be added, a backbone may not.
+
+    Raises:
+        CheckpointError: On loading; it says how many tensors matched, and which did not.
+    """
+    if not hasattr(module, '_requires_match'):
+        module.register_load_state_dict_pre_hook(_refuse_mismatch)
+        module._requires_match = True
+
+
+def _refuse_mismatch(module: nn.Module, state_dict: Dict[str, Tensor], prefix: str, *_) -> None:
+    given = _shapes({k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)})
+    wanted = _shapes(module.state_dict())
+    matched = {name for name, shape in wanted.items() if given.get(name) == shape}
+    if len(matched) >= MATCH_MINIMUM * max(len(wanted), len(given)):
+        return
+    hint = 'load a checkpoint of this architecture'
+    if not matched and any(name.startswith('backbone.') for name in given):
+        hint = "it holds a whole detector: add prefix='backbone.' to init_cfg"
+    missing = [name for name in wanted if name not in given]
+    unexpected = [name for name in given if name not in wanted]
+    reshaped = [name for name in wanted if name in given and name not in matched]
+    raise CheckpointError(
+        f'the checkpoint is of another architecture than {type(module).__name__}: '
+        f'{len(matched)} of its {len(given)} tensors match the {len(wanted)} of the model '
+        f'({_sample("missing", missing)}, {_sample("unexpected", unexpected)}, '
+        f'{_sample("of another shape", reshaped)}); {hint}'
+    )
+
+
+def _shapes(state_dict: Dict[str, Tensor]) -> Dict[str, tuple]:
+    return {
+        name: tuple(value.shape)
+        for name, value in state_dict.items()
+        if isinstance(value, Tensor) and not name.endswith('num_batches_tracked')
+    }
+
+
+def _sample(what: str, names: list) -> str:
+    return f'{len(names)} {what}' + (f' such as {names[0]}' if names else '')

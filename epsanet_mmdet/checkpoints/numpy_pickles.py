@@ -1,0 +1,57 @@
+"""Plain NumPy numbers and arrays out of a pickle, without NumPy's own reconstruction.
+
+``numpy.dtype.__setstate__`` believes the flags it is given, so a crafted pickle makes it take
+bytes for object pointers. These stand-ins accept numeric dtypes alone.
+"""
+
+import pickle
+from typing import Any, List, Tuple
+
+import numpy as np
+
+NUMERIC_KINDS = 'biufc'
+
+
+class NumericDtype:
+    """Stand-in for ``numpy.dtype``: numeric, with nothing but a byte order as state."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = True) -> None:
+        self.dtype = np.dtype(code) if isinstance(code, str) else np.dtype('O')
+        if self.dtype.kind not in NUMERIC_KINDS:
+            raise pickle.UnpicklingError(f'GLOBAL numpy.dtype({code!r}) was not allowed')
+
+    def __setstate__(self, state: Tuple) -> None:
+        if state[1] in ('<', '>'):
+            self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class NumericArray(np.ndarray):
+    """Stand-in for an array under reconstruction; saved again, it is a plain array."""
+
+    def __setstate__(self, state: Tuple) -> None:
+        version, shape, dtype, fortran, data = state
+        super().__setstate__((version, shape, dtype.dtype, fortran, data))
+
+    def __reduce__(self) -> Tuple:
+        return np.asarray(self).__reduce__()
+
+    def __reduce_ex__(self, protocol: int) -> Tuple:
+        return np.asarray(self).__reduce_ex__(protocol)
+
+
+def empty_array(*_: Any) -> NumericArray:
+    """Stand-in for ``numpy.core.multiarray._reconstruct``."""
+    return NumericArray(0)
+
+
+def scalar(dtype: NumericDtype, data: bytes) -> np.generic:
+    """Stand-in for ``numpy.core.multiarray.scalar``."""
+    return np.frombuffer(data, dtype.dtype, count=1)[0]
+
+
+def numpy_stand_ins() -> List[Any]:
+    """The stand-ins, as ``torch.serialization.safe_globals`` takes them."""
+    stand_ins = [NumericArray, (NumericDtype, 'numpy.dtype'), (np.ndarray, 'numpy.ndarray')]
+    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):  # before and since NumPy 2
+        stand_ins += [(empty_array, f'{module}._reconstruct'), (scalar, f'{module}.scalar')]
+    return stand_ins

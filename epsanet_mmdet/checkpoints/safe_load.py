@@ -1,0 +1,104 @@
+"""Loading checkpoints without running code from them.
+
+A checkpoint is a pickle, and a pickle can call any function. torch >= 2.6 refuses that by
+default, but then mmengine <= 0.10.7 cannot read its own checkpoints, which hold logging
+buffers and NumPy scalars, and OneDL's mmengine 0.10.12 falls back to an unrestricted load.
+Here every loader of mmengine reads with torch's restricted unpickler and an explicit list of
+harmless types. This can go when mmengine itself does both.
+"""
+
+import functools
+import pickle
+import re
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, List
+from unittest import mock
+
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+from ..errors import CheckpointError
+from .numpy_pickles import numpy_stand_ins
+
+torch_load = torch.load
+
+
+def restricted_load(file: Any, map_location: Any = None, **_) -> Any:
+    """``torch.load`` that rebuilds harmless types alone, whatever else the process allows.
+
+    Args:
+        file: Path or file object.
+        map_location: As in ``torch.load``.
+
+    Raises:
+        CheckpointError: If the file is damaged, or tries to call something else; the message
+            says what.
+        FileNotFoundError: If there is no such file.
+    """
+    source = getattr(file, 'name', file) if not isinstance(file, bytes) else 'the checkpoint'
+    try:
+        with _only_harmless_types():
+            return torch_load(file, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f'{source} {_refusal(str(error))}') from None
+    except OSError:
+        raise
+    except Exception as error:  # whatever damaged bytes lead to inside torch
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f'{source} is damaged or no PyTorch checkpoint ({reason}); get it again, or use an '
+            'earlier one'
+        ) from error
+
+
+def harmless_types() -> List[Any]:
+    """What a checkpoint may hold beyond torch's own list of tensors and containers."""
+    return [HistoryBuffer, (history_buffer_method, 'builtins.getattr'), *numpy_stand_ins()]
+
+
+def history_buffer_method(owner: Any, name: str) -> Callable:
+    """Stand-in for ``getattr``, by which a pickled ``HistoryBuffer`` names its statistics."""
+    if owner is HistoryBuffer and name in ('mean', 'max', 'min', 'current'):
+        return getattr(HistoryBuffer, name)
+    raise pickle.UnpicklingError(f'GLOBAL {getattr(owner, "__name__", owner)}.{name} was not allowed')
+
+
+@contextmanager
+def _only_harmless_types() -> Iterator[None]:
+    allowed_before = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(harmless_types())
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed_before)
+
+
+def _refusal(message: str) -> str:
+    called = re.search(r'GLOBAL (.+?) (?:was|whose)|function <(?:built-in function )?([^>]+)', message)
+    if called is None:
+        return 'is refused or damaged: ' + message.split('WeightsUnpickler error:')[-1].strip()
+    name = called.group(1) or called.group(2)
+    return (
+        f'is refused: it tries to call {name}, which loading weights never needs; do not use '
+        'this file, or save its plain state_dict where you trust it'
+    )
+
+
+def _restrict(loader: Callable) -> Callable:
+    @functools.wraps(loader)
+    def load(*args, **kwargs):
+        with mock.patch.object(torch, 'load', restricted_load):
+            return loader(*args, **kwargs)
+
+    load.is_restricted = True
+    return load
+
+
+def restrict_loaders() -> None:
+    """Have every loader that mmengine has registered read with :func:`restricted_load`."""
+    for prefix, loader in CheckpointLoader._schemes.items():
+        if not getattr(loader, 'is_restricted', False):
+            CheckpointLoader.register_scheme(prefix, _restrict(loader), force=True)
