@@ -1,6 +1,38 @@
 """Attention and fusion layers in plain torch, one file per paper."""
 
+from .aff import AFF, IAFF, DirectAddFusion, MSCAM2d
+from .bam import BAM2d
+from .bi_eca import BidirectionalECA2d
+from .cbam import CBAM2d, SoftChannelAttention2d, SpatialAttention2d
+from .coordinate import CoordAttention2d
+from .danet import ChannelAttention2d, DualAttention2d, PositionAttention2d
+from .eca import ECALayer2d
+from .fca import FcaLayer2d
+from .mk_eca import DynamicMultiKernelECA2d
+from .norm import PooledBatchNorm2d
 from .psa import PSAModule
+from .se import SELayer2d
 from .squeeze import SqueezeMLP
 
-__all__ = ['PSAModule', 'SqueezeMLP']
+__all__ = [
+    'AFF',
+    'BAM2d',
+    'BidirectionalECA2d',
+    'CBAM2d',
+    'ChannelAttention2d',
+    'CoordAttention2d',
+    'DirectAddFusion',
+    'DualAttention2d',
+    'DynamicMultiKernelECA2d',
+    'ECALayer2d',
+    'FcaLayer2d',
+    'IAFF',
+    'MSCAM2d',
+    'PSAModule',
+    'PooledBatchNorm2d',
+    'PositionAttention2d',
+    'SELayer2d',
+    'SoftChannelAttention2d',
+    'SpatialAttention2d',
+    'SqueezeMLP',
+]

@@ -36,3 +36,17 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
             self.momentum,
             self.eps,
         )
+
+
+def conv_norm_relu(
+    channels: int, out_channels: int, kernel_size: int, dilation: int = 1, bias: bool = True
+) -> tuple[nn.Module, ...]:
+    """Convolution that keeps the map's size, normalisation and ReLU."""
+    padding = dilation * (kernel_size // 2)
+    return (
+        nn.Conv2d(
+            channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=bias
+        ),
+        PooledBatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )

@@ -1,5 +1,7 @@
 """The two-layer MLP that squeeze-and-excitation style attention shares."""
 
+from typing import Optional
+
 from torch import Tensor, nn
 
 from .norm import PooledBatchNorm2d
@@ -11,32 +13,38 @@ class SqueezeMLP(nn.Module):
     The layers are 1x1 convolutions, so pooled maps go through without reshaping.
 
     Args:
-        channels: Channels C of the input and of the output.
+        channels: Channels C of the input.
         reduction: Ratio r; the hidden width is ``max(C // r, 1)``.
         bias: Whether the two layers have a bias.
         norm: Whether batch normalisation follows the first layer.
+        out_channels: Channels of the output, C by default.
 
     Shape:
-        (B, C, H, W) -> (B, C, H, W), usually with H = W = 1.
+        (B, C, H, W) -> (B, out_channels, H, W), usually with H = W = 1.
 
     Raises:
         ValueError: If channels or reduction is less than 1.
     """
 
     def __init__(
-        self, channels: int, reduction: int = 16, bias: bool = True, norm: bool = False
+        self,
+        channels: int,
+        reduction: int = 16,
+        bias: bool = True,
+        norm: bool = False,
+        out_channels: Optional[int] = None,
     ) -> None:
         super().__init__()
         if channels < 1 or reduction < 1:
             raise ValueError(
-                f'SqueezeMLP needs channels and reduction of at least 1, but got '
+                f'A squeeze MLP needs channels and reduction of at least 1, but got '
                 f'channels={channels} and reduction={reduction}'
             )
         hidden = max(channels // reduction, 1)
         self.fc1 = nn.Conv2d(channels, hidden, 1, bias=bias)
         self.norm = PooledBatchNorm2d(hidden) if norm else nn.Identity()
         self.relu = nn.ReLU(inplace=True)
-        self.fc2 = nn.Conv2d(hidden, channels, 1, bias=bias)
+        self.fc2 = nn.Conv2d(hidden, out_channels or channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.relu(self.norm(self.fc1(x))))

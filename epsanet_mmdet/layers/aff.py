@@ -1,0 +1,115 @@
+"""Attentional feature fusion (arXiv 2009.14082)."""
+
+from torch import Tensor, nn
+
+from .norm import PooledBatchNorm2d
+from .squeeze import SqueezeMLP
+
+
+class MSCAMWeights(nn.Module):
+    """Multi-scale channel attention weights: ``M(z) = sigmoid(local(z) + global(gap(z)))``.
+
+    Both are a squeeze MLP with normalisation after each layer.
+
+    Args:
+        channels: Channels C.
+        reduction: Reduction ratio of both MLPs.
+
+    Shape:
+        (B, C, H, W) -> (B, C, H, W), values in 0..1.
+    """
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        self.local_att = _mlp(channels, reduction)
+        self.global_att = _mlp(channels, reduction)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return (self.local_att(z) + self.global_att(z.mean(dim=(2, 3), keepdim=True))).sigmoid()
+
+
+def _mlp(channels: int, reduction: int) -> nn.Sequential:
+    return nn.Sequential(SqueezeMLP(channels, reduction, norm=True), PooledBatchNorm2d(channels))
+
+
+class MSCAM2d(nn.Module):
+    """Multi-scale channel attention: ``x * M(x)``, with M of :class:`MSCAMWeights`.
+
+    Args:
+        channels: Channels C.
+        reduction: Reduction ratio of both MLPs.
+
+    Shape:
+        (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        self.weights = MSCAMWeights(channels, reduction)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weights(x)
+
+
+class DirectAddFusion(nn.Module):
+    """Plain addition, what attentional fusion is compared with: ``x + y``.
+
+    Shape:
+        Two of (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+
+class AFF(nn.Module):
+    """Attentional feature fusion: ``scale (M(x + y) * x + (1 - M(x + y)) * y)``.
+
+    By the paper, x is the identity of a residual block or the lower level of a pyramid, and
+    y the residual or the upper level.
+
+    Args:
+        channels: Channels C.
+        reduction: Reduction ratio of M, see :class:`MSCAMWeights`.
+        scale: 2 in the authors' code, so that equal weights give ``x + y``; 1 in the paper.
+
+    Shape:
+        Two of (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def __init__(self, channels: int, reduction: int = 4, scale: float = 2.0) -> None:
+        super().__init__()
+        self.weights = MSCAMWeights(channels, reduction)
+        self.scale = scale
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.scale * _blend(self.weights(x + y), x, y)
+
+
+class IAFF(nn.Module):
+    """Iterative attentional feature fusion: AFF whose weights come from another AFF.
+
+    ``z = M1(x + y) * x + (1 - M1(x + y)) * y``, output ``M2(z) * x + (1 - M2(z)) * y``. M1
+    and M2 have separate weights, as in the paper; the released PyTorch port uses the global
+    branch of M1 twice by mistake.
+
+    Args:
+        channels: Channels C.
+        reduction: Reduction ratio of M1 and M2, see :class:`MSCAMWeights`.
+
+    Shape:
+        Two of (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        self.weights1 = MSCAMWeights(channels, reduction)
+        self.weights2 = MSCAMWeights(channels, reduction)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        z = _blend(self.weights1(x + y), x, y)
+        return _blend(self.weights2(z), x, y)
+
+
+def _blend(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    return weights * x + (1 - weights) * y

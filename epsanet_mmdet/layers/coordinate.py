@@ -1,0 +1,48 @@
+"""Coordinate attention (arXiv 2103.02907)."""
+
+import torch
+from torch import Tensor, nn
+
+from .norm import PooledBatchNorm2d
+
+
+class CoordAttention2d(nn.Module):
+    """Coordinate attention: one gate along the rows and one along the columns.
+
+    The means over the width and over the height go, as one sequence, through a shared 1x1
+    convolution, normalisation and h-swish. Each then has a 1x1 convolution of its own:
+    ``x * sigmoid(conv_h(.)) * sigmoid(conv_w(.))``.
+
+    Args:
+        channels: Channels C.
+        reduction: Reduction ratio; the hidden width is ``max(8, C // reduction)``.
+
+    Shape:
+        (B, C, H, W) -> (B, C, H, W).
+
+    Raises:
+        ValueError: If channels or reduction is less than 1.
+    """
+
+    def __init__(self, channels: int, reduction: int = 32) -> None:
+        super().__init__()
+        if channels < 1 or reduction < 1:
+            raise ValueError(
+                f'CoordAttention2d needs channels and reduction of at least 1, but got '
+                f'channels={channels} and reduction={reduction}'
+            )
+        hidden = max(8, channels // reduction)
+        self.conv1 = nn.Conv2d(channels, hidden, 1)
+        self.bn1 = PooledBatchNorm2d(hidden)
+        self.act = nn.Hardswish(inplace=True)
+        self.conv_h = nn.Conv2d(hidden, channels, 1)
+        self.conv_w = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.mean(dim=3, keepdim=True)
+        columns = x.mean(dim=2, keepdim=True).transpose(2, 3)
+        y = self.act(self.bn1(self.conv1(torch.cat([rows, columns], dim=2))))
+        rows, columns = y.split([x.size(2), x.size(3)], dim=2)
+        gate_h = self.conv_h(rows).sigmoid()
+        gate_w = self.conv_w(columns.transpose(2, 3)).sigmoid()
+        return x * gate_h * gate_w

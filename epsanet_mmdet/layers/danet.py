@@ -1,0 +1,114 @@
+"""Dual attention, DANet (arXiv 1809.02983)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .norm import conv_norm_relu
+
+
+class PositionAttention2d(nn.Module):
+    """Position attention: ``E_j = alpha sum_i softmax_i(B_i . C_j) D_i + A_j``.
+
+    A is the input and i, j run over its H*W positions; B, C (C/8 channels) and D are 1x1
+    convolutions of it, and alpha is learned from 0. The N x N map of weights is never built.
+
+    Args:
+        channels: Channels of the input, a multiple of 8.
+
+    Shape:
+        (B, C, H, W) -> (B, C, H, W).
+
+    Raises:
+        ValueError: If the channels are not a multiple of 8.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        if channels < 8 or channels % 8:
+            raise ValueError(
+                f'PositionAttention2d needs a multiple of 8 channels, but got channels={channels}'
+            )
+        self.query_conv = nn.Conv2d(channels, channels // 8, 1)
+        self.key_conv = nn.Conv2d(channels, channels // 8, 1)
+        self.value_conv = nn.Conv2d(channels, channels, 1)
+        self.alpha = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Fused attention wants values as wide as queries, each vector contiguous. So the
+        # values are dealt out to 8 heads, which share one query and one key.
+        value = _vectors(self.value_conv(x).unflatten(1, (8, -1)))
+        query = _vectors(self.query_conv(x).unsqueeze(1)).expand_as(value)
+        key = _vectors(self.key_conv(x).unsqueeze(1)).expand_as(value)
+        attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        return self.alpha * attended.transpose(2, 3).reshape_as(x) + x
+
+
+def _vectors(x: Tensor) -> Tensor:
+    """(B, heads, C, H, W) -> (B, heads, H * W, C), contiguous."""
+    return x.flatten(3).transpose(2, 3).contiguous()
+
+
+class ChannelAttention2d(nn.Module):
+    """Channel attention: ``E_j = beta sum_i softmax_i(A_i . A_j) A_i + A_j``.
+
+    A is the input, i and j run over its channels, and beta is learned from 0. The authors'
+    code takes the softmax of ``max_i(A_i . A_j) - A_i . A_j``, which prefers channels that
+    are unlike; the paper, followed here, those that are alike.
+
+    Shape:
+        (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.beta = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = x.flatten(2)
+        # Sums over all positions leave half precision's range.
+        with torch.autocast(x.device.type, enabled=False):
+            energy = a.float() @ a.float().transpose(1, 2)
+        attended = energy.softmax(dim=2).to(a.dtype) @ a
+        return self.beta * attended.view_as(x) + x
+
+
+class DualAttention2d(nn.Module):
+    """Position and channel attention side by side, summed through convolutions.
+
+    Each branch is 3x3 (C -> C/r), attention, 3x3; a 1x1 convolution of their sum gives back
+    C channels. The paper puts it on the last stage's output, ahead of its classifier.
+
+    Args:
+        channels: Channels C.
+        reduction: Reduction ratio r of the branches; C/r must be a multiple of 8.
+
+    Shape:
+        (B, C, H, W) -> (B, C, H, W).
+
+    Raises:
+        ValueError: If C/r is not a multiple of 8.
+    """
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        if reduction < 1 or channels < 1 or channels % (8 * reduction):
+            raise ValueError(
+                f'DualAttention2d needs channels divisible by 8 * reduction, but got '
+                f'channels={channels} and reduction={reduction}'
+            )
+        hidden = channels // reduction
+        self.position = nn.Sequential(
+            *conv_norm_relu(channels, hidden, 3, bias=False),
+            PositionAttention2d(hidden),
+            *conv_norm_relu(hidden, hidden, 3, bias=False),
+        )
+        self.channel = nn.Sequential(
+            *conv_norm_relu(channels, hidden, 3, bias=False),
+            ChannelAttention2d(),
+            *conv_norm_relu(hidden, hidden, 3, bias=False),
+        )
+        self.fuse = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fuse(self.position(x) + self.channel(x))

@@ -1,0 +1,80 @@
+"""Frequency channel attention, FcaNet (arXiv 2012.11879)."""
+
+import math
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .squeeze import SqueezeMLP
+
+# The authors' "top16" (vertical, horizontal) frequencies on a 7x7 map, best first.
+TOP16 = (
+    *((0, 0), (0, 1), (6, 0), (0, 5), (0, 2), (1, 0), (1, 2), (4, 0)),
+    *((5, 0), (1, 6), (3, 0), (0, 4), (0, 6), (0, 3), (3, 5), (2, 2)),
+)
+
+# Map size of the stage of a ResNet (224x224 input) that has so many channels.
+RESNET_DCT_SIZES = {256: 56, 512: 28, 1024: 14, 2048: 7}
+
+
+class FcaLayer2d(nn.Module):
+    """Frequency channel attention: squeeze and excitation of 16 frequencies, not the mean.
+
+    The channels are split into 16 groups, each pooled with one fixed basis function of the
+    two-dimensional discrete cosine transform, after average pooling of the map to the size
+    of the basis where it differs: ``x * sigmoid(W2 relu(W1 dct(x)))``.
+
+    Args:
+        channels: Channels C, a multiple of 16.
+        reduction: Reduction ratio of the MLP.
+        dct_size: Height and width of the basis, at least 7. By default that of the ResNet
+            stage with C output channels: 56, 28, 14 and 7 for 256, 512, 1024 and 2048.
+
+    Shape:
+        (B, C, H, W) -> (B, C, H, W).
+
+    Raises:
+        ValueError: If the channels are not a multiple of 16, or there is no such basis.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, dct_size: Optional[int] = None) -> None:
+        super().__init__()
+        if channels < 1 or channels % len(TOP16):
+            raise ValueError(
+                f'FcaLayer2d needs a multiple of {len(TOP16)} channels, but got channels={channels}'
+            )
+        if dct_size is None and channels not in RESNET_DCT_SIZES:
+            raise ValueError(
+                f'FcaLayer2d knows the dct_size of {list(RESNET_DCT_SIZES)} channels, not of '
+                f'{channels}; give dct_size, the usual height of the map'
+            )
+        self.dct_size = dct_size or RESNET_DCT_SIZES[channels]
+        if self.dct_size < 7:
+            raise ValueError(
+                f'FcaLayer2d needs a dct_size of at least 7, but got dct_size={dct_size}'
+            )
+        # Not in checkpoints: it is a constant.
+        self.register_buffer('basis', dct_basis(self.dct_size), persistent=False)
+        self.mlp = SqueezeMLP(channels, reduction, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = x
+        if x.size(2) != self.dct_size or x.size(3) != self.dct_size:
+            pooled = F.adaptive_avg_pool2d(x, (self.dct_size, self.dct_size))
+        groups = pooled.unflatten(1, (self.basis.size(0), -1))
+        frequencies = torch.einsum('bgchw,ghw->bgc', groups, self.basis)
+        return x * self.mlp(frequencies.flatten(1)[:, :, None, None]).sigmoid()
+
+
+def dct_basis(size: int) -> Tensor:
+    """The TOP16 basis functions of a ``size`` x ``size`` map, (16, size, size).
+
+    Frequencies are those of a 7x7 map, scaled by ``size // 7``.
+    """
+    position = torch.arange(size, dtype=torch.float64) + 0.5
+    frequency = torch.tensor(TOP16, dtype=torch.float64) * (size // 7)
+    waves = torch.cos(math.pi / size * frequency[:, :, None] * position) / math.sqrt(size)
+    waves = torch.where(frequency[:, :, None] > 0, waves * math.sqrt(2), waves)
+    return torch.einsum('gh,gw->ghw', waves[:, 0], waves[:, 1]).float()
