@@ -11,7 +11,7 @@ from .version import __version__
 __all__ = ['__version__']
 
 if check_stack():
-    from . import backbones, checkpoints, datasets, hooks  # noqa: F401
+    from . import backbones, checkpoints, datasets, hooks, necks, plugins  # noqa: F401
 else:
     import warnings
 

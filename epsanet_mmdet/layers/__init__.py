@@ -1,6 +1,6 @@
 """Attention and fusion layers in plain torch, one file per paper."""
 
-from .aff import AFF, IAFF, DirectAddFusion, MSCAM2d
+from .aff import AFF, FUSIONS, IAFF, DirectAddFusion, MSCAM2d, check_fusion
 from .bam import BAM2d
 from .bi_eca import BidirectionalECA2d
 from .cbam import CBAM2d, SoftChannelAttention2d, SpatialAttention2d
@@ -25,6 +25,7 @@ __all__ = [
     'DualAttention2d',
     'DynamicMultiKernelECA2d',
     'ECALayer2d',
+    'FUSIONS',
     'FcaLayer2d',
     'IAFF',
     'MSCAM2d',
@@ -35,4 +36,5 @@ __all__ = [
     'SoftChannelAttention2d',
     'SpatialAttention2d',
     'SqueezeMLP',
+    'check_fusion',
 ]

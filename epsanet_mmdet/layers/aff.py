@@ -54,9 +54,16 @@ class MSCAM2d(nn.Module):
 class DirectAddFusion(nn.Module):
     """Plain addition, what attentional fusion is compared with: ``x + y``.
 
+    Args:
+        channels: Not used; for the same signature as the other fusions.
+        reduction: Not used, likewise.
+
     Shape:
         Two of (B, C, H, W) -> (B, C, H, W).
     """
+
+    def __init__(self, channels: int = 1, reduction: int = 1) -> None:
+        super().__init__()
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return x + y
@@ -109,6 +116,16 @@ class IAFF(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         z = _blend(self.weights1(x + y), x, y)
         return _blend(self.weights2(z), x, y)
+
+
+FUSIONS = {'add': DirectAddFusion, 'aff': AFF, 'iaff': IAFF}
+
+
+def check_fusion(owner: str, name: str) -> None:
+    """Raise a ValueError that lists the fusions, if there is none of this name."""
+    if name not in FUSIONS:
+        options = ', '.join(map(repr, FUSIONS))
+        raise ValueError(f'{owner} has no fusion={name!r}; choose one of {options}')
 
 
 def _blend(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -37,7 +37,8 @@ class PSAModule(nn.Module):
         for any H, W >= 1.
 
     Raises:
-        ValueError: If the channels, kernel sizes and groups do not fit together.
+        ValueError: If a number is less than 1, or the channels, kernel sizes and groups do
+            not fit together.
     """
 
     def __init__(
@@ -51,6 +52,9 @@ class PSAModule(nn.Module):
         reduction: int = 16,
     ) -> None:
         super().__init__()
+        _check_at_least_1(
+            in_channels=in_channels, out_channels=out_channels, stride=stride, dilation=dilation
+        )
         _check_branches(in_channels, out_channels, kernel_sizes, groups)
         branches = len(kernel_sizes)
         width = out_channels // branches
@@ -66,6 +70,7 @@ class PSAModule(nn.Module):
                 bias=False,
             )
             self.add_module(f'conv_{i}', conv)
+        self.gap = nn.AdaptiveAvgPool2d(1)
         self.se = SqueezeMLP(width, reduction)
         self.branches = branches
 
@@ -73,9 +78,9 @@ class PSAModule(nn.Module):
         features = torch.stack(
             [getattr(self, f'conv_{i}')(x) for i in range(self.branches, 0, -1)], dim=1
         )
-        pooled = features.mean(dim=(3, 4), keepdim=True)
-        scores = self.se(pooled.flatten(0, 1)).view_as(pooled).sigmoid()
-        return (features * scores.softmax(dim=1)).flatten(1, 2)
+        scores = self.se(self.gap(features.flatten(0, 1))).sigmoid()
+        attention = scores.unflatten(0, features.shape[:2]).softmax(dim=1)
+        return (features * attention).flatten(1, 2)
 
 
 def _check_branches(
