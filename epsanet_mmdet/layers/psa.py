@@ -83,6 +83,12 @@ class PSAModule(nn.Module):
         return (features * attention).flatten(1, 2)
 
 
+def _check_at_least_1(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f'PSAModule needs {name} of at least 1, but got {name}={value}')
+
+
 def _check_branches(
     in_channels: int, out_channels: int, kernel_sizes: Sequence[int], groups: Sequence[int]
 ) -> None:
