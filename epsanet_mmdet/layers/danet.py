@@ -68,7 +68,8 @@ class ChannelAttention2d(nn.Module):
         a = x.flatten(2)
         # Sums over all positions leave half precision's range.
         with torch.autocast(x.device.type, enabled=False):
-            energy = a.float() @ a.float().transpose(1, 2)
+            full = a.to(torch.promote_types(a.dtype, torch.float32))
+            energy = full @ full.transpose(1, 2)
         attended = energy.softmax(dim=2).to(a.dtype) @ a
         return self.beta * attended.view_as(x) + x
 

@@ -1,0 +1,223 @@
+"""The layers' formulas once more, functionally and in double precision, for comparison.
+
+Written from the papers' formulas on plain arrays of parameters. They share no code with
+``epsanet_mmdet.layers``; batch normalisation is that of training.
+"""
+
+import math
+
+import torch
+
+
+def sigmoid(z):
+    return 1 / (1 + torch.exp(-z))
+
+
+def relu(z):
+    return torch.where(z > 0, z, torch.zeros_like(z))
+
+
+def softmax(z, axis):
+    e = torch.exp(z - z.max(axis, keepdim=True).values)
+    return e / e.sum(axis, keepdim=True)
+
+
+def linear(z, w, b=None):
+    """Maps the channels of (B, C) or (B, C, H, W) with a matrix or a 1x1 kernel."""
+    w = w.reshape(w.shape[0], w.shape[1])
+    out = torch.einsum('oc,bc...->bo...', w, z)
+    return out if b is None else out + b.reshape(1, -1, *[1] * (z.ndim - 2))
+
+
+def conv(z, w, b=None, dilation=1):
+    """2-D convolution that keeps the map's size, as a sum of shifted maps."""
+    _, _, height, width = z.shape
+    reach = dilation * (w.shape[-1] // 2)
+    padded = torch.zeros(*z.shape[:2], height + 2 * reach, width + 2 * reach, dtype=z.dtype)
+    padded[:, :, reach : reach + height, reach : reach + width] = z
+    out = 0
+    for i in range(w.shape[-2]):
+        for j in range(w.shape[-1]):
+            top, left = i * dilation, j * dilation
+            window = padded[:, :, top : top + height, left : left + width]
+            out = out + torch.einsum('oc,bchw->bohw', w[:, :, i, j], window)
+    return out if b is None else out + b[None, :, None, None]
+
+
+def conv1d(rows, taps):
+    """Correlation of (B, C) along the channels with an odd number of taps."""
+    reach = len(taps) // 2
+    count = rows.shape[1]
+    columns = []
+    for c in range(count):
+        terms = [
+            taps[t] * rows[:, c + t - reach] for t in range(len(taps)) if 0 <= c + t - reach < count
+        ]
+        columns.append(sum(terms))
+    return torch.stack(columns, 1)
+
+
+def batch_norm(z, gain, shift, eps=1e-5):
+    axes = (0, *range(2, z.ndim))
+    mean = z.mean(axes, keepdim=True)
+    variance = ((z - mean) ** 2).mean(axes, keepdim=True)
+    shape = (1, -1, *[1] * (z.ndim - 2))
+    return (z - mean) / torch.sqrt(variance + eps) * gain.reshape(shape) + shift.reshape(shape)
+
+
+def gap(x):
+    return x.sum((2, 3)) / (x.shape[2] * x.shape[3])
+
+
+def gate(x, z):
+    return x * sigmoid(z)[:, :, None, None]
+
+
+def se(x, p):
+    return gate(x, linear(relu(linear(gap(x), p['se.fc1.weight'])), p['se.fc2.weight']))
+
+
+def eca(x, p):
+    return gate(x, conv1d(gap(x), p['conv.weight'].reshape(-1)))
+
+
+def soft_channel(x, p, prefix='mlp.'):
+    def mlp(s):
+        hidden = relu(linear(s, p[prefix + 'fc1.weight'], p[prefix + 'fc1.bias']))
+        return linear(hidden, p[prefix + 'fc2.weight'], p[prefix + 'fc2.bias'])
+
+    highest = x.reshape(*x.shape[:2], -1).max(2).values
+    return gate(x, mlp(gap(x)) + mlp(highest))
+
+
+def cbam(x, p):
+    y = soft_channel(x, p, 'channel.mlp.')
+    maps = torch.stack([y.mean(1), y.max(1).values], 1)
+    return y * sigmoid(conv(maps, p['spatial.conv.weight']))
+
+
+def bam(x, p):
+    s = linear(gap(x), p['channel.fc1.weight'], p['channel.fc1.bias'])
+    s = relu(batch_norm(s, p['channel.norm.weight'], p['channel.norm.bias']))
+    channel = linear(s, p['channel.fc2.weight'], p['channel.fc2.bias'])
+    m = x
+    for index, dilation in ((0, 1), (3, 4), (6, 4)):
+        m = conv(m, p[f'spatial.{index}.weight'], p[f'spatial.{index}.bias'], dilation)
+        index += 1
+        m = relu(batch_norm(m, p[f'spatial.{index}.weight'], p[f'spatial.{index}.bias']))
+    spatial = conv(m, p['spatial.9.weight'], p['spatial.9.bias'])
+    return x + x * sigmoid(channel[:, :, None, None] + spatial)
+
+
+def coordinate(x, p):
+    height = x.shape[2]
+    y = torch.cat([x.mean(3), x.mean(2)], 2)[..., None]
+    y = linear(y, p['conv1.weight'], p['conv1.bias'])
+    y = batch_norm(y, p['bn1.weight'], p['bn1.bias'])
+    y = (y * (y + 3).clamp(0, 6) / 6)[..., 0]
+    a_h = sigmoid(linear(y[:, :, :height], p['conv_h.weight'], p['conv_h.bias']))
+    a_w = sigmoid(linear(y[:, :, height:], p['conv_w.weight'], p['conv_w.bias']))
+    return x * a_h[:, :, :, None] * a_w[:, :, None, :]
+
+
+def adaptive_pool(x, size):
+    """Average pooling to ``size`` x ``size``, over windows from floor to ceiling."""
+
+    def window(i, length):
+        return slice(i * length // size, -(-(i + 1) * length // size))
+
+    _, _, height, width = x.shape
+    rows = [
+        torch.stack(
+            [x[:, :, window(i, height), window(j, width)].mean((2, 3)) for j in range(size)], 2
+        )
+        for i in range(size)
+    ]
+    return torch.stack(rows, 2)
+
+
+def fca(x, p, size):
+    rows = (0, 0, 6, 0, 0, 1, 1, 4, 5, 1, 3, 0, 0, 0, 3, 2)
+    columns = (0, 1, 0, 5, 2, 0, 2, 0, 0, 6, 0, 4, 6, 3, 5, 2)
+
+    def wave(position, frequency):
+        value = math.cos(math.pi * frequency * (position + 0.5) / size) / math.sqrt(size)
+        return value * (math.sqrt(2) if frequency else 1)
+
+    share = x.shape[1] // 16
+    pooled = []
+    for group, maps in enumerate(adaptive_pool(x, size).split(share, 1)):
+        u, v = rows[group] * (size // 7), columns[group] * (size // 7)
+        basis = [[wave(i, u) * wave(j, v) for j in range(size)] for i in range(size)]
+        pooled.append((maps * torch.tensor(basis, dtype=x.dtype)).sum((2, 3)))
+    s = torch.cat(pooled, 1)
+    return gate(x, linear(relu(linear(s, p['mlp.fc1.weight'])), p['mlp.fc2.weight']))
+
+
+def position_attention(x, p, prefix=''):
+    b, c, d = (
+        linear(x, p[f'{prefix}{n}_conv.weight'], p[f'{prefix}{n}_conv.bias']).flatten(2)
+        for n in ('query', 'key', 'value')
+    )
+    weights = softmax(torch.einsum('bci,bcj->bij', c, b), 1)
+    summed = torch.einsum('bij,bci->bcj', weights, d)
+    return p[f'{prefix}alpha'] * summed.reshape(x.shape) + x
+
+
+def channel_attention(x, p, prefix=''):
+    a = x.flatten(2)
+    weights = softmax(torch.einsum('bin,bjn->bij', a, a), 1)
+    summed = torch.einsum('bij,bin->bjn', weights, a)
+    return p[f'{prefix}beta'] * summed.reshape(x.shape) + x
+
+
+def dual_attention(x, p):
+    def block(z, index, name):
+        z = conv(z, p[f'{name}.{index}.weight'])
+        return relu(batch_norm(z, p[f'{name}.{index + 1}.weight'], p[f'{name}.{index + 1}.bias']))
+
+    position = block(position_attention(block(x, 0, 'position'), p, 'position.3.'), 4, 'position')
+    channel = block(channel_attention(block(x, 0, 'channel'), p, 'channel.3.'), 4, 'channel')
+    return linear(position + channel, p['fuse.weight'], p['fuse.bias'])
+
+
+def dynamic_multi_kernel_eca(x, p):
+    s = gap(x)
+    mix = softmax(linear(s, p['fc.weight'], p['fc.bias']), 1)
+    centres = [p[f'conv{k}.weight'][:, 0, k // 2] for k in (3, 5, 7)]
+    return gate(x, sum(mix[:, i : i + 1] * centres[i] * s for i in range(3)))
+
+
+def bidirectional_eca(x, p):
+    s = gap(x)
+    f = sigmoid(conv1d(s, p['forward_conv.weight'].reshape(-1)))
+    b = sigmoid(conv1d(s.flip(1), p['backward_conv.weight'].reshape(-1))).flip(1)
+    hidden = relu(linear(s, p['gate.fc1.weight'], p['gate.fc1.bias']))
+    g = softmax(linear(hidden, p['gate.fc2.weight'], p['gate.fc2.bias']), 1)
+    return x * (g[:, 0:1] * f + g[:, 1:2] * b)[:, :, None, None]
+
+
+def ms_cam_weights(z, p, prefix):
+    def branch(s, name):
+        q = {k.removeprefix(f'{prefix}{name}.'): v for k, v in p.items()}
+        s = linear(s, q['0.fc1.weight'], q['0.fc1.bias'])
+        s = relu(batch_norm(s, q['0.norm.weight'], q['0.norm.bias']))
+        s = linear(s, q['0.fc2.weight'], q['0.fc2.bias'])
+        return batch_norm(s, q['1.weight'], q['1.bias'])
+
+    return sigmoid(branch(z, 'local_att') + branch(gap(z), 'global_att')[:, :, None, None])
+
+
+def ms_cam(x, p):
+    return x * ms_cam_weights(x, p, 'weights.')
+
+
+def aff(x, y, p):
+    m = ms_cam_weights(x + y, p, 'weights.')
+    return 2 * (m * x + (1 - m) * y)
+
+
+def iaff(x, y, p):
+    m1 = ms_cam_weights(x + y, p, 'weights1.')
+    m2 = ms_cam_weights(m1 * x + (1 - m1) * y, p, 'weights2.')
+    return m2 * x + (1 - m2) * y

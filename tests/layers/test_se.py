@@ -1,0 +1,12 @@
+import torch
+
+from epsanet_mmdet.layers import SELayer2d
+
+
+def test_has_no_bias():
+    assert sum(p.numel() for p in SELayer2d(256).parameters()) == 2 * 256 * 16
+
+
+def test_fewer_channels_than_the_reduction_leave_one_hidden():
+    assert SELayer2d(8).se.fc1.out_channels == 1
+    assert SELayer2d(8)(torch.ones(1, 8, 2, 2)).shape == (1, 8, 2, 2)
