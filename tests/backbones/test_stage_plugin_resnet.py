@@ -1,0 +1,44 @@
+import pytest
+import torch
+from mmdet.models.backbones import ResNet
+
+from epsanet_mmdet.backbones import StagePluginResNet
+from epsanet_mmdet.costs import count_parameters
+
+BAM = dict(cfg=dict(type='BAM2d'), stages=(True, True, True, False))
+
+
+def test_bam50_has_the_published_parameters():
+    model = StagePluginResNet(50, stage_plugins=[BAM])
+    total = count_parameters(model, trainable_only=False) + 2049 * 1000
+    assert f'{total / 1e6:.2f}' == '25.92'
+
+
+def test_plugin_follows_the_last_block():
+    model = StagePluginResNet(50, stage_plugins=[BAM], base_channels=16).eval()
+    plain = ResNet(50, base_channels=16)
+    plain.load_state_dict(model.state_dict(), strict=False)
+    plain.eval()  # returns nothing
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = model.layer1.bam2d(plain(x)[0])
+        torch.testing.assert_close(model(x)[0], expected)
+
+
+def test_frozen_stage_freezes_its_plugin():
+    model = StagePluginResNet(50, stage_plugins=[BAM], base_channels=16, frozen_stages=1)
+    assert not any(p.requires_grad for p in model.layer1.bam2d.parameters())
+    assert all(p.requires_grad for p in model.layer2.bam2d.parameters())
+
+
+@pytest.mark.parametrize(
+    'plugin',
+    [
+        dict(cfg=dict(type='BAM2d'), stages=(True, True)),
+        dict(cfg=dict(type='BAM2d')),
+        dict(**BAM, position='after_conv3'),
+    ],
+)
+def test_refuses_other_plugins(plugin):
+    with pytest.raises(ValueError, match='cfg and 4 stages for each plugin, and no position'):
+        StagePluginResNet(50, stage_plugins=[plugin])

@@ -1,0 +1,199 @@
+import pickle
+
+import mmdet.models  # noqa: F401  registers mmdet's own
+import pytest
+import torch
+from mmcv.cnn import ConvModule, build_conv_layer, build_plugin_layer
+from mmdet.models.backbones import ResNet
+from mmdet.registry import MODELS as MMDET_MODELS
+from mmengine.registry import MODELS, DefaultScope
+
+import epsanet_mmdet
+from epsanet_mmdet.costs import count_parameters
+from epsanet_mmdet.plugins import PLUGIN_LAYERS, PSAConv2d
+
+NAMES = [layer.__name__ for layer in PLUGIN_LAYERS]
+EVERY_STAGE = (True, True, True, True)
+RESNET50 = 23508032
+CLASSIFIER = 2049 * 1000
+
+
+def backbone(type='ResNet', **kwargs):
+    return MMDET_MODELS.build(dict(type=type, depth=50, **kwargs))
+
+
+def with_plugin(cfg, type='ResNet', position='after_conv3', stages=EVERY_STAGE, **kwargs):
+    plugins = [dict(cfg=cfg, stages=stages, position=position)]
+    return backbone(type, plugins=plugins, **kwargs)
+
+
+def psa(type='ResNet', stages=EVERY_STAGE, **kwargs):
+    dcn = dict(type='PSAConv2d', **kwargs.pop('psa', {}))
+    return backbone(type, dcn=dcn, stage_with_dcn=stages, **kwargs)
+
+
+@torch.no_grad()
+def evaluate(model, x):
+    model.eval()  # mmdet's ResNet returns nothing
+    return model(x)
+
+
+def all_parameters(model):
+    return count_parameters(model, trainable_only=False)
+
+
+@pytest.mark.parametrize('name', [*NAMES, 'PSAConv2d'])
+def test_name_is_ours_alone(name):
+    assert MODELS.module_dict[name].__module__ == 'epsanet_mmdet.plugins'
+    assert name not in MMDET_MODELS.module_dict
+
+
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('scope', [None, 'mmdet'])
+def test_builds_as_mmcv_builds_plugins(name, scope, monkeypatch):
+    if scope is not None:
+        instance = DefaultScope.get_instance(f'test-{name}', scope_name=scope)
+        monkeypatch.setattr(DefaultScope, 'get_current_instance', lambda: instance)
+    abbreviation, layer = build_plugin_layer(dict(type=name), in_channels=256, postfix=1)
+    assert abbreviation.endswith('1') and abbreviation == abbreviation.lower()
+    x = torch.randn(2, 256, 4, 4)
+    assert layer(x).shape == x.shape
+
+
+def test_abbreviations_differ():
+    built = [build_plugin_layer(dict(type=name), in_channels=256)[0] for name in NAMES]
+    assert len(set(built)) == len(built)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_pickles(name):
+    layer = build_plugin_layer(dict(type=name), in_channels=256)[1]
+    assert type(pickle.loads(pickle.dumps(layer))) is type(layer)
+
+
+FAMILY = dict(ResNet={}, ResNeXt=dict(groups=32), ResNeSt={}, Res2Net={}, EPSANet={}, AFFResNet={})
+
+
+POSITIONS = [
+    (type, position)
+    for type in FAMILY
+    for position in ('after_conv1', 'after_conv2', 'after_conv3')
+    # mmdet sizes the plugins inside a Res2Net block for ResNet.
+    if type != 'Res2Net' or position == 'after_conv3'
+]
+
+
+@pytest.mark.parametrize('type, position', POSITIONS)
+def test_fits_backbones_of_the_resnet_family(type, position):
+    stages = (False, False, False, True)
+    model = with_plugin(dict(type='SELayer2d'), type, position, stages, **FAMILY[type])
+    assert sum('se_layer2d' in key for key in model.state_dict()) == 2 * 3
+    assert evaluate(model, torch.randn(1, 3, 32, 32))[3].shape == (1, 2048, 1, 1)
+
+
+# Parameters that each adds to ResNet-50 after every block's third convolution.
+ADDED = dict(
+    SELayer2d=2_514_944,
+    FcaLayer2d=2_514_944,
+    ECALayer2d=86,
+    SoftChannelAttention2d=2_530_992,
+    CBAM2d=2_532_560,
+    CoordAttention2d=1_917_832,
+    DynamicMultiKernelECA2d=271_920,
+    BidirectionalECA2d=1_260_432,
+)
+
+
+@pytest.mark.parametrize('name', ADDED)
+def test_parameters_added_to_resnet50(name):
+    assert all_parameters(with_plugin(dict(type=name))) - RESNET50 == ADDED[name]
+
+
+def test_cbam_resnet50_has_the_parameters_of_its_paper():
+    total = all_parameters(with_plugin(dict(type='CBAM2d'))) + CLASSIFIER
+    assert f'{total / 1e6:.2f}' == '28.09'
+
+
+def test_psa_in_resnet50_is_epsanet50_small():
+    ours, epsanet = psa(), backbone('EPSANet')
+    ours.load_state_dict(epsanet.state_dict())
+    x = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(evaluate(ours, x), evaluate(epsanet, x))
+
+
+def test_psa_in_resnext50_is_epsanet50_large():
+    ours = psa('ResNeXt', groups=32, base_width=4, psa=dict(kernel_sizes=(3, 5, 5, 7)))
+    epsanet = backbone('EPSANet', arch='large')
+    ours.load_state_dict(epsanet.state_dict())
+    x = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(evaluate(ours, x), evaluate(epsanet, x))
+
+
+def test_psa_fits_its_groups_to_res2nets_narrow_convolutions():
+    model = psa('Res2Net', (False, True, True, True))
+    groups = [
+        [conv.groups for conv in layer[0].convs[0].children() if hasattr(conv, 'groups')]
+        for layer in (model.layer2, model.layer3, model.layer4)
+    ]
+    assert groups == [[1, 1, 1, 1], [1, 2, 2, 2], [1, 4, 4, 4]]
+    assert evaluate(model, torch.randn(1, 3, 64, 64))[3].shape == (1, 2048, 2, 2)
+
+
+def test_psa_stands_in_a_conv_module():
+    module = ConvModule(
+        64, 64, 3, padding=1, conv_cfg=dict(type='PSAConv2d'), norm_cfg=dict(type='BN')
+    )
+    assert isinstance(module.conv, PSAConv2d)
+    assert module(torch.randn(2, 64, 5, 5)).shape == (2, 64, 5, 5)
+
+
+@pytest.mark.parametrize('stride, dilation', [(2, 1), (1, 2)])
+def test_psa_honours_stride_and_dilation(stride, dilation):
+    conv = PSAConv2d(64, 64, stride=stride, padding=dilation, dilation=dilation)
+    reference = torch.nn.Conv2d(64, 64, 3, stride=stride, padding=dilation, dilation=dilation)
+    x = torch.randn(1, 64, 9, 7)
+    assert conv(x).shape == reference(x).shape
+    assert all(c.dilation == (dilation, dilation) for c in (conv.conv_1, conv.conv_4))
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(kernel_size=1, padding=0), 'got kernel_size=1.*through dcn and stage_with_dcn'),
+        (dict(kernel_size=3, padding=0), 'keep the map size.*padding=0'),
+        (dict(kernel_size=3, padding=1, bias=True), 'has no bias'),
+        (dict(kernel_size=3, padding=1, groups=3), 'cannot use groups=3'),
+        (dict(kernel_size=3, padding=1, branch_groups=(1, 2)), 'one group count per kernel size'),
+    ],
+)
+def test_psa_refuses_what_it_cannot_stand_for(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_conv_layer(dict(type='PSAConv2d'), 64, 64, **arguments)
+
+
+def test_psa_as_conv_cfg_of_a_backbone_points_to_dcn():
+    with pytest.raises(ValueError, match='through dcn and stage_with_dcn'):
+        ResNet(50, conv_cfg=dict(type='PSAConv2d'))
+
+
+def test_res2nets_first_stage_is_refused_with_its_width():
+    with pytest.raises(ValueError, match='out_channels=26 must be divisible by 4'):
+        psa('Res2Net')
+
+
+def test_layers_need_only_torch():
+    source = (epsanet_mmdet.__path__[0] + '/layers/{}.py').format
+    for name in (
+        'aff',
+        'bam',
+        'bi_eca',
+        'cbam',
+        'coordinate',
+        'danet',
+        'eca',
+        'fca',
+        'mk_eca',
+        'se',
+    ):
+        assert 'import mm' not in open(source(name)).read()
+        assert 'from mm' not in open(source(name)).read()
