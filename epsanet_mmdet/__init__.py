@@ -8,7 +8,7 @@ Importing this package registers everything in mmdet's registries; a config does
 from .stack import INSTALL_HINT, check_stack
 from .version import __version__
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'detect']
 
 if check_stack():
     from . import backbones, checkpoints, datasets, hooks, necks, plugins  # noqa: F401
@@ -20,3 +20,12 @@ else:
         + INSTALL_HINT,
         stacklevel=2,
     )
+
+
+def __getattr__(name: str):
+    """Import :func:`epsanet_mmdet.inference.detect` when it is first used."""
+    if name == 'detect':
+        from .inference import detect
+
+        return detect
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,0 +1,248 @@
+"""Detecting from Python and into a folder, with everything that can be wrong."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from pycocotools.coco import COCO
+from test_sources import picture, video
+from tiny_detector import tiny_detector, write_checkpoint  # noqa: F401
+
+import epsanet_mmdet
+from epsanet_mmdet.configs import configs_dir
+from epsanet_mmdet.errors import CheckpointError, ConfigError, DataError, UserError
+from epsanet_mmdet.inference import Detector, infer
+from epsanet_mmdet.inference.detections import Detections
+from epsanet_mmdet.inference.sources import Frame, find_sources, read_frames
+
+
+@pytest.fixture(scope='module')
+def detector(tiny_detector):  # noqa: F811
+    return Detector(tiny_detector.config, tiny_detector.checkpoint, 'cpu')
+
+
+@pytest.fixture
+def infer_tiny(tiny_detector, detector, monkeypatch):  # noqa: F811
+    """Run ``infer`` with the detector that is already loaded."""
+    monkeypatch.setattr('epsanet_mmdet.inference.run.Detector', lambda *_: detector)
+
+    def run(inputs, out_dir, **options):
+        options = {'score_thr': 0.1, **options}
+        return infer(
+            inputs, tiny_detector.config, tiny_detector.checkpoint, str(out_dir), **options
+        )
+
+    return run
+
+
+def load(folder, name):
+    return json.loads((folder / name).read_text(encoding='utf-8'))
+
+
+def test_arrays(tiny_detector, detector):  # noqa: F811
+    found = epsanet_mmdet.detect(
+        tiny_detector.images, tiny_detector.config, tiny_detector.checkpoint, 0.1, device='cpu'
+    )
+    assert [f.name for f in found] == [f'picture {i}.png' for i in range(1, 5)]
+    first = found[0]
+    n = len(first)
+    assert 0 < n <= 10
+    assert first.boxes.shape == (n, 4) and first.boxes.dtype == np.float32
+    assert first.scores.shape == (n,) and (np.diff(first.scores) <= 0).all()
+    assert first.labels.shape == (n,) and first.labels.dtype == np.int64
+    assert first.class_names == [('disc', 'box')[label] for label in first.labels]
+    assert first.masks.shape == (n, 64, 96) and first.masks.dtype == bool
+
+
+def test_arrays_as_input_and_batches_change_nothing(tiny_detector, detector):  # noqa: F811
+    paths = sorted(tiny_detector.images.iterdir())
+    arrays = [cv2.imread(str(path)) for path in paths]
+    for batch_size, inputs in ((1, arrays), (3, [str(path) for path in paths])):
+        stream = detector.stream(read_frames(find_sources(inputs)), 0.1, batch_size)
+        found = [Detections.from_sample(*pair, detector.classes) for pair in stream]
+        if batch_size == 1:
+            wanted = found
+    for one, other in zip(wanted, found):
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+
+
+def test_shrunk_pictures_give_boxes_and_masks_of_the_original(detector):
+    image = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    ((_, small),) = detector.stream([Frame(find_sources([image])[0], image, (64, 96))], 0.1)
+    big = Frame(find_sources([image])[0], image, (640, 960))
+    ((_, sample),) = detector.stream([big], 0.1)
+    found = Detections.from_sample(big, sample, detector.classes)
+    np.testing.assert_allclose(found.boxes, 10 * small.pred_instances.bboxes.numpy(), rtol=1e-5)
+    np.testing.assert_array_equal(
+        found.masks[:, ::10, ::10], small.pred_instances.masks.numpy().astype(bool)
+    )
+
+
+def test_folder(infer_tiny, tiny_detector, tmp_path):  # noqa: F811
+    out = tmp_path / 'out'
+    assert infer_tiny([str(tiny_detector.images)], out, batch_size=2) == []
+    assert len(list((out / 'pictures').iterdir())) == 4
+    drawn = cv2.imread(str(out / 'pictures' / 'picture 1.png'))
+    plain = cv2.imread(str(tiny_detector.images / 'picture 1.png'))
+    assert drawn.shape == plain.shape and (drawn != plain).any()
+    truth = COCO(str(out / 'images.json'))
+    boxes = truth.loadRes(str(out / 'results.bbox.json'))
+    masks = truth.loadRes(str(out / 'results.segm.json'))
+    assert len(boxes.anns) == len(masks.anns) > 0
+    assert masks.annToMask(masks.anns[1]).shape == (64, 96)
+    with open(out / 'results.csv', encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(boxes.anns)
+    assert rows[0]['image'] == 'picture 1.png' and rows[0]['class'] in ('disc', 'box')
+    x, y, w, h = boxes.anns[1]['bbox']
+    corners = [float(rows[0][key]) for key in ('x1', 'y1', 'x2', 'y2')]
+    np.testing.assert_allclose(corners, [x, y, x + w, y + h], atol=0.01)
+    assert int(rows[0]['mask_area']) == masks.anns[1]['area']
+
+
+def test_ids_of_an_annotation_file(infer_tiny, tiny_detector, tmp_path):  # noqa: F811
+    ann_file = str(tiny_detector.ann_file)
+    infer_tiny([str(tiny_detector.images / '*')], tmp_path, ann_file=ann_file)
+    results = COCO(ann_file).loadRes(str(tmp_path / 'results.segm.json'))
+    assert {a['image_id'] for a in results.anns.values()} == {10, 20, 30, 40}
+    assert {a['category_id'] for a in results.anns.values()} <= {3, 7}
+    assert not (tmp_path / 'images.json').exists()
+    with pytest.raises(DataError, match='lacks 1 of 1 inputs'):
+        infer_tiny([picture(tmp_path / 'other.png')], tmp_path / 'out', ann_file=ann_file)
+    with pytest.raises(DataError, match='does not exist'):
+        infer_tiny([str(tiny_detector.images)], tmp_path / 'out', ann_file='absent.json')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_bad_pictures_are_named_and_the_rest_goes_on(infer_tiny, tmp_path):
+    inputs = tmp_path / 'in'
+    for name, mode in (('ä 1.png', 'I;16'), ('c.jpg', 'CMYK'), ('d.bmp', 'P'), ('e.png', 'RGBA')):
+        picture(inputs / name, mode, (96, 64))
+    picture(inputs / 'thin.png', 'L', (3000, 1))
+    (inputs / 'empty.png').touch()
+    (inputs / 'torn.mp4').write_bytes(b'torn')
+    faults = infer_tiny([str(inputs)], tmp_path / 'out', batch_size=3)
+    assert sorted(f.split('/')[-1] for f in faults) == [
+        'empty.png is empty',
+        "thin.png cannot be resized to the config's image scale",
+        'torn.mp4 cannot be opened as a video',
+    ]
+    assert len(load(tmp_path / 'out', 'images.json')['images']) == 4
+    assert (tmp_path / 'out' / 'pictures' / 'ä 1.png').is_file()
+
+
+def test_nothing_found_is_written_too(infer_tiny, tmp_path):
+    infer_tiny([picture(tmp_path / 'a.png', size=(96, 64))], tmp_path / 'out', score_thr=1)
+    assert load(tmp_path / 'out', 'results.bbox.json') == []
+    assert load(tmp_path / 'out', 'results.segm.json') == []
+
+
+def test_videos(infer_tiny, tmp_path):
+    clips = [video(tmp_path / 'clip.mp4', 3), video(tmp_path / 'other.avi', 2)]
+    assert infer_tiny(clips, tmp_path / 'out') == []
+    for name, frames in (('clip.mp4', 3), ('other.mp4', 2)):
+        capture = cv2.VideoCapture(str(tmp_path / 'out' / 'videos' / name))
+        assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == frames
+        assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 64
+    images = load(tmp_path / 'out', 'images.json')['images']
+    assert [(i['file_name'], i['frame_id']) for i in images] == [
+        *(('clip.mp4', n) for n in range(3)),
+        *(('other.avi', n) for n in range(2)),
+    ]
+
+
+def test_an_interrupt_keeps_what_was_found(infer_tiny, tmp_path, monkeypatch):
+    inputs = [picture(tmp_path / f'{i}.png', size=(96, 64)) for i in range(3)]
+
+    def frames(sources):
+        yield from list(read_frames(sources))[:2]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('epsanet_mmdet.inference.run.read_frames', frames)
+    infer_tiny(inputs, tmp_path / 'out')
+    assert len(load(tmp_path / 'out', 'images.json')['images']) == 2
+
+
+def write_like(tiny, tmp_path, meta=None, **model):
+    """Write a checkpoint of the tiny detector with some of its model changed."""
+    config = Config.fromfile(tiny.config)
+    config.merge_from_dict({f'model.{key.replace("__", ".")}': v for key, v in model.items()})
+    return write_checkpoint(config, tmp_path / 'other.pth', **(meta or {}))
+
+
+def test_classes_come_from_the_config_if_the_checkpoint_names_none(tiny_detector, tmp_path):  # noqa: F811
+    checkpoint = write_like(tiny_detector, tmp_path)
+    assert tuple(Detector(tiny_detector.config, checkpoint, 'cpu').classes) == ('disc', 'box')
+
+
+def test_checkpoints_that_do_not_fit(tiny_detector, tmp_path):  # noqa: F811
+    def error(checkpoint):
+        with pytest.raises(CheckpointError) as info:
+            Detector(tiny_detector.config, checkpoint, 'cpu')
+        assert '\n' not in str(info.value)
+        return str(info.value)
+
+    heads = dict(roi_head__bbox_head__num_classes=3, roi_head__mask_head__num_classes=3)
+    classes = dict(dataset_meta=dict(classes=('a', 'b', 'c')))
+    message = error(write_like(tiny_detector, tmp_path, classes, **heads))
+    assert 'detects 2 classes' in message and '3 (a, b, c)' in message
+    assert 'unfilled' in error(write_like(tiny_detector, tmp_path, **heads))
+    assert 'names 3 (a, b, c)' in error(write_like(tiny_detector, tmp_path, classes))
+    resnet = write_like(
+        tiny_detector, tmp_path, backbone=dict(_delete_=True, type='ResNet', depth=50)
+    )
+    assert 'another architecture' in error(resnet)
+    assert 'does not exist' in error('absent.pth')
+    (tmp_path / 'torn.pth').write_bytes(b'torn')
+    assert 'damaged' in error(str(tmp_path / 'torn.pth'))
+
+
+@pytest.mark.parametrize(
+    ('changed', 'kind', 'words'),
+    [
+        (dict(config='absent-config'), ConfigError, 'there is no config'),
+        (dict(checkpoint='absent.pth'), CheckpointError, 'does not exist'),
+        (dict(inputs='absent.jpg'), DataError, 'does not exist'),
+        (dict(device='cuda:99'), ConfigError, 'cannot be used'),
+        (dict(score_thr=3), ConfigError, 'from 0 to 1'),
+        (dict(batch_size=0), ConfigError, 'at least 1'),
+    ],
+)
+def test_wrong_arguments(tiny_detector, changed, kind, words):  # noqa: F811
+    given = dict(
+        inputs=tiny_detector.images,
+        config=tiny_detector.config,
+        checkpoint=tiny_detector.checkpoint,
+        device='cpu',
+    )
+    with pytest.raises(kind, match=words) as info:
+        epsanet_mmdet.detect(**{**given, **changed})
+    assert isinstance(info.value, UserError) and '\n' not in str(info.value)
+
+
+def run_tool(*arguments):
+    tool = configs_dir().parent / 'tools' / 'infer.py'
+    return subprocess.run(
+        [sys.executable, str(tool), *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+def test_tool(tiny_detector, tmp_path):  # noqa: F811
+    (tmp_path / 'empty.jpg').touch()
+    inputs = [tiny_detector.images / 'picture 1.png', tmp_path / 'empty.jpg']
+    options = ['--out-dir', tmp_path / 'out', '--device', 'cpu', '--score-thr', '0.1']
+    done = run_tool(tiny_detector.config, tiny_detector.checkpoint, *inputs, *options)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith('note: 1 inputs were skipped: ')
+    assert 'Detecting' in done.stderr
+    assert load(tmp_path / 'out', 'results.bbox.json')
+    done = run_tool(tiny_detector.config, 'absent.pth', *inputs)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: checkpoint 'absent.pth' does not exist")
+    assert 'Traceback' not in done.stderr

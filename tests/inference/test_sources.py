@@ -1,0 +1,147 @@
+"""Inputs are found, and every kind of picture is read as training reads it."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from epsanet_mmdet.errors import DataError
+from epsanet_mmdet.inference import sources
+from epsanet_mmdet.inference.sources import count_frames, find_sources, read_frames
+
+
+def picture(path, mode='RGB', size=(12, 8), color=None, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, color or 0).save(path, **options)
+    return str(path)
+
+
+def video(path, frames=5, size=(64, 48)):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10.0, size)
+    for i in range(frames):
+        writer.write(np.full((size[1], size[0], 3), 40 * i, np.uint8))
+    writer.release()
+    return str(path)
+
+
+def read_one(path):
+    (frame,) = read_frames(find_sources([path]))
+    return frame
+
+
+def test_folders_patterns_and_files(tmp_path):
+    for name in ('b 1.jpg', 'ä.PNG', 'sub/c.jpg'):
+        picture(tmp_path / name)
+    (tmp_path / 'notes.txt').write_text('no picture')
+    assert [s.name for s in find_sources([str(tmp_path)])] == ['b 1.jpg', 'ä.PNG']
+    deep = find_sources([str(tmp_path / '**' / '*.jpg')])
+    assert sorted(s.name for s in deep) == ['b 1.jpg', 'c.jpg']
+    twice = find_sources([str(tmp_path), str(tmp_path / 'b 1.jpg')])
+    assert len(twice) == 2
+
+
+def test_a_name_with_brackets_is_a_file(tmp_path):
+    path = picture(tmp_path / 'a[1].png')
+    assert [s.path for s in find_sources([path])] == [path]
+
+
+def test_equal_names_are_told_apart_by_folder(tmp_path):
+    for name in ('one/a.jpg', 'two/a.jpg'):
+        picture(tmp_path / name)
+    found = find_sources([str(tmp_path / 'one'), str(tmp_path / 'two')])
+    assert [s.name for s in found] == ['one/a.jpg', 'two/a.jpg']
+
+
+@pytest.mark.parametrize(
+    ('given', 'reason'),
+    [('absent.jpg', 'does not exist'), ('empty', 'holds no'), ('*.jpg', 'holds no')],
+)
+def test_inputs_without_pictures(tmp_path, given, reason):
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(DataError, match=reason):
+        find_sources([str(tmp_path / given)])
+
+
+@pytest.mark.parametrize(
+    ('mode', 'name', 'color'),
+    [
+        ('L', 'grey.png', 90),
+        ('I;16', 'deep.png', 90 * 256),
+        ('RGBA', 'alpha.png', (90, 90, 90, 10)),
+        ('P', 'palette.png', None),
+        ('1', 'bits.png', None),
+        ('CMYK', 'print.jpg', (0, 0, 0, 165)),
+        ('L', 'grey.tif', 90),
+        ('RGB', 'öffentlich 1.webp', (90, 90, 90)),
+    ],
+)
+def test_every_kind_of_picture_becomes_8_bit_bgr(tmp_path, mode, name, color):
+    frame = read_one(picture(tmp_path / name, mode, color=color))
+    assert frame.fault is None
+    assert frame.image.shape == (8, 12, 3)
+    assert frame.image.dtype == np.uint8
+    if color is not None:
+        assert np.abs(frame.image.astype(int) - 90).max() <= 2
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    frame = read_one(picture(tmp_path / 'turned.jpg', exif=exif))
+    assert frame.image.shape == (12, 8, 3)
+
+
+@pytest.mark.parametrize('content', [b'', b'no picture', b'\xff\xd8\xff\xe0 torn'])
+@pytest.mark.parametrize('name', ['bad.jpg', 'bad.mp4'])
+def test_bad_files_give_a_fault(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    frame = read_one(str(tmp_path / name))
+    assert frame.image is None
+    assert frame.fault
+
+
+def test_gigantic_pictures_are_shrunk(tmp_path):
+    frame = read_one(picture(tmp_path / 'big.png', 'L', (9000, 6000)))
+    assert frame.size == (6000, 9000)
+    assert frame.image.shape[0] * frame.image.shape[1] <= sources.PIXEL_LIMIT
+    long = read_one(picture(tmp_path / 'long.png', 'L', (40000, 4)))
+    assert long.image.shape == (1, sources.SIDE_LIMIT, 3)
+
+
+def test_videos(tmp_path):
+    found = find_sources([video(tmp_path / 'clip.mp4'), picture(tmp_path / 'a.png')])
+    assert count_frames(found) == 6
+    frames = list(read_frames(found))
+    assert [f.index for f in frames] == [0, 1, 2, 3, 4, None]
+    assert frames[2].name == 'clip.mp4 #2'
+    assert frames[0].fps == 10
+    assert abs(int(frames[2].image.mean()) - 80) < 5
+
+
+def test_webcams(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = find_sources(['0'])
+    assert found[0].is_webcam
+    assert count_frames(found) is None
+    opened = []
+
+    class Camera:
+        def __init__(self, index):
+            opened.append(index)
+            self.left = 3
+
+        def get(self, _):
+            return 0.0
+
+        def read(self):
+            self.left -= 1
+            return self.left >= 0, np.zeros((4, 6, 3), np.uint8)
+
+        def release(self):
+            opened.append('released')
+
+    monkeypatch.setattr(cv2, 'VideoCapture', Camera)
+    frames = list(read_frames(found))
+    assert len(frames) == 3
+    assert frames[0].fps == sources.WEBCAM_FPS
+    assert opened == [0, 'released']

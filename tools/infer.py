@@ -1,0 +1,41 @@
+"""Detect and segment objects in pictures, folders, videos or a webcam's stream."""
+
+import sys
+from argparse import ArgumentParser
+
+from mmengine.config import DictAction
+
+from epsanet_mmdet.inference import infer
+from epsanet_mmdet.mmdet_tools import exit_on_user_error
+
+
+def parse_args():
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path or bare name')
+    parser.add_argument('checkpoint', help='file or URL')
+    parser.add_argument(
+        'inputs', nargs='+', help="pictures, folders, videos, 'glob patterns', webcam indices"
+    )
+    parser.add_argument('--out-dir', default='outputs', help='where to write (%(default)s)')
+    parser.add_argument(
+        '--score-thr', type=float, default=0.3, help='leave out lower scores (%(default)s)'
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=1, help='pictures at a time (%(default)s)'
+    )
+    parser.add_argument('--device', help='such as cpu or cuda:1 (a GPU if there is one)')
+    parser.add_argument('--ann-file', help='COCO annotations to take image and category ids from')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, dest='options')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    faults = exit_on_user_error(infer, **vars(args))
+    print(f'Written to {args.out_dir}')
+    if faults:
+        sys.exit(f'note: {len(faults)} inputs were skipped: ' + '; '.join(faults[:5]))
+
+
+if __name__ == '__main__':
+    main()
