@@ -1,30 +1,26 @@
 """EPSANet written a second time, from the formulas, sharing nothing with the package.
 
-Functions over a state dict: dense kernels instead of grouped ones, sums of shifted products
-instead of convolutions, and NumPy-like arithmetic instead of modules.
+Functions over a state dict: sums of shifted products instead of convolutions, and plain
+arithmetic instead of modules.
 """
 
 import torch
 
 
 def convolve(x, weight, stride=1, dilation=1, groups=1):
-    """Sum over taps of shifted input times a block-diagonal kernel, padded to keep the centre."""
-    out_channels, per_group, size, _ = weight.shape
-    dense = weight.new_zeros(out_channels, x.shape[1], size, size)
-    rows = out_channels // groups
-    for g in range(groups):
-        block = slice(g * rows, (g + 1) * rows), slice(g * per_group, (g + 1) * per_group)
-        dense[block] = weight[block[0]]
+    """Sum over taps of the shifted input times the tap's matrix, group by group."""
     b, c, h, w = x.shape
+    rows, columns, size, _ = weight.shape
+    taps = weight.reshape(groups, rows // groups, columns, size, size)
     reach = dilation * (size // 2)
-    canvas = x.new_zeros(b, c, h + 2 * reach, w + 2 * reach)
-    canvas[:, :, reach : reach + h, reach : reach + w] = x
+    canvas = x.new_zeros(b, groups, c // groups, h + 2 * reach, w + 2 * reach)
+    canvas[..., reach : reach + h, reach : reach + w] = x.reshape(b, groups, -1, h, w)
     total = 0
     for i in range(size):
         for j in range(size):
-            window = canvas[:, :, i * dilation :, j * dilation :][:, :, :h:stride, :w:stride]
-            total = total + torch.einsum('oc,bchw->bohw', dense[:, :, i, j], window)
-    return total
+            window = canvas[..., i * dilation :, j * dilation :][..., :h:stride, :w:stride]
+            total = total + torch.einsum('goc,bgchw->bgohw', taps[..., i, j], window)
+    return total.flatten(1, 2)
 
 
 def psa(x, state, groups, stride=1, dilation=1):

@@ -93,13 +93,13 @@ class EPSANet(ResNet):
         if kwargs.get('dcn') is not None:
             raise ValueError('EPSANet takes no dcn: PSA stands where dcn would; use mmdet ResNet')
         preset = self.archs[arch]
-        width = width or preset.width
+        width = preset.width if width is None else width
         if width < 1 or 256 % width:
             raise ValueError(f'EPSANet needs a width that divides 256, but got width={width}')
         self.width_factor = width / 64
         self.psa = dict(
-            kernel_sizes=tuple(kernel_sizes or preset.kernel_sizes),
-            groups=tuple(groups or preset.groups),
+            kernel_sizes=tuple(preset.kernel_sizes if kernel_sizes is None else kernel_sizes),
+            groups=tuple(preset.groups if groups is None else groups),
             reduction=reduction,
         )
         # ResNet zero-initialises only its own block classes.

@@ -29,7 +29,7 @@ def close(actual, expected, tolerance=1e-5):
 
 
 @pytest.mark.parametrize('size', SIZES, ids=lambda s: f'{s[0]}x{s[1]}')
-@pytest.mark.parametrize('stride, dilation', [(1, 1), (2, 1), (1, 2), (2, 3)])
+@pytest.mark.parametrize('stride, dilation', [(1, 1), (2, 1), (2, 3)])
 @pytest.mark.parametrize('channels, preset', PRESETS)
 def test_equals_the_formulas_forward_and_backward(channels, preset, stride, dilation, size):
     layer = PSAModule(channels, channels, stride=stride, dilation=dilation, **preset).double()
