@@ -1,0 +1,9 @@
+_base_ = '../_base_/faster-rcnn_fpn_1x_coco.py'
+
+model = dict(
+    backbone=dict(
+        type='AFFResNet',
+        fusion=('add', 'add', 'iaff', 'iaff'),
+        init_cfg=dict(type='PretrainedIfPresent', checkpoint='checkpoints/iaff-resnet50.pth'),
+    )
+)

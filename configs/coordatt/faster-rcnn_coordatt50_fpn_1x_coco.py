@@ -1,0 +1,8 @@
+_base_ = '../_base_/faster-rcnn_fpn_1x_coco.py'
+
+model = dict(
+    backbone=dict(
+        plugins=[dict(cfg=dict(type='CoordAttention2d'), position='after_conv3')],
+        init_cfg=dict(type='PretrainedIfPresent', checkpoint='checkpoints/coordatt50.pth'),
+    )
+)

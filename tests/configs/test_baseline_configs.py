@@ -1,0 +1,113 @@
+"""The configs of the networks that EPSANet is compared with."""
+
+import functools
+from pathlib import Path
+
+import pytest
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+
+from epsanet_mmdet.configs import configs_dir, load_config
+from epsanet_mmdet.costs import count_parameters
+
+FOLDERS = (
+    *('resnet', 'senet', 'ecanet', 'fcanet', 'cbam', 'bam', 'gcnet', 'danet', 'coordatt'),
+    *('aff', 'psa'),
+)
+CONFIGS = sorted(path.stem for folder in FOLDERS for path in (configs_dir() / folder).glob('*.py'))
+
+# Trainable parameters in millions, first stage frozen, 80 classes. Published, but for
+# ECA-Net's Mask R-CNN, which has 81-class heads: the next test has that figure.
+PARAMETERS = {
+    'faster-rcnn_resnet50_fpn_1x_coco': '41.53',
+    'faster-rcnn_senet50_fpn_1x_coco': '44.02',
+    'faster-rcnn_ecanet50_fpn_1x_coco': '41.53',
+    'faster-rcnn_fcanet50_fpn_1x_coco': '44.02',
+    'mask-rcnn_resnet50_fpn_1x_coco': '44.17',
+    'mask-rcnn_senet50_fpn_1x_coco': '46.66',
+    'mask-rcnn_ecanet50_fpn_1x_coco': '44.17',
+    'mask-rcnn_fcanet50_fpn_1x_coco': '46.66',
+    'retinanet_ecanet50_fpn_1x_coco': '37.74',
+    # PSA dropped into these is EPSANet-50 small and large.
+    'mask-rcnn_psa-resnet50_fpn_1x_coco': '41.20',
+    'mask-rcnn_psa-resnext50-32x4d_fpn_1x_coco': '46.50',
+}
+
+
+def config_of(name: str) -> Config:
+    config = load_config(name)
+    config.model.backbone.init_cfg = None  # no downloads
+    return config
+
+
+def build(config: Config):
+    init_default_scope('mmdet')
+    return MODELS.build(config.model)
+
+
+@functools.lru_cache(maxsize=2)
+def images(data_root: Path, with_mask: bool):
+    """Two real images at a reduced scale, as a batch for training."""
+    config = load_config(f'{"mask" if with_mask else "faster"}-rcnn_resnet50_fpn_1x_coco')
+    cfg = config.train_dataloader.dataset
+    cfg.data_root = f'{data_root}/'
+    for transform in cfg.pipeline:
+        if transform.type == 'Resize':
+            transform.scale = (224, 160)
+    init_default_scope('mmdet')
+    dataset = DATASETS.build(cfg)
+    return pseudo_collate([dataset[0], dataset[1]])
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_one_training_step_on_real_images(name, tiny_coco):
+    config = config_of(name)
+    with_mask = name.startswith('mask')
+    if 'rcnn' in name:
+        # The heads would take most of the time, and are mmdet's own.
+        config.model.train_cfg.rcnn.sampler.num = 32
+        config.model.train_cfg.rpn_proposal.max_per_img = 64
+    model = build(config)
+    model.train()
+    data = model.data_preprocessor(images(tiny_coco, with_mask), training=True)
+    losses = model(**data, mode='loss')
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert total.isfinite()
+    for key, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, key
+            assert parameter.grad.isfinite().all(), key
+
+
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_has_the_published_parameters(name):
+    assert f'{count_parameters(build(config_of(name))) / 1e6:.2f}' == PARAMETERS[name]
+
+
+def test_ecanet50_with_81_classes_has_the_published_parameters():
+    # Its README counts the background among the classes of box regression (4 * 1025) and masks.
+    model = build(config_of('mask-rcnn_ecanet50_fpn_1x_coco'))
+    assert f'{(count_parameters(model) + 4100 + 257) / 1e6:.2f}' == '44.18'
+
+
+def test_every_config_says_where_its_backbone_weights_come_from():
+    for name in CONFIGS:
+        init = load_config(name).model.backbone.init_cfg
+        if init.type == 'Pretrained':
+            assert 'resnet50' in name or 'gcnet50' in name
+            assert init.checkpoint == 'torchvision://resnet50'
+        else:
+            assert init.type == 'PretrainedIfPresent'
+            assert init.checkpoint.startswith('checkpoints/')
+
+
+@pytest.mark.parametrize('folder', FOLDERS)
+def test_folder_has_readme_and_metafile_that_name_its_configs(folder):
+    path = configs_dir() / folder
+    readme, metafile = (path / 'README.md').read_text(), (path / 'metafile.yml').read_text()
+    for config in path.glob('*.py'):
+        assert config.name in readme
+        assert f'configs/{folder}/{config.name}' in metafile
