@@ -26,11 +26,19 @@ class NumericDtype:
 
 
 class NumericArray(np.ndarray):
-    """Stand-in for an array under reconstruction; saved again, it is a plain array."""
+    """Stand-in for an array under reconstruction; saved again, it is a plain array.
+
+    It takes no arguments, since ``numpy.ndarray`` views given bytes as object pointers.
+    """
+
+    def __new__(cls, *args: Any) -> 'NumericArray':
+        if args:
+            raise pickle.UnpicklingError('GLOBAL numpy.ndarray was not allowed')
+        return super().__new__(cls, 0)
 
     def __setstate__(self, state: Tuple) -> None:
         version, shape, dtype, fortran, data = state
-        super().__setstate__((version, shape, dtype.dtype, fortran, data))
+        super().__setstate__((version, shape, _numeric(dtype), fortran, data))
 
     def __reduce__(self) -> Tuple:
         return np.asarray(self).__reduce__()
@@ -41,17 +49,32 @@ class NumericArray(np.ndarray):
 
 def empty_array(*_: Any) -> NumericArray:
     """Stand-in for ``numpy.core.multiarray._reconstruct``."""
-    return NumericArray(0)
+    return NumericArray()
 
 
 def scalar(dtype: NumericDtype, data: bytes) -> np.generic:
     """Stand-in for ``numpy.core.multiarray.scalar``."""
-    return np.frombuffer(data, dtype.dtype, count=1)[0]
+    return np.frombuffer(data, _numeric(dtype), count=1)[0]
+
+
+def empty_bytes() -> bytes:
+    """Stand-in for ``bytes``, which the pickle of an empty array calls."""
+    return b''
+
+
+def _numeric(dtype: NumericDtype) -> np.dtype:
+    if type(dtype) is not NumericDtype:
+        raise pickle.UnpicklingError(f'GLOBAL numpy.dtype as {dtype!r} was not allowed')
+    return dtype.dtype
 
 
 def numpy_stand_ins() -> List[Any]:
     """The stand-ins, as ``torch.serialization.safe_globals`` takes them."""
-    stand_ins = [NumericArray, (NumericDtype, 'numpy.dtype'), (np.ndarray, 'numpy.ndarray')]
+    stand_ins = [
+        (NumericDtype, 'numpy.dtype'),
+        (NumericArray, 'numpy.ndarray'),
+        (empty_bytes, 'builtins.bytes'),
+    ]
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):  # before and since NumPy 2
         stand_ins += [(empty_array, f'{module}._reconstruct'), (scalar, f'{module}.scalar')]
     return stand_ins

@@ -10,6 +10,7 @@ harmless types. This can go when mmengine itself does both.
 import functools
 import pickle
 import re
+import threading
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, List
 from unittest import mock
@@ -22,6 +23,7 @@ from ..errors import CheckpointError
 from .numpy_pickles import numpy_stand_ins
 
 torch_load = torch.load
+_lock = threading.RLock()  # torch's list of allowed types, and torch.load, are the process's
 
 
 def restricted_load(file: Any, map_location: Any = None, **_) -> Any:
@@ -36,7 +38,7 @@ def restricted_load(file: Any, map_location: Any = None, **_) -> Any:
             says what.
         FileNotFoundError: If there is no such file.
     """
-    source = getattr(file, 'name', file) if not isinstance(file, bytes) else 'the checkpoint'
+    source = getattr(file, 'name', 'the checkpoint') if hasattr(file, 'read') else file
     try:
         with _only_harmless_types():
             return torch_load(file, map_location=map_location, weights_only=True)
@@ -45,11 +47,7 @@ def restricted_load(file: Any, map_location: Any = None, **_) -> Any:
     except OSError:
         raise
     except Exception as error:  # whatever damaged bytes lead to inside torch
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(
-            f'{source} is damaged or no PyTorch checkpoint ({reason}); get it again, or use an '
-            'earlier one'
-        ) from error
+        raise CheckpointError(f'{source} {_damage(str(error) or type(error).__name__)}') from error
 
 
 def harmless_types() -> List[Any]:
@@ -61,25 +59,30 @@ def history_buffer_method(owner: Any, name: str) -> Callable:
     """Stand-in for ``getattr``, by which a pickled ``HistoryBuffer`` names its statistics."""
     if owner is HistoryBuffer and name in ('mean', 'max', 'min', 'current'):
         return getattr(HistoryBuffer, name)
-    raise pickle.UnpicklingError(f'GLOBAL {getattr(owner, "__name__", owner)}.{name} was not allowed')
+    raise pickle.UnpicklingError(
+        f'GLOBAL {getattr(owner, "__name__", owner)}.{name} was not allowed'
+    )
 
 
 @contextmanager
 def _only_harmless_types() -> Iterator[None]:
-    allowed_before = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals(harmless_types())
-    try:
-        yield
-    finally:
+    with _lock:
+        allowed_before = torch.serialization.get_safe_globals()
         torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(allowed_before)
+        torch.serialization.add_safe_globals(harmless_types())
+        try:
+            yield
+        finally:
+            torch.serialization.clear_safe_globals()
+            torch.serialization.add_safe_globals(allowed_before)
 
 
 def _refusal(message: str) -> str:
-    called = re.search(r'GLOBAL (.+?) (?:was|whose)|function <(?:built-in function )?([^>]+)', message)
+    called = re.search(
+        r'GLOBAL (.+?) (?:was|whose)|function <(?:built-in function )?([^>]+)', message
+    )
     if called is None:
-        return 'is refused or damaged: ' + message.split('WeightsUnpickler error:')[-1].strip()
+        return _damage(message.split('WeightsUnpickler error:')[-1])
     name = called.group(1) or called.group(2)
     return (
         f'is refused: it tries to call {name}, which loading weights never needs; do not use '
@@ -87,10 +90,15 @@ def _refusal(message: str) -> str:
     )
 
 
+def _damage(reason: str) -> str:
+    line = next(iter(reason.strip().splitlines()), '')
+    return f'is damaged or no PyTorch checkpoint ({line}); get it again, or use an earlier one'
+
+
 def _restrict(loader: Callable) -> Callable:
     @functools.wraps(loader)
     def load(*args, **kwargs):
-        with mock.patch.object(torch, 'load', restricted_load):
+        with _lock, mock.patch.object(torch, 'load', restricted_load):
             return loader(*args, **kwargs)
 
     load.is_restricted = True
