@@ -1,4 +1,7 @@
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import mmdet.models  # noqa: F401  registers mmdet's own
 import pytest
@@ -9,6 +12,7 @@ from mmdet.registry import MODELS as MMDET_MODELS
 from mmengine.registry import MODELS, DefaultScope
 
 import epsanet_mmdet
+from epsanet_mmdet.configs import configs_dir
 from epsanet_mmdet.costs import count_parameters
 from epsanet_mmdet.plugins import PLUGIN_LAYERS, PSAConv2d
 
@@ -181,19 +185,19 @@ def test_res2nets_first_stage_is_refused_with_its_width():
         psa('Res2Net')
 
 
+@pytest.mark.parametrize('name', [*NAMES, 'PSAConv2d'])
+def test_stands_in_the_table_of_the_docs(name):
+    rows = (configs_dir().parent / 'docs' / 'modules.md').read_text().splitlines()
+    (row, *_) = [row for row in rows if row.startswith(f'| `{name}` |')]
+    if name in ADDED:
+        assert f' {ADDED[name]:,} |' in row
+
+
 def test_layers_need_only_torch():
-    source = (epsanet_mmdet.__path__[0] + '/layers/{}.py').format
-    for name in (
-        'aff',
-        'bam',
-        'bi_eca',
-        'cbam',
-        'coordinate',
-        'danet',
-        'eca',
-        'fca',
-        'mk_eca',
-        'se',
-    ):
-        assert 'import mm' not in open(source(name)).read()
-        assert 'from mm' not in open(source(name)).read()
+    # In a process that cannot import the mm* stack.
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['mmengine', 'mmcv', 'mmdet']));"
+        'sys.path.insert(0, sys.argv[1]); import layers; layers.CBAM2d(64)'
+    )
+    package = str(Path(epsanet_mmdet.__file__).parent)
+    subprocess.run([sys.executable, '-c', code, package], check=True)
