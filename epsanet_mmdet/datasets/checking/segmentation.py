@@ -1,0 +1,98 @@
+"""Checks of masks: polygons and run lengths."""
+
+from typing import List, Optional, Tuple
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+
+def polygon_fault(polygon) -> Optional[str]:
+    """Say what is wrong with the form of a polygon, or None."""
+    if not isinstance(polygon, list):
+        return 'is not a list of numbers'
+    try:
+        points = np.asarray(polygon, dtype=float)
+    except (TypeError, ValueError):
+        return 'is not a list of numbers'
+    if points.ndim != 1 or not np.isfinite(points).all():
+        return 'is not a list of finite numbers'
+    if len(points) % 2:
+        return f'has an odd number of coordinates ({len(points)})'
+    if len(points) < 6:
+        return f'has {len(points) // 2} points, fewer than three'
+    xs, ys = points[::2], points[1::2]
+    if not abs((xs - xs[0]) @ np.roll(ys - ys[0], -1) - (ys - ys[0]) @ np.roll(xs - xs[0], -1)):
+        return 'encloses nothing'
+    return None
+
+
+def rle_fault(rle, size: Tuple[int, int]) -> Optional[str]:
+    """Say what is wrong with run lengths, or None.
+
+    pycocotools is compiled code that trusts its input, so counts are added up before it sees them.
+
+    Args:
+        rle: COCO's ``size`` and ``counts``.
+        size: Width and height of the image in pixels.
+    """
+    stated = rle.get('size')
+    if not isinstance(stated, (list, tuple)) or len(stated) != 2:
+        return 'its mask has no size'
+    if list(stated) != [size[1], size[0]]:
+        return f'its mask is {stated[1]}x{stated[0]}, the image {size[0]}x{size[1]}'
+    runs = rle_runs(rle.get('counts'))
+    if runs is None:
+        return 'its mask has no readable counts'
+    if (runs < 0).any() or runs.sum() != size[0] * size[1]:
+        return "its mask's counts do not add up to the image"
+    return None if runs[1::2].sum() else 'its mask is empty'
+
+
+def rle_runs(counts) -> Optional[np.ndarray]:
+    """Decode run lengths, compressed or not; None if they cannot be."""
+    if isinstance(counts, list):
+        if not all(type(count) is int and abs(count) < 2**53 for count in counts):
+            return None
+        return np.array(counts, dtype=np.int64)
+    if isinstance(counts, str):
+        counts = counts.encode('latin-1', 'replace')
+    if not isinstance(counts, bytes) or not counts:
+        return None
+    digits = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    if digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
+        return None
+    ends = np.flatnonzero(digits & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if (ends - starts).max() > 9:  # no run needs more digits
+        return None
+    place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
+    values = np.add.reduceat((digits & 31) << (5 * place), starts)
+    negative = digits[ends] & 16 != 0
+    values[negative] -= 1 << (5 * (ends - starts + 1)[negative])
+    values[1::2] = np.cumsum(values[1::2])  # from the third on, differences to the last but one
+    values[2::2] = np.cumsum(values[2::2])
+    return values
+
+
+def encode(rle, size: Tuple[int, int]):
+    """Give checked run lengths in pycocotools' compressed form."""
+    if isinstance(rle['counts'], list):
+        return coco_mask.frPyObjects(rle, size[1], size[0])
+    return rle
+
+
+def box_of(segmentation, size: Tuple[int, int]) -> List[float]:
+    """Give the box [x, y, width, height] around a checked segmentation."""
+    if isinstance(segmentation, dict):
+        return [float(value) for value in coco_mask.toBbox(encode(segmentation, size))]
+    points = np.concatenate([np.asarray(p, dtype=float) for p in segmentation])
+    (x1, y1), (x2, y2) = points.reshape(-1, 2).min(0), points.reshape(-1, 2).max(0)
+    return [float(x1), float(y1), float(x2 - x1), float(y2 - y1)]
+
+
+def area_of(segmentation, size: Tuple[int, int]) -> float:
+    """Give the area in pixels of a checked segmentation."""
+    if isinstance(segmentation, dict):
+        return float(coco_mask.area(encode(segmentation, size)))
+    rles = coco_mask.frPyObjects(segmentation, size[1], size[0])
+    return float(coco_mask.area(coco_mask.merge(rles)))

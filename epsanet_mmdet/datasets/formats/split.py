@@ -1,0 +1,69 @@
+"""The one in-memory form of all formats: COCO's."""
+
+import os.path as osp
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Dict, List, Optional, Tuple
+
+
+@dataclass
+class Split:
+    """One split of a data set.
+
+    Args:
+        name: ``'train'``, ``'val'``, ``'test'``, or what else its file is called.
+        source: File or folder that it was read from.
+        format: ``'coco'``, ``'voc'`` or ``'yolo'``.
+        image_dir: Folder that the images' ``file_name`` are relative to.
+        images: COCO's entries. Those of VOC and YOLO also say where they were read, under
+            ``'_place'``.
+        annotations: As ``images``.
+        categories: As ``images``.
+    """
+
+    name: str
+    source: str
+    format: str
+    image_dir: str
+    images: List[Dict] = field(default_factory=list)
+    annotations: List[Dict] = field(default_factory=list)
+    categories: List[Dict] = field(default_factory=list)
+
+    def path_of(self, file_name: str) -> str:
+        return osp.join(self.image_dir, file_name)
+
+    @property
+    def classes(self) -> List[str]:
+        return [category['name'] for category in self.categories]
+
+
+def place_of(split: Split, kind: str, entry) -> Tuple[str, str]:
+    """Say in which file, and where in it, an entry stands."""
+    if isinstance(entry, dict):
+        if '_place' in entry:
+            return entry['_place']
+        name = f' ({entry["file_name"]})' if kind == 'image' and 'file_name' in entry else ''
+        return split.source, f'{kind} {entry.get("id", "without id")}{name}'
+    return split.source, f'{kind} {str(entry)[:40]}'
+
+
+def split_name(path: PurePath) -> Optional[str]:
+    """Recognise ``train``, ``val`` or ``test`` in the parts of a path, the last one first."""
+    for part in reversed(path.parts):
+        for word in re.split(r'[^a-z]+', part.lower()):
+            for name, starts in dict(train='train', val='val', test='test').items():
+                if word.startswith(starts):
+                    return name
+    return None
+
+
+def leaves_root(file_name: str) -> bool:
+    """Say whether a file name points out of the folder that it is relative to."""
+    name = file_name.replace('\\', '/')
+    return (
+        osp.isabs(name)
+        or re.match(r'[A-Za-z]:', name) is not None
+        or '\0' in name
+        or osp.normpath(name).split('/')[0] == '..'
+    )

@@ -1,0 +1,29 @@
+"""Check a data set in COCO, Pascal VOC or YOLO format, and decode every image.
+
+The status is 0 if there are no errors (there may be warnings), 1 if there are, and 2 if the
+command line is wrong.
+"""
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+from epsanet_mmdet.datasets.checking.command import run_check
+from epsanet_mmdet.mmdet_tools import exit_on_user_error
+
+
+def parse_args():
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'paths', nargs='+', help="folders of a data set, COCO JSON files, or YOLO's data.yaml"
+    )
+    parser.add_argument('--images', help='folder of the images of COCO JSON (looked for)')
+    parser.add_argument('--fix', metavar='FOLDER', help='write repaired annotations into it')
+    parser.add_argument('--page', metavar='FILE', help='write an HTML page with pictures')
+    parser.add_argument(
+        '--limit', type=int, default=10, help='of a kind to list, 0 for all (%(default)s)'
+    )
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    sys.exit(exit_on_user_error(run_check, **vars(parse_args())))
