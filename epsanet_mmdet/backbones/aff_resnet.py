@@ -9,6 +9,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..layers import FUSIONS, check_fusion
+from .positions import check_positions
 
 
 class AFFBottleneck(Bottleneck):
@@ -60,7 +61,7 @@ class AFFResNet(ResNetV1d):
         **kwargs: Every option of mmdet's ``ResNetV1d``.
 
     Raises:
-        ValueError: On an unknown depth or fusion, or not one fusion per stage.
+        ValueError: On an unknown depth, fusion or plugin position, or not one fusion per stage.
     """
 
     arch_settings = {
@@ -87,6 +88,7 @@ class AFFResNet(ResNetV1d):
             )
         for name in fusion:
             check_fusion('AFFResNet', name)
+        check_positions(kwargs.get('plugins'))
         self.fusion = tuple(fusion)
         self.reduction = reduction
         super().__init__(depth=depth, **kwargs)

@@ -5,6 +5,8 @@ from mmdet.models.backbones.resnet import ResNet
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 
+from .positions import check_positions
+
 
 @MODELS.register_module()
 class StagePluginResNet(ResNet):
@@ -20,7 +22,8 @@ class StagePluginResNet(ResNet):
         **kwargs: Every option of mmdet's ``ResNet``.
 
     Raises:
-        ValueError: If a plugin gives ``position``, or not one flag for each stage.
+        ValueError: If a stage plugin gives ``position`` or not one flag for each stage, or another
+            plugin an unknown ``position``.
     """
 
     def __init__(self, depth: int, stage_plugins: list[dict], **kwargs) -> None:
@@ -31,6 +34,7 @@ class StagePluginResNet(ResNet):
                     f'StagePluginResNet needs cfg and {stages} stages for each plugin, and no '
                     f'position, but got {plugin}'
                 )
+        check_positions(kwargs.get('plugins'))
         self.stage_plugins = stage_plugins
         super().__init__(depth, **kwargs)
 

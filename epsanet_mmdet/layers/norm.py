@@ -24,7 +24,7 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         batch_statistics = self.training and x.numel() > x.size(1)
-        if batch_statistics and self.num_batches_tracked is not None:
+        if batch_statistics:
             self.num_batches_tracked.add_(1)
         return F.batch_norm(
             x,

@@ -103,6 +103,10 @@ def test_trains_with_one_image():
         (dict(depth=50, fusion=('add', 'aff')), 'one fusion for each of its 4 stages'),
         (dict(depth=50, fusion='aff'), 'one fusion for each of its 4 stages'),
         (dict(depth=50, fusion=('add', 'add', 'max', 'aff')), "no fusion='max'; choose one of"),
+        (
+            dict(depth=50, plugins=[dict(cfg=dict(type='CBAM2d'), position='after_bn')]),
+            "no plugin position='after_bn'; choose one of 'after_conv1'",
+        ),
     ],
 )
 def test_refuses_what_it_has_not(arguments, message):

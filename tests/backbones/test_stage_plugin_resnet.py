@@ -42,3 +42,9 @@ def test_frozen_stage_freezes_its_plugin():
 def test_refuses_other_plugins(plugin):
     with pytest.raises(ValueError, match='cfg and 4 stages for each plugin, and no position'):
         StagePluginResNet(50, stage_plugins=[plugin])
+
+
+def test_refuses_an_unknown_position():
+    plugins = [dict(cfg=dict(type='SELayer2d'), position='after_conv4')]
+    with pytest.raises(ValueError, match="no plugin position='after_conv4'"):
+        StagePluginResNet(50, stage_plugins=[BAM], plugins=plugins)
