@@ -1,0 +1,128 @@
+"""Ground truth and COCO results, loaded so that pycocotools can compare them."""
+
+import contextlib
+import io
+import json
+import os.path as osp
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+from pycocotools.coco import COCO
+
+from ..datasets.checks import check_annotations
+from ..errors import DataError
+
+
+def load_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
+    """Load COCO annotations, and mend what pycocotools stumbles over.
+
+    It takes an annotation with id 0 for none, and needs ``iscrowd`` and ``area``.
+
+    Args:
+        ann_file: COCO annotations.
+        classes: Leave out the other categories.
+
+    Raises:
+        DataError: If the file does not exist, is not COCO, or lacks one of the classes.
+    """
+    if not osp.isfile(ann_file):
+        raise DataError(f"annotation file '{ann_file}' does not exist; set --ann-file")
+    check_annotations(ann_file, classes or ())
+    content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
+    if classes is not None:
+        content['categories'] = [c for c in content['categories'] if c['name'] in classes]
+    kept = {category['id'] for category in content['categories']}
+    known = {image['id'] for image in content['images']}
+    try:
+        content['annotations'] = [
+            {
+                **annotation,
+                'id': i,
+                'iscrowd': annotation.get('iscrowd', 0),
+                'area': annotation.get('area', annotation['bbox'][2] * annotation['bbox'][3]),
+            }
+            for i, annotation in enumerate(content['annotations'], 1)
+            if annotation['category_id'] in kept and annotation['image_id'] in known
+        ]
+    except (KeyError, IndexError, TypeError) as error:
+        raise DataError(
+            f"'{ann_file}' has broken annotations ({type(error).__name__}: {error}); see what is "
+            'wrong with tools/check_dataset.py'
+        )
+    return _index(content)
+
+
+def load_results(truth: COCO, files: Sequence[str]) -> Dict[str, COCO]:
+    """Load COCO results.
+
+    Args:
+        truth: The ground truth they belong to.
+        files: Results with boxes, masks or both, as of mmdet's ``outfile_prefix``.
+
+    Returns:
+        Results by kind, ``'bbox'`` and ``'segm'``. Masks come only with masks in the truth.
+
+    Raises:
+        DataError: If a file does not exist, is not COCO results, or is of other images or
+            categories.
+    """
+    found: Dict[str, List[dict]] = {}
+    for path in files:
+        entries = _read_entries(truth, path)
+        has_masks = any('segmentation' in entry for entry in entries)
+        if has_masks or (not entries and 'segm' in osp.basename(path)):
+            found['segm'] = [_only(entry, 'segmentation') for entry in entries]
+        if any('bbox' in entry for entry in entries) or not (entries or found):
+            if 'bbox' not in found or not has_masks:
+                found['bbox'] = [_only(entry, 'bbox') for entry in entries]
+    if not all(annotation.get('segmentation') for annotation in truth.anns.values()):
+        if found.pop('segm', None) is not None and not found:
+            raise DataError('the annotations have no masks to compare the results with')
+    return {kind: _load(truth, found[kind]) for kind in ('bbox', 'segm') if kind in found}
+
+
+def _read_entries(truth: COCO, path: str) -> List[dict]:
+    if not osp.isfile(path):
+        raise DataError(f"results file '{path}' does not exist; set --results")
+    try:
+        entries = json.loads(Path(path).read_text(encoding='utf-8'))
+        for entry in entries:
+            if not {'image_id', 'category_id', 'score'} <= set(entry):
+                raise TypeError
+            if not {'bbox', 'segmentation'} & set(entry):
+                raise TypeError
+    except (ValueError, TypeError, RecursionError):
+        raise DataError(
+            f"'{path}' is not COCO results (a JSON list of image_id, category_id, score, and "
+            'bbox or segmentation); write it with tools/infer.py or outfile_prefix'
+        )
+    for key, known in (('image_id', truth.imgs), ('category_id', truth.cats)):
+        unknown = sorted({entry[key] for entry in entries} - set(known), key=str)
+        if unknown:
+            raise DataError(
+                f"'{path}' has {len(unknown)} {key}s that the annotations lack, such as "
+                f'{unknown[0]}; give the annotations of the images that were tested'
+            )
+    return entries
+
+
+def _only(entry: dict, key: str) -> dict:
+    return {k: entry[k] for k in ('image_id', 'category_id', 'score', key)}
+
+
+def _load(truth: COCO, entries: List[dict]) -> COCO:
+    if not entries:
+        return _index({**truth.dataset, 'annotations': []})
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return truth.loadRes(entries)
+    except Exception as error:  # pycocotools raises whatever wrong entries lead to
+        raise DataError(f'the results cannot be read: {type(error).__name__}: {error}')
+
+
+def _index(content: dict) -> COCO:
+    coco = COCO()
+    coco.dataset = content
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
