@@ -1,0 +1,23 @@
+# make demo    set up, then train and test the embedded example
+# make test    set up, then lint and run the whole test suite
+#
+# PYTHON=python3.11  the Python to build the environment with
+# STACK=onedl        the maintained OneDL forks in place of the OpenMMLab packages
+
+PYTHON ?= python3
+STACK ?= upstream
+VENV ?= $(if $(filter upstream,$(STACK)),.venv,.venv-$(STACK))
+RUN = PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
+.PHONY: demo test setup
+
+demo: setup
+	$(RUN) python tools/demo.py
+
+test: setup
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) python -m pytest
+
+setup:
+	@$(PYTHON) tools/setup_env.py --venv $(VENV) --stack $(STACK)

@@ -1,0 +1,128 @@
+"""The main job on an embedded default: generate data, train, test, and draw what came out."""
+
+import json
+from pathlib import Path
+from typing import Dict, List
+
+import cv2
+import matplotlib
+import numpy as np
+from mmdet.apis import DetInferencer
+from mmengine.config import Config
+from mmengine.runner import Runner
+from pycocotools.coco import COCO
+
+from .configs import load_config
+from .datasets.shapes import write_shapes
+
+CONFIG = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
+
+
+def run_demo(work_dir: str = 'work_dirs/demo', seed: int = 0) -> Dict[str, float]:
+    """Train and test Mask R-CNN with a slim EPSANet on generated shapes.
+
+    Leaves in ``work_dir`` the checkpoints and logs, ``predictions.png`` (predictions beside
+    ground truth) and ``curves.png`` (loss and AP).
+
+    Args:
+        work_dir: Folder for everything, the data set included.
+        seed: Seed of the data set and of the training.
+
+    Returns:
+        mmdet's COCO metrics on the held-out images, such as ``coco/bbox_mAP_50``.
+    """
+    work_dir = Path(work_dir)
+    ann_files = write_shapes(str(work_dir / 'data'), seed=seed)
+    config = load_config(
+        CONFIG,
+        dict(data_root=str(work_dir / 'data'), work_dir=str(work_dir), randomness=dict(seed=seed)),
+    )
+    runner = Runner.from_cfg(config)
+    runner.train()
+    metrics = runner.test()
+    checkpoint = (work_dir / 'last_checkpoint').read_text()
+    draw_predictions(config, checkpoint, ann_files['val'], work_dir / 'predictions.png')
+    draw_curves(Path(runner.log_dir) / 'vis_data' / 'scalars.json', work_dir / 'curves.png')
+    return metrics
+
+
+def draw_predictions(
+    config: Config, checkpoint: str, ann_file: str, out_file: Path, count: int = 6
+) -> None:
+    """Draw images of a COCO data set: ground truth above, predictions below."""
+    coco = COCO(ann_file)
+    infos = coco.loadImgs(sorted(coco.getImgIds())[:count])
+    folder = Path(ann_file).parent.parent / Path(ann_file).stem
+    images = [cv2.imread(str(folder / info['file_name'])) for info in infos]
+    inferencer = DetInferencer(config, checkpoint, device='cpu', show_progress=False)
+    names = inferencer.visualizer.dataset_meta['classes']
+    predicted = inferencer(images, return_datasamples=True, no_save_vis=True)['predictions']
+    truth_row, predicted_row = [], []
+    for image, info, sample in zip(images, infos, predicted):
+        annotations = coco.loadAnns(coco.getAnnIds(info['id']))
+        truth = [
+            (coco.annToMask(a), names[a['category_id'] - 1], a['category_id'] - 1)
+            for a in annotations
+        ]
+        found = sample.pred_instances
+        found = found[found.scores > 0.5].cpu().numpy()
+        guesses = [
+            (mask, f'{names[label]} {score:.2f}', label)
+            for mask, label, score in zip(found.masks, found.labels, found.scores)
+        ]
+        truth_row.append(_overlay(image, truth))
+        predicted_row.append(_overlay(image, guesses))
+    rows = [
+        _titled(np.hstack(truth_row), 'ground truth'),
+        _titled(np.hstack(predicted_row), 'predictions'),
+    ]
+    cv2.imwrite(str(out_file), np.vstack(rows))
+
+
+def draw_curves(scalars_file: Path, out_file: Path) -> None:
+    """Plot the loss of every logged iteration and the AP of every validation."""
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+
+    records = [json.loads(line) for line in scalars_file.read_text().splitlines()]
+    losses = [record for record in records if 'loss' in record]
+    scores = [record for record in records if 'coco/bbox_mAP_50' in record]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
+    left.plot([r['step'] for r in losses], [r['loss'] for r in losses])
+    left.set(title='training loss', xlabel='iteration', ylim=(0, None))
+    for kind, name in (('bbox', 'box'), ('segm', 'mask')):
+        for metric, style in ((f'{kind}_mAP_50', '-o'), (f'{kind}_mAP', '--o')):
+            values = [record[f'coco/{metric}'] for record in scores]
+            label = f'{name} AP50' if metric.endswith('50') else f'{name} AP'
+            right.plot([record['step'] for record in scores], values, style, label=label)
+    right.set(title='held-out images', xlabel='epoch', ylim=(0, 1))
+    right.legend()
+    figure.savefig(out_file, dpi=100)
+    plt.close(figure)
+
+
+def _overlay(image: np.ndarray, objects: List) -> np.ndarray:
+    scale = 2
+    canvas = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    colours = ((66, 133, 244), (60, 180, 75), (230, 60, 60), (245, 190, 40))
+    for mask, text, label in objects:
+        mask = cv2.resize(mask.astype(np.uint8), canvas.shape[1::-1])
+        if not mask.any():
+            continue
+        colour = colours[label % len(colours)][::-1]
+        canvas[mask > 0] = (0.5 * canvas[mask > 0] + 0.5 * np.array(colour)).astype(np.uint8)
+        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(canvas, outlines, -1, (255, 255, 255), 1, cv2.LINE_AA)
+        x, y, _, height = cv2.boundingRect(mask)
+        place = (x, min(y + height // 2, canvas.shape[0] - 4))
+        for width, shade in ((3, (0, 0, 0)), (1, (255, 255, 255))):
+            cv2.putText(
+                canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, shade, width, cv2.LINE_AA
+            )
+    return cv2.copyMakeBorder(canvas, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+
+
+def _titled(row: np.ndarray, title: str) -> np.ndarray:
+    banner = np.full((28, row.shape[1], 3), 255, np.uint8)
+    cv2.putText(banner, title, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (40, 40, 40), 1, cv2.LINE_AA)
+    return np.vstack([banner, row])

@@ -1,0 +1,64 @@
+"""Packaging. The mm* packages come by extras, so that installing changes no environment."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+MIM = Path('epsanet_mmdet', '.mim')
+
+
+def version() -> str:
+    scope = {}
+    exec((ROOT / 'epsanet_mmdet' / 'version.py').read_text(), scope)
+    return scope['__version__']
+
+
+def mim_files() -> list:
+    """Configs and tools, which .mim links to, as mmdet's own packages carry them."""
+    linked = [path for name in ('configs', 'tools') for path in (ROOT / name).rglob('*')]
+    files = ['model-index.yml'] + [
+        str(path.relative_to(ROOT))
+        for path in linked
+        if path.is_file() and '__pycache__' not in path.parts
+    ]
+    return [str(Path('.mim', name)) for name in files]
+
+
+setup(
+    name='epsanet_mmdet',
+    version=version(),
+    description='EPSANet and the attention modules it is compared with, for MMDetection',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
+    packages=find_packages(include=['epsanet_mmdet', 'epsanet_mmdet.*']),
+    package_data={
+        'epsanet_mmdet': mim_files() + ['*/templates/*', 'report/*.html', 'report/*.css']
+    },
+    python_requires='>=3.10',
+    install_requires=['packaging'],
+    extras_require={
+        'upstream': [
+            'torch>=2.6',
+            'mmengine>=0.10.4,<1.0',
+            'mmcv>=2.0.0,<2.2.0',
+            'mmdet>=3.3.0,<3.4.0',
+        ],
+        'onedl': [
+            'torch>=2.6',
+            'onedl-mmengine>=0.10.8,<1.0',
+            'onedl-mmcv>=2.3.0,<3.0',
+            'onedl-mmdetection>=3.4.0,<4.0',
+        ],
+        'test': ['pytest', 'ruff==0.17.5'],
+    },
+)

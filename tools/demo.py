@@ -1,0 +1,26 @@
+"""Train and test Mask R-CNN with EPSANet on generated images: about 8 minutes on two CPU cores."""
+
+import argparse
+import time
+
+from epsanet_mmdet.demo import run_demo
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--work-dir', default='work_dirs/demo')
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args()
+    started = time.time()
+    metrics = run_demo(args.work_dir, args.seed)
+    print(
+        f'\ndone in {(time.time() - started) / 60:.1f} minutes, on held-out images:\n'
+        f'  box  AP {metrics["coco/bbox_mAP"]:.3f}  AP50 {metrics["coco/bbox_mAP_50"]:.3f}\n'
+        f'  mask AP {metrics["coco/segm_mAP"]:.3f}  AP50 {metrics["coco/segm_mAP_50"]:.3f}\n'
+        f'predictions beside ground truth: {args.work_dir}/predictions.png\n'
+        f'loss and AP curves:              {args.work_dir}/curves.png'
+    )
+
+
+if __name__ == '__main__':
+    main()
