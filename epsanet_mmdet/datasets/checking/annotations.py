@@ -39,15 +39,16 @@ class _Checker:
             return None
         original, entry = entry, dict(entry)
         self.check_id(entry, place)
-        if not self.check_references(entry, place):
+        size, good = self.check_references(entry, place)
+        if size is None:  # nothing more can be said without the image
             return None
-        size = self.images.size[entry['image_id']]
         move = self.images.move.get(entry['image_id'])
         if move and four_numbers(entry.get('bbox')):
             entry = move(entry)
-        if not self.check_mask(entry, size, place) or not self.check_box(entry, size, place):
+        for check in (self.check_mask, self.check_box, self.check_rest):
+            good = check(entry, size, place) and good
+        if not good:
             return None
-        self.check_rest(entry, size, place)
         return original if entry == original else entry
 
     def check_id(self, entry: Dict, place) -> None:
@@ -71,28 +72,23 @@ class _Checker:
         entry['id'] = self.next_id
         self.next_id += 1
 
-    def check_references(self, entry: Dict, place) -> bool:
+    def check_references(self, entry: Dict, place) -> Tuple[Optional[Tuple[int, int]], bool]:
+        """Give the image's size, if that is known, and whether image and category are."""
         number = whole(entry.get('image_id'))
-        if number is None or number not in self.images.ids:
-            self.error(
-                'unknown-image', place, f'there is no image {entry.get("image_id")!r}', 'left out'
-            )
-            return False
-        image = self.images.ids[number]
-        if image is None:  # left out, and said so
-            return False
-        entry['image_id'] = image
-        number = whole(entry.get('category_id'))
-        if number is None or number not in self.categories:
-            self.error(
-                'unknown-category',
-                place,
-                f'there is no category {entry.get("category_id")!r}',
-                'left out',
-            )
-            return False
-        entry['category_id'] = self.categories[number]
-        return True
+        category = whole(entry.get('category_id'))
+        known_image = number is not None and number in self.images.ids
+        known_category = category is not None and category in self.categories
+        for kind, known in (('image', known_image), ('category', known_category)):
+            if not known:
+                stated = entry.get(f'{kind}_id')
+                self.error(f'unknown-{kind}', place, f'there is no {kind} {stated!r}', 'left out')
+        if known_category:
+            entry['category_id'] = self.categories[category]
+        if not known_image:
+            return None, False
+        kept = self.images.ids[number]  # None if the image is left out, which was said
+        entry['image_id'] = number if kept is None else kept
+        return self.images.size.get(entry['image_id']), known_category and kept is not None
 
     def check_mask(self, entry: Dict, size: Tuple[int, int], place) -> bool:
         segmentation = entry.get('segmentation')
@@ -103,9 +99,11 @@ class _Checker:
             fault = rle_fault(segmentation, size)
             if fault:
                 self.error('bad-mask', place, fault, 'left out')
+                del entry['segmentation']
             return not fault
         if not isinstance(segmentation, list):
             self.error('bad-mask', place, 'its segmentation is no polygons or mask', 'left out')
+            del entry['segmentation']
             return False
         if all(map(finite, segmentation)):
             self.error('bad-mask', place, 'its polygon is not in a list of polygons', 'put in one')
@@ -182,13 +180,12 @@ class _Checker:
         entry['bbox'] = box_of(entry['segmentation'], size)
         return True
 
-    def check_rest(self, entry: Dict, size: Tuple[int, int], place) -> None:
+    def check_rest(self, entry: Dict, size: Tuple[int, int], place) -> bool:
         area = entry.get('area')
         if not finite(area) or area <= 0:
-            mask = entry.get('segmentation')
-            true = area_of(mask, size) if mask else entry['bbox'][2] * entry['bbox'][3]
-            true = true or entry['bbox'][2] * entry['bbox'][3]
-            shown = 'no area' if area is None else f'an area of {area!r}'
+            mask, box = entry.get('segmentation'), four_numbers(entry.get('bbox')) or [0] * 4
+            true = (area_of(mask, size) if mask else 0) or box[2] * box[3]
+            shown = 'no area' if area is None else f'an area of {str(area)[:30]}'
             self.error('bad-area', place, f'it has {shown}', f'{true:g}')
             entry['area'] = true
         crowd = entry.get('iscrowd')
@@ -197,6 +194,7 @@ class _Checker:
             shown = 'no iscrowd' if crowd is None else f'iscrowd {crowd!r}'
             self.error('bad-iscrowd', place, f'it has {shown}: evaluation needs 0 or 1', f'{known}')
             entry['iscrowd'] = known
+        return True
 
     def error(self, code: str, place, message: str, repair: str) -> None:
         self.findings.error(code, place, message, repair)

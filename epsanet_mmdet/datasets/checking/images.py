@@ -39,7 +39,7 @@ class ImageCheck:
     Args:
         kept: Entries that are good or repaired.
         ids: Id in the annotations to the id in ``kept``; None where the image is left out.
-        size: True width and height by id, in pixels.
+        size: True width and height by id, in pixels; the stated ones of images left out.
         move: By id, what takes an annotation to the image as mmdet loads it.
         facts: By id, what is known of the file.
     """
@@ -73,29 +73,21 @@ def read_images(paths: Sequence[str], progress: bool = True) -> Dict[str, ImageF
     """
     facts: Dict[str, ImageFacts] = {}
     chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
-    workers = min(
-        len(chunks),
-        len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1,
-    )
     bar = tqdm(
         total=len(paths), unit=' images', desc='reading', disable=not progress, file=sys.stderr
     )
     with bar:
-        if workers > 1:
-            try:
-                with _pool(workers) as pool:
-                    for future in as_completed([pool.submit(_read_chunk, c) for c in chunks]):
-                        found = future.result()
-                        facts.update(found)
-                        bar.update(len(found))
-            except BrokenProcessPool:
-                pass
-            else:
-                return facts
-        for path in paths:
-            if path not in facts:
-                facts[path] = _read_alone(path) if workers > 1 else read_image(path)
-                bar.update()
+        try:
+            with _pool(_cpu_count()) as pool:
+                for future in as_completed([pool.submit(_read_chunk, c) for c in chunks]):
+                    found = future.result()
+                    facts.update(found)
+                    bar.update(len(found))
+        except BrokenProcessPool:
+            for path in paths:
+                if path not in facts:
+                    facts[path] = _read_alone(path)
+                    bar.update()
     return facts
 
 
@@ -114,6 +106,7 @@ def check_images(split: Split, facts: Dict[str, ImageFacts], findings: Findings)
             )
             continue
         result.ids[entry['id']] = None
+        result.size.update(_stated_size(entry))
         name = _checked_name(split, entry['file_name'], place, findings)
         if name is None:
             continue
@@ -161,6 +154,11 @@ def _checked_entry(entry, place, findings: Findings) -> Optional[Dict]:
     return entry
 
 
+def _stated_size(entry: Dict) -> Dict[int, Tuple[int, int]]:
+    size = tuple(whole(entry.get(key)) for key in ('width', 'height'))
+    return {} if None in size or min(size) <= 0 else {entry['id']: size}
+
+
 def _checked_name(split: Split, name: str, place, findings: Findings) -> Optional[str]:
     if leaves_root(name):
         inside = osp.relpath(name, split.image_dir) if osp.isabs(name) else '..'
@@ -182,14 +180,16 @@ def _checked_name(split: Split, name: str, place, findings: Findings) -> Optiona
 def _with_size(entry: Dict, file: ImageFacts, place, result: ImageCheck, findings: Findings):
     number, size = entry['id'], file.size
     result.facts[number], result.size[number] = file, size
-    stated = tuple(whole(entry.get(key)) for key in ('width', 'height'))
+    stated = _stated_size(entry).get(number)
     text = f'{size[0]}x{size[1]}'
     if file.mode in MODES:
         findings.warning('image-mode', place, f'the image {MODES[file.mode]}')
-    if None in stated or min(stated) <= 0:
+    if stated is None:
         if 'width' in entry or 'height' in entry or '_place' not in entry:
             shown = f'{entry.get("width")}x{entry.get("height")}'
             findings.error('bad-size', place, f'its stated size is {shown}', text)
+    elif isinstance(entry['width'], str) or isinstance(entry['height'], str):
+        findings.error('bad-size', place, 'its stated size is text, not numbers', text)
     elif stated == file.stored_size != size:
         findings.error(
             'exif-rotated',
@@ -231,6 +231,12 @@ def _start_worker() -> None:
     warnings.simplefilter('ignore')
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)  # libjpeg and libtiff print; what is wrong is returned
+
+
+def _cpu_count() -> int:
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _read_chunk(paths: Sequence[str]) -> Dict[str, ImageFacts]:

@@ -1,5 +1,6 @@
 """Reading Pascal VOC's XML: one file an image, boxes only."""
 
+import math
 import os.path as osp
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -85,7 +86,7 @@ class _Reader:
             size = tree.find('size')
             for key in ('width', 'height'):
                 value = _number(size, key)
-                if value:
+                if value is not None and math.isfinite(value):
                     image[key] = int(value) if value.is_integer() else value
             split.images.append(image)
             for i, item in enumerate(tree.iter('object'), start=1):
