@@ -1,19 +1,21 @@
 """Refusing a checkpoint of another architecture, which mmengine loads with a warning."""
 
-from typing import Dict
+from typing import Dict, Tuple
 
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
 
 MATCH_MINIMUM = 0.75
+RESHAPED_MAXIMUM = 0.04  # other numbers of classes give less, another kernel size in PSA more
 
 
 def require_match(module: nn.Module) -> None:
     """From now on, refuse to load a ``state_dict`` of another architecture into ``module``.
 
     A load passes when three quarters of the module's tensors, and of the checkpoint's, are the
-    other's in name and shape: heads may differ, layers may be added, a backbone may not.
+    other's in name and shape, and nearly all that share a name share the shape: heads may
+    differ and plugins may be added (they are not counted), a backbone may not differ.
 
     Raises:
         CheckpointError: On loading; it says how many tensors matched, and which did not.
@@ -25,21 +27,33 @@ def require_match(module: nn.Module) -> None:
 
 def _refuse_mismatch(module: nn.Module, state_dict: Dict[str, Tensor], prefix: str, *_) -> None:
     given = _shapes({k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)})
-    wanted = _shapes(module.state_dict())
+    plugins = _plugin_prefixes(module)
+    wanted = {k: v for k, v in _shapes(module.state_dict()).items() if not k.startswith(plugins)}
     matched = {name for name, shape in wanted.items() if given.get(name) == shape}
-    if len(matched) >= MATCH_MINIMUM * max(len(wanted), len(given)):
+    reshaped = [name for name in wanted if name in given and name not in matched]
+    enough = len(matched) >= MATCH_MINIMUM * max(len(wanted), len(given))
+    if enough and len(reshaped) <= RESHAPED_MAXIMUM * len(wanted):
         return
     hint = 'load a checkpoint of this architecture'
     if not matched and any(name.startswith('backbone.') for name in given):
         hint = "it holds a whole detector: add prefix='backbone.' to init_cfg"
     missing = [name for name in wanted if name not in given]
     unexpected = [name for name in given if name not in wanted]
-    reshaped = [name for name in wanted if name in given and name not in matched]
     raise CheckpointError(
         f'the checkpoint is of another architecture than {type(module).__name__}: '
         f'{len(matched)} of its {len(given)} tensors match the {len(wanted)} of the model '
         f'({_sample("missing", missing)}, {_sample("unexpected", unexpected)}, '
         f'{_sample("of another shape", reshaped)}); {hint}'
+    )
+
+
+def _plugin_prefixes(module: nn.Module) -> Tuple[str, ...]:
+    """Give the prefixes of what mmdet's ResNet blocks hold as plugins."""
+    return tuple(
+        f'{name}.{plugin}.'
+        for name, block in module.named_modules()
+        for position in ('after_conv1', 'after_conv2', 'after_conv3')
+        for plugin in getattr(block, f'{position}_plugin_names', ())
     )
 
 
