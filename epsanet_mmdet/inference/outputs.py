@@ -95,7 +95,7 @@ class OutputFolder:
         ids: Numbers of images and categories.
 
     Raises:
-        DataError: If the folder cannot be made.
+        OSError: If something cannot be written.
     """
 
     def __init__(self, folder: str, ids: ImageIds) -> None:
@@ -106,10 +106,7 @@ class OutputFolder:
         self.rows: List[tuple] = []
         self.video = None
         self.video_source: Optional[Source] = None
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"output folder '{folder}' cannot be made: {error.strerror}")
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, frame: Frame, found: Detections, picture: np.ndarray) -> None:
         """Add what was found in a frame, and the frame with it drawn."""
@@ -169,5 +166,5 @@ class OutputFolder:
             self.video = cv2.VideoWriter(str(path), codec, frame.fps, picture.shape[1::-1])
             self.video_source = frame.source
             if not self.video.isOpened():
-                raise DataError(f"video '{path}' cannot be written; is the folder writable?")
+                raise OSError(f"no video can be made at '{path}'")
         self.video.write(picture)

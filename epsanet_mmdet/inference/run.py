@@ -2,12 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Callable, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from .detections import Detections
 from .detector import Detector
 from .outputs import ImageIds, OutputFolder
@@ -89,24 +89,34 @@ def infer(
     ids.check(sources)
     detector = Detector(config, checkpoint, device, options)
     ids.set_classes(detector.classes)
-    folder = OutputFolder(out_dir, ids)
-    faults, objects = [], 0
-    stream = detector.stream(read_frames(sources), score_thr, batch_size)
-    progress = tqdm(stream, total=count_frames(sources), unit='picture', desc='Detecting')
+    frames = tqdm(
+        detector.stream(read_frames(sources), score_thr, batch_size),
+        total=count_frames(sources),
+        unit='picture',
+        desc='Detecting',
+    )
     try:
-        for frame, sample in progress:
+        return _write(OutputFolder(out_dir, ids), frames, detector.classes, detector.draw)
+    except OSError as error:
+        raise DataError(f"'{out_dir}' cannot be written: {error}; give another --out-dir")
+
+
+def _write(folder: OutputFolder, frames: tqdm, classes: Sequence[str], draw: Callable) -> List[str]:
+    faults, objects = [], 0
+    try:
+        for frame, sample in frames:
             if sample is None:
                 faults.append(f'{frame.source.path or frame.name} {frame.fault}')
-                progress.write(f'skipped: {faults[-1]}', file=sys.stderr)
+                frames.write(f'skipped: {faults[-1]}', file=sys.stderr)
                 continue
-            found = Detections.from_sample(frame, sample, detector.classes)
-            folder.add(frame, found, detector.draw(frame, sample))
+            found = Detections.from_sample(frame, sample, classes)
+            folder.add(frame, found, draw(frame, sample))
             objects += len(found)
-            progress.set_postfix(objects=objects, refresh=False)
+            frames.set_postfix(objects=objects, refresh=False)
     except KeyboardInterrupt:
-        progress.write('interrupted; writing what was found', file=sys.stderr)
+        frames.write('interrupted; writing what was found', file=sys.stderr)
     finally:
-        progress.close()
+        frames.close()
         folder.close()
     return faults
 

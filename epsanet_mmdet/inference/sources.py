@@ -15,7 +15,7 @@ from mmdet.apis.det_inferencer import IMG_EXTENSIONS
 from ..errors import DataError
 
 VIDEO_EXTENSIONS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
-PIXEL_LIMIT = 4096 * 4096  # above, masks of a hundred objects would take gigabytes
+PIXEL_LIMIT = 4096 * 2160  # 4K video; above, masks of a hundred objects would take gigabytes
 SIDE_LIMIT = 16384  # above, neither Matplotlib nor JPEG can take it much further
 WEBCAM_FPS = 10.0  # of the written video where the camera does not say
 

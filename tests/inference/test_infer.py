@@ -157,6 +157,20 @@ def test_videos(infer_tiny, tmp_path):
     ]
 
 
+def test_output_that_cannot_be_written(infer_tiny, tmp_path, monkeypatch):
+    inputs = [picture(tmp_path / 'a.png', size=(96, 64))]
+    (tmp_path / 'file').touch()
+    with pytest.raises(DataError, match='cannot be written'):
+        infer_tiny(inputs, tmp_path / 'file')
+
+    def full(*_):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('epsanet_mmdet.inference.outputs.OutputFolder.add', full)
+    with pytest.raises(DataError, match='No space left'):
+        infer_tiny(inputs, tmp_path / 'out')
+
+
 def test_an_interrupt_keeps_what_was_found(infer_tiny, tmp_path, monkeypatch):
     inputs = [picture(tmp_path / f'{i}.png', size=(96, 64)) for i in range(3)]
 
