@@ -1,5 +1,6 @@
 """COCO data sets that are checked before they are used."""
 
+import logging
 import os.path as osp
 from typing import List
 
@@ -37,7 +38,14 @@ class CheckedCocoDataset(CocoDataset):
             return super().load_data_list()
         check_paths(self.ann_file, self.data_prefix['img'], self.data_root)
         check_annotations(self.ann_file, self.metainfo['classes'])
-        return self._without_bad_images(super().load_data_list())
+        try:
+            data_list = super().load_data_list()
+        except (AttributeError, KeyError, TypeError) as error:
+            raise DataError(
+                f"'{self.ann_file}' is not COCO annotations: an entry is not as it should "
+                f'be ({type(error).__name__}: {error}); see tools/check_dataset.py'
+            ) from error
+        return self._without_bad_images(data_list)
 
     def _without_bad_images(self, data_list: List[dict]) -> List[dict]:
         found = [None]
@@ -54,5 +62,5 @@ class CheckedCocoDataset(CocoDataset):
             raise DataError(
                 f'{message}; mend them, or leave them out with --cfg-options skip_bad_images=True'
             )
-        print_log(f'{message}; they are left out', logger='current', level='WARNING')
+        print_log(f'{message}; they are left out', logger='current', level=logging.WARNING)
         return [info for info in data_list if info['img_path'] not in bad]
