@@ -9,6 +9,7 @@ from typing import Callable, List
 import mmdet
 from mmengine.config import Config, DictAction
 
+from .class_heads import check_class_heads
 from .configs import DATALOADERS, dataset_options, find_config, load_config
 from .datasets.checks import check_paths
 from .errors import UserError
@@ -47,10 +48,11 @@ def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
 
 
 def check_data(config: Config, sections=DATALOADERS) -> None:
-    """Check that the data sets of some dataloaders are where the config says.
+    """Check that some dataloaders' data are where the config says, and of the model's classes.
 
     Raises:
         DataError: Naming the path that does not exist.
+        ConfigError: Naming the head that has another number of classes.
     """
     for section in sections:
         dataset = (config.get(section) or {}).get('dataset', {})
@@ -58,6 +60,7 @@ def check_data(config: Config, sections=DATALOADERS) -> None:
             continue
         root = dataset.get('data_root') or ''
         check_paths(osp.join(root, dataset.ann_file), osp.join(root, dataset.data_prefix.img), root)
+        check_class_heads(config.get('model') or {}, dataset)
 
 
 def exit_on_user_error(function: Callable, *args, **kwargs):

@@ -1,14 +1,13 @@
 """Checks of a COCO data set that find what would stop or spoil a training."""
 
-import json
 import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, List, Optional, Sequence
 
-from PIL import Image
-
 from ..errors import DataError
+from .formats.coco_json import BOM, load_json
+from .image_files import read_image
 
 TAIL = 64  # bytes; end markers may be followed by padding
 
@@ -41,30 +40,54 @@ def check_paths(ann_file: str, img_dir: str, data_root: Optional[str] = None) ->
         )
 
 
-def check_annotations(ann_file: str, classes: Sequence[str]) -> None:
-    """Check that a file is COCO instance annotations with the given classes.
+def check_annotations(ann_file: str, classes: Sequence[str], subset: bool = False) -> None:
+    """Check that a file is COCO instance annotations of the given classes.
+
+    mmdet numbers classes in the order of the file's categories, whatever the config's order is, and
+    ignores those that it does not find: both would go unnoticed.
+
+    Args:
+        ann_file: The annotations.
+        classes: The config's classes.
+        subset: Whether the file may have more categories.
 
     Raises:
-        DataError: If it is not JSON, not COCO, or lacks one of the classes.
+        DataError: If it is not JSON, not COCO, or its categories are not the classes.
     """
-    try:
-        with open(ann_file, encoding='utf-8') as file:
-            content = json.load(file)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"'{ann_file}' is not JSON ({error}); export the annotations again")
+    with open(ann_file, 'rb') as file:
+        if file.read(len(BOM)) == BOM:
+            raise DataError(
+                f"'{ann_file}' begins with a byte order mark, which mmdet cannot read; save it as "
+                'UTF-8 without one, or use tools/check_dataset.py --fix'
+            )
+    content = load_json(ann_file)
     for key in ('images', 'annotations', 'categories'):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DataError(
                 f"'{ann_file}' is not COCO annotations: it has no list '{key}'; export it as COCO "
                 'instances'
             )
-    names = [category.get('name') for category in content['categories']]
-    missing = [name for name in classes if name not in names]
-    if missing:
+    if isinstance(classes, str):
         raise DataError(
-            f"the config's classes are not the categories of '{ann_file}': config has "
-            f'{_listing(classes)}, the file has {_listing(names)}; set metainfo.classes and '
-            'num_classes to those of the file'
+            f"the config's classes are the text '{classes}'; set metainfo.classes to a tuple such "
+            f"as ('{classes}',)"
+        )
+    names = [c.get('name') if isinstance(c, dict) else None for c in content['categories']]
+    both = f"config has {_listing(classes)}, '{ann_file}' has {_listing(names)}"
+    missing = [name for name in classes if name not in names]
+    more = [name for name in names if name not in classes]
+    if missing or (more and not subset):
+        remedy = 'set metainfo.classes and num_classes to those of the file'
+        if not missing:
+            remedy += ', or class_subset=True in the dataset to train on some of them'
+        raise DataError(
+            f"the config's classes are not the file's categories "
+            f'({_difference(missing, more)}): {both}; {remedy}'
+        )
+    if [name for name in names if name in classes] != list(classes):
+        raise DataError(
+            f"the config's classes are not in the order of the file's categories, or one occurs "
+            f'twice: {both}; set metainfo.classes in the order of the file'
         )
 
 
@@ -100,14 +123,14 @@ def image_fault(path: str) -> Optional[str]:
         return None
     if head.startswith(b'\x89PNG\r\n\x1a\n') and b'IEND' in tail:
         return None
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except Exception as error:  # Pillow's decoders raise many kinds
-        return f'cannot be decoded: {str(error).splitlines()[0] if str(error) else "damaged"}'
-    return None
+    return read_image(path).fault
 
 
-def _listing(names: List[str], limit: int = 10) -> str:
+def _difference(missing: List, more: List) -> str:
+    parts = [(missing, 'not in the file'), (more, 'not in the config')]
+    return ', '.join(f'{_listing(names)} {where}' for names, where in parts if names)
+
+
+def _listing(names: Sequence[str], limit: int = 10) -> str:
     shown = ', '.join(map(str, names[:limit]))
     return f'{len(names)} ({shown}{", ..." if len(names) > limit else ""})'

@@ -23,21 +23,26 @@ class CheckedCocoDataset(CocoDataset):
     Args:
         skip_bad_images (bool): Leave out images that are missing or damaged, with a warning
             that names them, instead of stopping.
+        class_subset (bool): Use only those of the annotations' categories that are
+            ``metainfo.classes``. Otherwise a category that is not among them is an error.
         *args, **kwargs: As of mmdet's ``CocoDataset``.
 
     Raises:
         DataError: One line that names the file and the remedy.
     """
 
-    def __init__(self, *args, skip_bad_images: bool = False, **kwargs) -> None:
+    def __init__(
+        self, *args, skip_bad_images: bool = False, class_subset: bool = False, **kwargs
+    ) -> None:
         self.skip_bad_images = skip_bad_images
+        self.class_subset = class_subset
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> List[dict]:
         if '://' in self.ann_file:  # another storage backend: mmengine reads it
             return super().load_data_list()
         check_paths(self.ann_file, self.data_prefix['img'], self.data_root)
-        check_annotations(self.ann_file, self.metainfo['classes'])
+        check_annotations(self.ann_file, self.metainfo['classes'], self.class_subset)
         try:
             data_list = super().load_data_list()
         except (AttributeError, KeyError, TypeError) as error:

@@ -160,8 +160,11 @@ def _write(path, content):
     return lambda root: (root / path).write_bytes(content)
 
 
-BOMB = b"""<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">
-<!ENTITY c "&b;&b;&b;&b;&b;">]><annotation><filename>&c;</filename></annotation>"""
+BOMB = (
+    '<!DOCTYPE a [<!ENTITY a0 "ha">'
+    + ''.join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 12))
+    + ']><annotation><filename>&a11;</filename></annotation>'
+).encode()
 OUTSIDE = b"""<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation><object><name>&x;
 </name></object></annotation>"""
 
@@ -170,6 +173,11 @@ VOC_FAULTS = {
     'not XML': (_write(XML, b'<annotation><size>'), 'bad-xml', XML),
     'empty': (_write(XML, b''), 'bad-xml', XML),
     'binary': (_write(XML, bytes(range(256))), 'bad-xml', XML),
+    'encoding unknown': (
+        _write(XML, b'<?xml version="1.0" encoding="none"?><annotation/>'),
+        'bad-xml',
+        XML,
+    ),
     'entities that explode': (_write(XML, BOMB), 'bad-xml', XML),
     'entity of another file': (_write(XML, OUTSIDE), 'bad-xml', XML),
     'no name': (_replace(XML, 'ball', ' '), 'bad-entry', XML + ': object 1'),

@@ -1,0 +1,100 @@
+"""A data set whose classes disagree with the config's stops, with both lists shown."""
+
+import pytest
+from mmengine.config import Config
+from small_data import CLASSES, coco_content, write_json
+
+from epsanet_mmdet.class_heads import check_class_heads, find_class_heads
+from epsanet_mmdet.configs import configs_dir, load_config
+from epsanet_mmdet.datasets import CheckedCocoDataset
+from epsanet_mmdet.datasets.checks import check_annotations
+from epsanet_mmdet.errors import ConfigError, DataError
+from epsanet_mmdet.mmdet_tools import check_data
+
+MODELS = ('mask-rcnn', 'faster-rcnn', 'retinanet')
+
+
+@pytest.fixture
+def ann_file(tmp_path):
+    path = tmp_path / 'train.json'
+    write_json(path, coco_content(tmp_path, 3))
+    return path
+
+
+def dataset(ann_file, classes, **options):
+    return CheckedCocoDataset(
+        data_root=str(ann_file.parent),
+        ann_file=ann_file.name,
+        data_prefix=dict(img=''),
+        metainfo=dict(classes=classes),
+        **options,
+    )
+
+
+def test_the_same_classes(ann_file):
+    assert len(dataset(ann_file, CLASSES)) == 3
+
+
+@pytest.mark.parametrize(
+    'classes',
+    [('cube', CLASSES[1]), (*CLASSES, 'cube'), CLASSES[:1], CLASSES[::-1], (CLASSES[0],) * 2],
+    ids=['another', 'one more', 'one less', 'order', 'twice'],
+)
+def test_other_classes_stop_with_both_lists(classes, ann_file):
+    with pytest.raises(DataError) as error:
+        dataset(ann_file, classes)
+    assert '\n' not in str(error.value)
+    for name in (*classes, *CLASSES):
+        assert name in str(error.value)
+
+
+def test_a_subset_must_be_asked_for(ann_file):
+    with pytest.raises(DataError, match='class_subset=True'):
+        dataset(ann_file, CLASSES[1:])
+    data = dataset(ann_file, CLASSES[1:], class_subset=True)
+    assert {i['bbox_label'] for info in data for i in info['instances']} == {0}
+    with pytest.raises(DataError, match='order'):
+        dataset(ann_file, CLASSES[::-1], class_subset=True)
+
+
+def test_coco_classes_are_not_taken_for_granted(ann_file):
+    with pytest.raises(DataError, match='80 .person'):
+        CheckedCocoDataset(
+            data_root=str(ann_file.parent), ann_file=ann_file.name, data_prefix=dict(img='')
+        )
+
+
+def test_classes_that_are_one_text(ann_file):
+    with pytest.raises(DataError, match='tuple'):
+        check_annotations(str(ann_file), 'ball')
+    with pytest.raises(ConfigError, match='tuple'):
+        check_class_heads({}, dict(metainfo=dict(classes='ball')))
+
+
+def test_a_byte_order_mark_stops(ann_file):
+    ann_file.write_bytes(b'\xef\xbb\xbf' + ann_file.read_bytes())
+    with pytest.raises(DataError, match='byte order mark'):
+        dataset(ann_file, CLASSES)
+
+
+@pytest.mark.parametrize('model', MODELS)
+def test_heads_of_another_number_of_classes_stop_before_training(model, ann_file):
+    config = load_config(f'{model}_epsanet50-s_fpn_1x_coco')
+    for name in find_class_heads(config.model):
+        assert name.endswith(('bbox_head', 'mask_head'))
+    config.train_dataloader.dataset.update(
+        data_root=str(ann_file.parent), ann_file=ann_file.name, data_prefix=dict(img='')
+    )
+    check_data(config, ['train_dataloader'])
+    config.train_dataloader.dataset.metainfo = dict(classes=CLASSES)
+    with pytest.raises(
+        ConfigError, match=f'num_classes is 80, but the data set has 2.*{CLASSES[1]}'
+    ):
+        check_data(config, ['train_dataloader'])
+
+
+def test_mmdets_own_tools_stop_too():
+    for path in configs_dir().rglob('*_1x_coco.py'):
+        if '_base_' not in path.parts:
+            hooks = Config.fromfile(path).custom_hooks
+            assert 'NumClassCheckHook' in [hook['type'] for hook in hooks], path.name
