@@ -51,13 +51,14 @@ def load_config(name: str, options: Optional[Dict] = None) -> Config:
             every data set of the config.
 
     Raises:
-        ConfigError: If there is no such config, or it is not valid Python.
+        ConfigError: If there is no such config, or it cannot be read.
     """
     path = find_config(name)
     try:
         config = Config.fromfile(path)
-    except (SyntaxError, KeyError, TypeError) as error:
-        raise ConfigError(f"config '{path}' cannot be read: {type(error).__name__}: {error}")
+    except Exception as error:  # a config is Python, so anything
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        raise ConfigError(f"config '{path}' cannot be read: {reason}") from error
     if options:
         config.merge_from_dict({**dataset_options(config, options), **options})
     return config

@@ -3,11 +3,10 @@
 import os.path as osp
 import runpy
 import sys
-from argparse import ArgumentParser
 from typing import Callable, List
 
 import mmdet
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from .class_heads import check_class_heads
 from .configs import DATALOADERS, dataset_options, find_config, load_config
@@ -26,22 +25,24 @@ def run_mmdet_tool(tool: str) -> None:
     """
     if not set(sys.argv) & {'-h', '--help'} and len(sys.argv) > 1:
         sys.argv[1:] = exit_on_user_error(prepare_arguments, sys.argv[1:], tool)
-    path = osp.join(osp.dirname(mmdet.__file__), '.mim', 'tools', tool)
-    exit_on_user_error(runpy.run_path, path, run_name='__main__')
+    exit_on_user_error(runpy.run_path, tool_path(tool), run_name='__main__')
+
+
+def tool_path(tool: str) -> str:
+    """Give the path of one of mmdet's tools."""
+    return osp.join(osp.dirname(mmdet.__file__), '.mim', 'tools', tool)
 
 
 def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
     """Resolve the config's name, spread the data options, and check the data's paths."""
-    parser = ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    options = parser.parse_known_args(arguments)[0].cfg_options
-    position = next(i for i, argument in enumerate(arguments) if not argument.startswith('-'))
-    config_file = find_config(arguments[position])
-    arguments = [*arguments[:position], config_file, *arguments[position + 1 :]]
-    spread = dataset_options(Config.fromfile(config_file), options)
+    given = runpy.run_path(tool_path(tool))['parse_args']()  # reads sys.argv, as mmdet will
+    options = given.cfg_options or {}
+    config_file = find_config(given.config)
+    spread = dataset_options(load_config(config_file), options)
+    arguments = [config_file if a == given.config else a for a in arguments]
     if spread:
-        i = arguments.index('--cfg-options') + 1
-        arguments[i:i] = [f'{key}={value}' for key, value in spread.items()]
+        i = next(i for i, a in enumerate(arguments) if a.startswith('--cfg'))
+        arguments[i:i] = ['--cfg-options', *(f'{key}={value}' for key, value in spread.items())]
     sections = DATALOADERS[2:] if tool == 'test.py' else DATALOADERS[:2]
     check_data(load_config(config_file, options), sections)
     return arguments
