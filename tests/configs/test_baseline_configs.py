@@ -55,7 +55,7 @@ def images(data_root: Path, with_mask: bool):
     cfg.data_root = f'{data_root}/'
     for transform in cfg.pipeline:
         if transform.type == 'Resize':
-            transform.scale = (224, 160)
+            transform.scale = (160, 112)
     init_default_scope('mmdet')
     dataset = DATASETS.build(cfg)
     return pseudo_collate([dataset[0], dataset[1]])
@@ -67,8 +67,8 @@ def test_one_training_step_on_real_images(name, tiny_coco):
     with_mask = name.startswith('mask')
     if 'rcnn' in name:
         # The heads would take most of the time, and are mmdet's own.
-        config.model.train_cfg.rcnn.sampler.num = 32
-        config.model.train_cfg.rpn_proposal.max_per_img = 64
+        config.model.train_cfg.rcnn.sampler.num = 16
+        config.model.train_cfg.rpn_proposal.max_per_img = 32
     model = build(config)
     model.train()
     data = model.data_preprocessor(images(tiny_coco, with_mask), training=True)
