@@ -31,15 +31,18 @@ class ImageIds:
     def __init__(self, ann_file: Optional[str] = None) -> None:
         self.ann_file = ann_file
         self.images: List[Dict] = []
-        self.categories: List[Dict] = []
+        self.category_ids_by_name: Dict[str, int] = {}
         if ann_file is None:
             return
         if not osp.isfile(ann_file):
             raise DataError(f"annotation file '{ann_file}' does not exist")
-        check_annotations(ann_file, ())
+        check_annotations(ann_file, (), subset=True)
         content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
-        self.by_name = {osp.normpath(i['file_name']): i['id'] for i in content['images']}
-        self.categories = content['categories']
+        try:
+            self.by_name = {osp.normpath(i['file_name']): i['id'] for i in content['images']}
+            self.category_ids_by_name = {c['name']: c['id'] for c in content['categories']}
+        except (KeyError, TypeError) as error:
+            raise DataError(f"'{ann_file}' has images or categories without {error}")
 
     def check(self, sources: Sequence[Source]) -> None:
         """Check that the annotation file, if there is one, has all sources.
@@ -61,11 +64,14 @@ class ImageIds:
             DataError: If the annotation file lacks one of them.
         """
         if self.ann_file is None:
-            self.categories = [{'id': i, 'name': name} for i, name in enumerate(classes, 1)]
-        else:
-            check_annotations(self.ann_file, classes)
-        by_name = {category['name']: category['id'] for category in self.categories}
-        self.category_ids = [by_name[name] for name in classes]
+            self.category_ids_by_name = {name: i for i, name in enumerate(classes, 1)}
+        missing = [name for name in classes if name not in self.category_ids_by_name]
+        if missing:
+            raise DataError(
+                f"'{self.ann_file}' has no categories {', '.join(missing[:10])}, which the model "
+                'detects; leave out the annotation file, or use a model of its categories'
+            )
+        self.category_ids = [self.category_ids_by_name[name] for name in classes]
 
     def image_id(self, frame: Frame) -> int:
         if self.ann_file is not None:
@@ -139,7 +145,8 @@ class OutputFolder:
         if self.masks is not None:
             self._dump('results.segm.json', self.masks)
         if self.ids.ann_file is None:
-            content = dict(images=self.ids.images, annotations=[], categories=self.ids.categories)
+            categories = [dict(id=i, name=n) for n, i in self.ids.category_ids_by_name.items()]
+            content = dict(images=self.ids.images, annotations=[], categories=categories)
             self._dump('images.json', content)
         with open(self.folder / 'results.csv', 'w', newline='', encoding='utf-8') as file:
             csv.writer(file).writerows([CSV_HEADER, *self.rows])

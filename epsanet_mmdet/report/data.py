@@ -27,29 +27,40 @@ def load_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
     """
     if not osp.isfile(ann_file):
         raise DataError(f"annotation file '{ann_file}' does not exist; set --ann-file")
-    check_annotations(ann_file, classes or ())
+    check_annotations(ann_file, (), subset=True)
     content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
-    if classes is not None:
-        content['categories'] = [c for c in content['categories'] if c['name'] in classes]
-    kept = {category['id'] for category in content['categories']}
-    known = {image['id'] for image in content['images']}
     try:
-        content['annotations'] = [
-            {
-                **annotation,
-                'id': i,
-                'iscrowd': annotation.get('iscrowd', 0),
-                'area': annotation.get('area', annotation['bbox'][2] * annotation['bbox'][3]),
-            }
-            for i, annotation in enumerate(content['annotations'], 1)
-            if annotation['category_id'] in kept and annotation['image_id'] in known
-        ]
+        _mend(content, classes)
     except (KeyError, IndexError, TypeError) as error:
         raise DataError(
-            f"'{ann_file}' has broken annotations ({type(error).__name__}: {error}); see what is "
+            f"'{ann_file}' has broken entries ({type(error).__name__}: {error}); see what is "
             'wrong with tools/check_dataset.py'
         )
+    missing = set(classes or ()) - {category['name'] for category in content['categories']}
+    if missing:
+        raise DataError(f"'{ann_file}' has no categories {', '.join(sorted(missing))}")
     return _index(content)
+
+
+def _mend(content: dict, classes: Optional[Sequence[str]]) -> None:
+    names = [category['name'] for category in content['categories']]
+    content['categories'] = [
+        category
+        for name, category in zip(names, content['categories'])
+        if classes is None or name in classes
+    ]
+    known = {i['id'] for i in content['images'] if i['file_name'] and i['width'] and i['height']}
+    kept = {category['id'] for category in content['categories']}
+    content['annotations'] = [
+        {
+            **annotation,
+            'id': i,
+            'iscrowd': annotation.get('iscrowd', 0),
+            'area': annotation.get('area', annotation['bbox'][2] * annotation['bbox'][3]),
+        }
+        for i, annotation in enumerate(content['annotations'], 1)
+        if annotation['category_id'] in kept and annotation['image_id'] in known
+    ]
 
 
 def load_results(truth: COCO, files: Sequence[str]) -> Dict[str, COCO]:

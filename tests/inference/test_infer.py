@@ -117,6 +117,14 @@ def test_ids_of_an_annotation_file(infer_tiny, tiny_detector, tmp_path):  # noqa
         infer_tiny([picture(tmp_path / 'other.png')], tmp_path / 'out', ann_file=ann_file)
     with pytest.raises(DataError, match='does not exist'):
         infer_tiny([str(tiny_detector.images)], tmp_path / 'out', ann_file='absent.json')
+    text = tiny_detector.ann_file.read_text().replace('"box"', '"cube"')
+    (tmp_path / 'other.json').write_text(text)
+    with pytest.raises(DataError, match='has no categories box'):
+        infer_tiny(
+            [str(tiny_detector.images)],
+            tmp_path / 'out',
+            ann_file=str(tmp_path / 'other.json'),
+        )
     assert not (tmp_path / 'out').exists()
 
 

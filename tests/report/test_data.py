@@ -43,7 +43,7 @@ def test_missing_fields_are_filled(case):
 def test_classes_can_be_chosen(case):
     truth = load_truth(case.ann_file, ['dog'])
     assert list(truth.cats) == [2] and {a['category_id'] for a in truth.anns.values()} == {2}
-    assert 'has 1 (horse)' in error(load_truth, case.ann_file, ['horse'])
+    assert 'no categories horse' in error(load_truth, case.ann_file, ['horse'])
 
 
 def test_kinds_of_results(case, tmp_path):
@@ -77,7 +77,9 @@ def test_masks_need_masks_in_the_annotations(case):
 def test_bad_annotations(case, tmp_path):
     assert 'does not exist' in error(load_truth, 'absent.json')
     edit(case.ann_file, lambda c: c['annotations'][1].pop('bbox'))
-    assert 'broken annotations' in error(load_truth, case.ann_file)
+    assert 'broken entries' in error(load_truth, case.ann_file)
+    edit(write_case(tmp_path).ann_file, lambda c: c['images'][1].pop('height'))
+    assert "broken entries (KeyError: 'height')" in error(load_truth, case.ann_file)
     (tmp_path / 'a.json').write_text('{')
     assert 'not JSON' in error(load_truth, str(tmp_path / 'a.json'))
 
