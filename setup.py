@@ -59,6 +59,6 @@ setup(
             'onedl-mmcv>=2.3.0,<3.0',
             'onedl-mmdetection>=3.4.0,<4.0',
         ],
-        'test': ['pytest', 'ruff==0.17.5'],
+        'test': ['pytest', 'pytest-xdist', 'ruff==0.17.5'],
     },
 )

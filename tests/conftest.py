@@ -1,10 +1,14 @@
 """What several tests need: real images where they are at hand, and a quiet mmengine."""
 
 import logging
+import os
 from pathlib import Path
 
-import pytest
-import torch
+# Tests run in parallel processes; more threads in each would only wait for one another.
+os.environ['OMP_NUM_THREADS'] = '1'
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / 'shared' / 'data'

@@ -5,6 +5,7 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
+from .grouped_conv import GroupedConv2d
 from .squeeze import SqueezeMLP
 
 
@@ -59,7 +60,7 @@ class PSAModule(nn.Module):
         branches = len(kernel_sizes)
         width = out_channels // branches
         for i, (kernel_size, group) in enumerate(zip(kernel_sizes, groups), start=1):
-            conv = nn.Conv2d(
+            conv = GroupedConv2d(
                 in_channels,
                 width,
                 kernel_size,

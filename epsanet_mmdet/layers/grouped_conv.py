@@ -1,0 +1,67 @@
+"""Grouped convolutions, computed with fewer and wider groups where that is faster."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class GroupedConv2d(nn.Conv2d):
+    """``nn.Conv2d`` that merges narrow groups for speed; the same function and parameters.
+
+    A convolution with G groups equals one with fewer groups whose weight is block-diagonal.
+    Libraries compute many narrow groups so badly that multiplying with these zeros pays. The
+    stored weight stays grouped, so checkpoints do not change.
+
+    Args:
+        *args, **kwargs: As of ``nn.Conv2d``.
+
+    Shape:
+        As of ``nn.Conv2d``.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        groups = merged_groups(self.in_channels, self.groups, x)
+        if groups == self.groups:
+            return super().forward(x)
+        weight = merge_groups(self.weight, self.groups, groups)
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, groups)
+
+
+def merge_groups(weight: Tensor, groups: int, merged: int) -> Tensor:
+    """Write the weight of a grouped convolution as that of one with fewer groups.
+
+    Args:
+        weight: (out_channels, in_channels / groups, kh, kw).
+        groups: Groups of ``weight``.
+        merged: Groups of the result; a divisor of ``groups``.
+
+    Returns:
+        Block-diagonal weight (out_channels, in_channels / merged, kh, kw).
+    """
+    outputs, inputs, height, width = weight.shape
+    side = groups // merged
+    diagonal = torch.eye(side, dtype=weight.dtype, device=weight.device)
+    blocks = weight.view(merged, side, outputs // groups, 1, inputs, height, width)
+    merged_blocks = blocks * diagonal.view(1, side, 1, side, 1, 1, 1)
+    return merged_blocks.reshape(outputs, side * inputs, height, width)
+
+
+def merged_groups(in_channels: int, groups: int, x: Tensor) -> int:
+    """Give the number of groups to compute with: each at least as wide as pays on this device.
+
+    A fixed table, so the same input is always computed the same way. Figures:
+    docs/benchmarks.md.
+    """
+    enough = enough_channels(x)
+    while groups % 2 == 0 and in_channels // groups < enough:
+        groups //= 2
+    return groups
+
+
+def enough_channels(x: Tensor) -> int:
+    """Give the input channels of a group from which merging further stopped paying."""
+    if not x.is_cuda:
+        return 16
+    if x.dtype in (torch.float16, torch.bfloat16) or torch.is_autocast_enabled('cuda'):
+        return 128
+    return 64 if torch.backends.cudnn.allow_tf32 else 1
