@@ -8,6 +8,10 @@ class UserError(Exception):
     """Base class of the errors below."""
 
 
+class ArgumentError(UserError, ValueError):
+    """Arguments of a layer or backbone that do not fit together."""
+
+
 class ConfigError(UserError):
     """A config that cannot be found or cannot work."""
 

@@ -8,6 +8,7 @@ from typing import Callable, List
 import mmdet
 from mmengine.config import Config
 
+from .backbones.positions import check_positions
 from .class_heads import check_class_heads
 from .configs import DATALOADERS, dataset_options, find_config, load_config
 from .datasets.checks import check_paths
@@ -34,7 +35,7 @@ def tool_path(tool: str) -> str:
 
 
 def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
-    """Resolve the config's name, spread the data options, and check the data's paths."""
+    """Resolve the config's name, spread the data options, and check plugins and data."""
     given = runpy.run_path(tool_path(tool))['parse_args']()  # reads sys.argv, as mmdet will
     options = given.cfg_options or {}
     config_file = find_config(given.config)
@@ -44,7 +45,9 @@ def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
         i = next(i for i, a in enumerate(arguments) if a.startswith('--cfg'))
         arguments[i:i] = ['--cfg-options', *(f'{key}={value}' for key, value in spread.items())]
     sections = DATALOADERS[2:] if tool == 'test.py' else DATALOADERS[:2]
-    check_data(load_config(config_file, options), sections)
+    config = load_config(config_file, options)
+    check_positions(config.get('model', {}).get('backbone', {}).get('plugins'))
+    check_data(config, sections)
     return arguments
 
 

@@ -13,6 +13,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from . import layers
+from .errors import ArgumentError
 
 PLUGIN_LAYERS = (
     layers.SELayer2d,
@@ -98,13 +99,13 @@ class PSAConv2d(layers.PSAModule):
         reduction: int = 16,
     ) -> None:
         if kernel_size != 3 or padding != dilation:
-            raise ValueError(
+            raise ArgumentError(
                 f'PSAConv2d replaces 3x3 convolutions that keep the map size, but got kernel_size='
                 f'{kernel_size}, padding={padding}, dilation={dilation}; in a backbone, give it '
                 f'through dcn and stage_with_dcn instead of conv_cfg'
             )
         if bias:
-            raise ValueError('PSAConv2d has no bias, but got bias=True; give it a norm_cfg')
+            raise ArgumentError('PSAConv2d has no bias, but got bias=True; give it a norm_cfg')
         if branch_groups is None:
             branch_groups = _fitting_groups(in_channels, out_channels, len(kernel_sizes), groups)
         super().__init__(

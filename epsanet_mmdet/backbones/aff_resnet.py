@@ -8,6 +8,7 @@ from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..errors import ArgumentError
 from ..layers import FUSIONS, check_fusion
 from .positions import check_positions
 
@@ -79,10 +80,10 @@ class AFFResNet(ResNetV1d):
     ) -> None:
         if depth not in self.arch_settings:
             options = ', '.join(map(str, self.arch_settings))
-            raise ValueError(f'AFFResNet has no depth={depth!r}; choose one of {options}')
+            raise ArgumentError(f'AFFResNet has no depth={depth!r}; choose one of {options}')
         stages = kwargs.get('num_stages', 4)
         if isinstance(fusion, str) or len(fusion) != stages:
-            raise ValueError(
+            raise ArgumentError(
                 f'AFFResNet needs one fusion for each of its {stages} stages, but got '
                 f'fusion={fusion!r}'
             )

@@ -7,7 +7,9 @@ from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 
 from ..checkpoints import require_match
+from ..errors import ArgumentError
 from ..layers import PSAModule
+from .positions import check_positions
 
 
 class EPSABlock(Bottleneck):
@@ -91,11 +93,14 @@ class EPSANet(ResNet):
         _check_choice('depth', depth, self.arch_settings)
         _check_choice('arch', arch, self.archs)
         if kwargs.get('dcn') is not None:
-            raise ValueError('EPSANet takes no dcn: PSA stands where dcn would; use mmdet ResNet')
+            raise ArgumentError(
+                'EPSANet takes no dcn: PSA stands where dcn would; use mmdet ResNet'
+            )
+        check_positions(kwargs.get('plugins'))
         preset = self.archs[arch]
         width = preset.width if width is None else width
         if width < 1 or 256 % width:
-            raise ValueError(f'EPSANet needs a width that divides 256, but got width={width}')
+            raise ArgumentError(f'EPSANet needs a width that divides 256, but got width={width}')
         self.width_factor = width / 64
         self.psa = dict(
             kernel_sizes=tuple(preset.kernel_sizes if kernel_sizes is None else kernel_sizes),
@@ -121,4 +126,4 @@ class EPSANet(ResNet):
 def _check_choice(name: str, value, choices) -> None:
     if value not in choices:
         options = ', '.join(map(repr, choices))
-        raise ValueError(f'EPSANet has no {name}={value!r}; choose one of {options}')
+        raise ArgumentError(f'EPSANet has no {name}={value!r}; choose one of {options}')

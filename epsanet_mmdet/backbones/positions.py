@@ -2,6 +2,8 @@
 
 from typing import Optional, Sequence
 
+from ..errors import ArgumentError
+
 POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
 
 
@@ -10,6 +12,6 @@ def check_positions(plugins: Optional[Sequence[dict]]) -> None:
     for plugin in plugins or ():
         if plugin.get('position') not in POSITIONS:
             options = ', '.join(map(repr, POSITIONS))
-            raise ValueError(
+            raise ArgumentError(
                 f'There is no plugin position={plugin.get("position")!r}; choose one of {options}'
             )

@@ -5,6 +5,7 @@ from mmdet.models.backbones.resnet import ResNet
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 
+from ..errors import ArgumentError
 from .positions import check_positions
 
 
@@ -30,7 +31,7 @@ class StagePluginResNet(ResNet):
         stages = kwargs.get('num_stages', 4)
         for plugin in stage_plugins:
             if set(plugin) != {'cfg', 'stages'} or len(plugin['stages']) != stages:
-                raise ValueError(
+                raise ArgumentError(
                     f'StagePluginResNet needs cfg and {stages} stages for each plugin, and no '
                     f'position, but got {plugin}'
                 )

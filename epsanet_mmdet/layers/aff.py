@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
 from .norm import PooledBatchNorm2d
 from .squeeze import SqueezeMLP
 
@@ -125,7 +126,7 @@ def check_fusion(owner: str, name: str) -> None:
     """Raise a ValueError that lists the fusions, if there is none of this name."""
     if name not in FUSIONS:
         options = ', '.join(map(repr, FUSIONS))
-        raise ValueError(f'{owner} has no fusion={name!r}; choose one of {options}')
+        raise ArgumentError(f'{owner} has no fusion={name!r}; choose one of {options}')
 
 
 def _blend(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
 from .squeeze import SqueezeMLP
 
 
@@ -48,7 +49,7 @@ class SpatialAttention2d(nn.Module):
     def __init__(self, kernel_size: int = 7) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(
+            raise ArgumentError(
                 f'SpatialAttention2d needs an odd kernel size, but got kernel_size={kernel_size}'
             )
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)

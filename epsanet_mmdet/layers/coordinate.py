@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
 from .norm import PooledBatchNorm2d
 
 
@@ -27,7 +28,7 @@ class CoordAttention2d(nn.Module):
     def __init__(self, channels: int, reduction: int = 32) -> None:
         super().__init__()
         if channels < 1 or reduction < 1:
-            raise ValueError(
+            raise ArgumentError(
                 f'CoordAttention2d needs channels and reduction of at least 1, but got '
                 f'channels={channels} and reduction={reduction}'
             )

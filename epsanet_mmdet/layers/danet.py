@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
 from .norm import conv_norm_relu
 
 
@@ -26,7 +27,7 @@ class PositionAttention2d(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         if channels < 8 or channels % 8:
-            raise ValueError(
+            raise ArgumentError(
                 f'PositionAttention2d needs a multiple of 8 channels, but got channels={channels}'
             )
         self.query_conv = nn.Conv2d(channels, channels // 8, 1)
@@ -94,7 +95,7 @@ class DualAttention2d(nn.Module):
     def __init__(self, channels: int, reduction: int = 4) -> None:
         super().__init__()
         if reduction < 1 or channels < 1 or channels % (8 * reduction):
-            raise ValueError(
+            raise ArgumentError(
                 f'DualAttention2d needs channels divisible by 8 * reduction, but got '
                 f'channels={channels} and reduction={reduction}'
             )

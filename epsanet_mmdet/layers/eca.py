@@ -4,6 +4,8 @@ import math
 
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
+
 
 class ECALayer2d(nn.Module):
     """Efficient channel attention: ``x * sigmoid(conv1d_k(gap(x)))`` along the channels.
@@ -25,7 +27,7 @@ class ECALayer2d(nn.Module):
     def __init__(self, channels: int, gamma: float = 2, b: float = 1) -> None:
         super().__init__()
         if channels < 1:
-            raise ValueError(f'ECALayer2d needs at least 1 channel, but got channels={channels}')
+            raise ArgumentError(f'ECALayer2d needs at least 1 channel, but got channels={channels}')
         size = int(abs(math.log2(channels) / gamma + b / gamma))
         self.conv = channel_conv(size if size % 2 else size + 1)
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
 from .squeeze import SqueezeMLP
 
 # The authors' "top16" (vertical, horizontal) frequencies on a 7x7 map, best first.
@@ -42,17 +43,17 @@ class FcaLayer2d(nn.Module):
     def __init__(self, channels: int, reduction: int = 16, dct_size: Optional[int] = None) -> None:
         super().__init__()
         if channels < 1 or channels % len(TOP16):
-            raise ValueError(
+            raise ArgumentError(
                 f'FcaLayer2d needs a multiple of {len(TOP16)} channels, but got channels={channels}'
             )
         if dct_size is None and channels not in RESNET_DCT_SIZES:
-            raise ValueError(
+            raise ArgumentError(
                 f'FcaLayer2d knows the dct_size of {list(RESNET_DCT_SIZES)} channels, not of '
                 f'{channels}; give dct_size, the usual height of the map'
             )
         self.dct_size = dct_size or RESNET_DCT_SIZES[channels]
         if self.dct_size < 7:
-            raise ValueError(
+            raise ArgumentError(
                 f'FcaLayer2d needs a dct_size of at least 7, but got dct_size={dct_size}'
             )
         # Not in checkpoints: it is a constant.

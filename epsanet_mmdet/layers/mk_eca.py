@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
+
 
 class DynamicMultiKernelECA2d(nn.Module):
     """Channel gate from depthwise convolutions of three sizes, mixed by the input.
@@ -27,7 +29,7 @@ class DynamicMultiKernelECA2d(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         if channels < 1:
-            raise ValueError(
+            raise ArgumentError(
                 f'DynamicMultiKernelECA2d needs at least 1 channel, but got channels={channels}'
             )
         self.conv3 = nn.Conv1d(channels, channels, 3, padding=1, groups=channels, bias=False)

@@ -5,6 +5,7 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
 from .grouped_conv import GroupedConv2d
 from .squeeze import SqueezeMLP
 
@@ -87,32 +88,32 @@ class PSAModule(nn.Module):
 def _check_at_least_1(**values: int) -> None:
     for name, value in values.items():
         if value < 1:
-            raise ValueError(f'PSAModule needs {name} of at least 1, but got {name}={value}')
+            raise ArgumentError(f'PSAModule needs {name} of at least 1, but got {name}={value}')
 
 
 def _check_branches(
     in_channels: int, out_channels: int, kernel_sizes: Sequence[int], groups: Sequence[int]
 ) -> None:
     if not kernel_sizes or len(kernel_sizes) != len(groups):
-        raise ValueError(
+        raise ArgumentError(
             f'PSAModule needs one group count per kernel size, but got kernel_sizes='
             f'{tuple(kernel_sizes)} and groups={tuple(groups)}'
         )
     for kernel_size in kernel_sizes:
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(
+            raise ArgumentError(
                 f'PSAModule needs odd kernel sizes, so that all branches give the same map '
                 f'size, but got kernel_sizes={tuple(kernel_sizes)}'
             )
     branches = len(kernel_sizes)
     if out_channels % branches:
-        raise ValueError(
+        raise ArgumentError(
             f'PSAModule splits its output over {branches} branches: out_channels='
             f'{out_channels} must be divisible by {branches}'
         )
     for group in groups:
         if group < 1 or in_channels % group or out_channels // branches % group:
-            raise ValueError(
+            raise ArgumentError(
                 f'PSAModule cannot use groups={group}: it must divide in_channels='
                 f"{in_channels} and each branch's {out_channels // branches} output channels"
             )

@@ -4,6 +4,7 @@ from typing import Optional
 
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
 from .norm import PooledBatchNorm2d
 
 
@@ -36,7 +37,7 @@ class SqueezeMLP(nn.Module):
     ) -> None:
         super().__init__()
         if channels < 1 or reduction < 1:
-            raise ValueError(
+            raise ArgumentError(
                 f'A squeeze MLP needs channels and reduction of at least 1, but got '
                 f'channels={channels} and reduction={reduction}'
             )
