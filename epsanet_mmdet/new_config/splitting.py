@@ -29,8 +29,10 @@ def assign_roles(data: CheckedData) -> Roles:
     """
     by_name = {split.name: split for split in data.splits}
     others = [split for split in data.splits if split.name not in ('val', 'test')]
+    if len(data.splits) == 1:  # whatever it is called
+        by_name, others = {}, data.splits
     if len(others) != 1:
-        names = ', '.join(f"'{name}' of {split.source}" for name, split in by_name.items())
+        names = ', '.join(f"'{split.name}' of {split.source}" for split in data.splits)
         raise DataError(
             f'which split to train on cannot be told: there are {names or "none"}; give one that '
             'is not called val or test, and call the others so'

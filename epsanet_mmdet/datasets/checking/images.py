@@ -1,5 +1,6 @@
 """Checks of the images: their entries, and their files, each decoded."""
 
+import gc
 import multiprocessing
 import os
 import os.path as osp
@@ -228,6 +229,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _start_worker() -> None:
+    gc.freeze()  # or collecting would copy the parent's memory, page by page
     warnings.simplefilter('ignore')
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)  # libjpeg and libtiff print; what is wrong is returned

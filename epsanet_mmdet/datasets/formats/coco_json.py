@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Sequence
 
 from ...errors import DataError
 from ..findings import Findings
-from .split import Split, leaves_root, split_name
+from .split import SPLITS, Split, leaves_root, split_name
 
 LISTS = ('images', 'annotations', 'categories')
 BOM = b'\xef\xbb\xbf'
@@ -79,7 +79,8 @@ def read_coco(path: str, image_dir: Optional[str], findings: Findings) -> Option
 def name_of(path: str) -> str:
     """Name a split after its file, or the folder of a file that all splits call the same."""
     file = Path(path)
-    return split_name(Path(file.stem)) or split_name(Path(file.parent.name)) or file.stem
+    folder = SPLITS.get(file.resolve().parent.name.lower().rstrip('0123456789'))
+    return split_name(Path(file.stem)) or folder or file.stem
 
 
 def looks_like_coco(path: Path) -> bool:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Dict, List, Optional, Tuple
 
+SPLITS = dict(train='train', training='train', val='val', valid='val', validation='val')
+SPLITS.update(test='test', testing='test')
+
 
 @dataclass
 class Split:
@@ -49,12 +52,11 @@ def place_of(split: Split, kind: str, entry) -> Tuple[str, str]:
 
 
 def split_name(path: PurePath) -> Optional[str]:
-    """Recognise ``train``, ``val`` or ``test`` in the parts of a path, the last one first."""
+    """Recognise ``train``, ``val`` or ``test`` as a word in a path, in its last parts first."""
     for part in reversed(path.parts):
         for word in re.split(r'[^a-z]+', part.lower()):
-            for name, starts in dict(train='train', val='val', test='test').items():
-                if word.startswith(starts):
-                    return name
+            if word in SPLITS:
+                return SPLITS[word]
     return None
 
 
