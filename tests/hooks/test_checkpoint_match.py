@@ -33,6 +33,7 @@ def run(model, work_dir, **settings) -> Runner:
         custom_hooks=[dict(type='CheckpointMatchHook')],
         experiment_name=work_dir.name,
         log_level='WARNING',
+        default_scope='mmdet',  # which outlives the run
         **settings,
     )
 
