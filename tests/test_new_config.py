@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
@@ -16,6 +17,7 @@ from epsanet_mmdet.mmdet_tools import check_data
 from epsanet_mmdet.new_config import new_config
 from epsanet_mmdet.new_config.planning import Machine, make_plan
 from epsanet_mmdet.new_config.python_text import assign, comment, nested, write
+from epsanet_mmdet.new_config.writing import base_reference
 
 CPU, GPU = Machine(0, 2), Machine(24, 8)
 MODEL = 'mask-rcnn_epsanet50-s'
@@ -137,7 +139,7 @@ def test_the_plan_fits_data_and_machine():
     assert plan(1000, (4000, 3000), 200, CPU).scale == (640, 480)
     assert plan(1000, (2000, 1500), 60, CPU).scale == (1067, 800)  # or objects would vanish
     assert plan(100, (640, 480), 100).epochs > plan(2000, (640, 480), 100).epochs
-    assert plan(10**6, (640, 480), 100).epochs == 20
+    assert plan(20000, (640, 480), 100).epochs == 20
     assert plan(1000, (640, 480), 100, CPU).batch == 2
     assert plan(1000, (1333, 800), 100).batch == 4
     assert plan(1000, (1333, 800), 100, Machine(141, 8)).batch == 16
@@ -161,7 +163,8 @@ def test_mistakes_on_the_command_line(tmp_path):
     with pytest.raises(ConfigError, match='exists'):
         make(root)
     with pytest.raises(DataError, match='cannot be told'):
-        new_config([str(root), str(write_coco(tmp_path / 'more', 3))], MODEL, 'b.py')
+        write_json(tmp_path / 'more' / 'a.json', coco_content(tmp_path / 'more', 3, first=50))
+        new_config([str(root), str(tmp_path / 'more')], MODEL, 'b.py')
     with pytest.raises(DataError, match='too few'):
         make(write_coco(tmp_path / 'single', 1))
 
@@ -174,6 +177,12 @@ def test_names_that_are_code_stay_names(tmp_path):
     write_json(folder / 'all.json', content)
     config = Config.fromfile(make(folder / 'all.json', images=str(tmp_path / 'images'), out='c.py'))
     assert config.classes == tuple(names)
+
+
+def test_the_base_is_named_relatively_in_the_source_tree_only():
+    base = str(ROOT / 'configs' / 'epsanet' / 'a.py')
+    assert base_reference(base, str(ROOT / 'mine' / 'b.py')) == '../configs/epsanet/a.py'
+    assert base_reference(base, 'b.py') == base
 
 
 def test_python_text():

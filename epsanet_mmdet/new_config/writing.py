@@ -1,7 +1,6 @@
 """The text of a new config."""
 
 import os.path as osp
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Dict, List, NamedTuple
 
@@ -70,16 +69,15 @@ def config_text(path: str, base: str, config: Config, data: Data, plan: Plan) ->
 
 
 def base_reference(base: str, path: str) -> str:
-    """Name the shipped config: by the installed package, otherwise relative to the new one."""
-    root = configs_dir()
-    if root.parent.name == '.mim' and root in Path(base).parents:
-        try:
-            distribution('epsanet_mmdet')
-            return f'epsanet_mmdet::{Path(base).relative_to(root).as_posix()}'
-        except PackageNotFoundError:  # a source tree on the Python path
-            pass
-    folder = osp.dirname(osp.realpath(path))
-    return Path(osp.relpath(osp.realpath(base), folder)).as_posix()
+    """Name the shipped config: relative to the new one in the same source tree, or absolutely.
+
+    ``package::config`` would be neater, but mmengine knows that of its own packages only.
+    """
+    base, folder = osp.realpath(base), osp.dirname(osp.realpath(path))
+    root = str(configs_dir().resolve().parent)
+    if osp.commonpath([root, folder]) == root:
+        base = osp.relpath(base, folder)
+    return Path(base).as_posix()
 
 
 def _model(config: Config, plan: Plan) -> List[str]:
