@@ -119,7 +119,7 @@ def format_table(costs: Sequence[Costs]) -> str:
             c.name,
             f'{c.parameters / 1e6:.2f} ({(c.parameters - base.parameters) / 1e6:+.2f})',
             f'{c.flops / 1e9:.2f} ({(c.flops - base.flops) / 1e9:+.2f})',
-            f'{c.seconds * 1e3:.0f} (x{c.seconds_ratio:.2f})',
+            f'{c.seconds * 1e3:.1f} (x{c.seconds_ratio:.2f})',
             f'{c.memory / 1e6:.0f} (x{c.memory / base.memory:.2f})',
         )
         lines.append(f'| {" | ".join(cells)} |')
