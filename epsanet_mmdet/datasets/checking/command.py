@@ -1,5 +1,6 @@
 """What ``tools/check_dataset.py`` does."""
 
+import sys
 from typing import Optional, Sequence
 
 from .page import write_page
@@ -33,14 +34,19 @@ def run_check(
     if fix:
         require_empty(fix)
     data = check_dataset(paths, images)
-    print(summary(data, limit))
+    say(summary(data, limit))
     if fix:
         changes = list(repairs(data))
-        print(f'\nREPAIRS ({len(changes)})')
-        print('\n'.join(f'  {line}' for line in changes))
-        print('\nwritten:')
-        print('\n'.join(f'  {line}' for line in write_repaired(data, fix)))
+        say('\n'.join([f'\nREPAIRS ({len(changes)})', *(f'  {line}' for line in changes)]))
+        written = write_repaired(data, fix)
+        say('\n'.join(['\nwritten:', *(f'  {line}' for line in written)]))
     if page:
         write_page(data, page)
-        print(f'\nthe page is {page}')
+        say(f'\nthe page is {page}')
     return 1 if data.findings.count('error') else 0
+
+
+def say(text: str) -> None:
+    """Print a text, which may hold file names that the terminal cannot show."""
+    encoding = sys.stdout.encoding or 'utf-8'
+    print(text.encode(encoding, 'backslashreplace').decode(encoding))

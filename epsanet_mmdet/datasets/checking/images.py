@@ -248,6 +248,6 @@ def _read_chunk(paths: Sequence[str]) -> Dict[str, ImageFacts]:
 def _read_alone(path: str) -> ImageFacts:
     try:
         with _pool(1) as pool:
-            return pool.submit(read_image, path).result()
+            return pool.submit(_read_chunk, [path]).result()[path]
     except BrokenProcessPool:
         return ImageFacts('cannot be decoded: the decoder crashed')

@@ -108,7 +108,7 @@ def write_coco(path: str, split: Split, note: str) -> None:
         annotations=[_public(entry) for entry in split.annotations],
         categories=[_public(entry) for entry in split.categories],
     )
-    Path(path).write_text(json.dumps(content, ensure_ascii=False), encoding='utf-8')
+    Path(path).write_text(json.dumps(content))
 
 
 def _public(entry: Dict) -> Dict:
