@@ -17,6 +17,8 @@ SHORT = [  # two images and one epoch are enough to see that everything fits tog
     'train_dataloader.persistent_workers=False',
 ]
 SMALL_TEST = [  # an untrained detector sees objects everywhere
+    'val_dataloader.dataset.indices=2',
+    'test_dataloader.dataset.indices=2',
     'model.test_cfg.rcnn.max_per_img=5',
     'model.test_cfg.rpn.max_per_img=20',
     'model.test_cfg.rpn.nms_pre=50',
