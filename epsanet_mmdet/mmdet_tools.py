@@ -3,7 +3,7 @@
 import os.path as osp
 import runpy
 import sys
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 import mmdet
 from mmengine.config import Config
@@ -12,7 +12,7 @@ from .backbones.positions import check_positions
 from .class_heads import check_class_heads
 from .configs import DATALOADERS, dataset_options, find_config, load_config
 from .datasets.checks import check_paths
-from .errors import UserError
+from .errors import CheckpointError, UserError
 
 
 def run_mmdet_tool(tool: str) -> None:
@@ -46,9 +46,25 @@ def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
         arguments[i:i] = ['--cfg-options', *(f'{key}={value}' for key, value in spread.items())]
     sections = DATALOADERS[2:] if tool == 'test.py' else DATALOADERS[:2]
     config = load_config(config_file, options)
+    for path in (
+        getattr(given, 'checkpoint', None),
+        getattr(given, 'resume', None),
+        config.get('load_from'),
+    ):
+        check_checkpoint_path(path)
     check_positions(config.get('model', {}).get('backbone', {}).get('plugins'))
     check_data(config, sections)
     return arguments
+
+
+def check_checkpoint_path(path: Optional[str]) -> None:
+    """Check that a checkpoint on this machine exists.
+
+    Raises:
+        CheckpointError: If it does not.
+    """
+    if path and path != 'auto' and '://' not in path and not osp.isfile(path):
+        raise CheckpointError(f"checkpoint '{path}' does not exist; check the path")
 
 
 def check_data(config: Config, sections=DATALOADERS) -> None:

@@ -4,7 +4,8 @@ A checkpoint is a pickle, and a pickle can call any function. torch >= 2.6 refus
 default, but then mmengine <= 0.10.7 cannot read its own checkpoints, which hold logging
 buffers and NumPy scalars, and OneDL's mmengine 0.10.12 falls back to an unrestricted load.
 Here every loader of mmengine reads with torch's restricted unpickler and an explicit list of
-harmless types. This can go when mmengine itself does both.
+harmless types, and without the config that a checkpoint stores as Python text. This can go when
+mmengine itself does all three.
 """
 
 import functools
@@ -29,6 +30,9 @@ _lock = threading.RLock()  # torch's list of allowed types, and torch.load, are 
 def restricted_load(file: Any, map_location: Any = None, **_) -> Any:
     """``torch.load`` that rebuilds harmless types alone, whatever else the process allows.
 
+    The config that mmengine stores as text is left out: it would be run as Python, so name the
+    config wherever a checkpoint is used.
+
     Args:
         file: Path or file object.
         map_location: As in ``torch.load``.
@@ -41,13 +45,15 @@ def restricted_load(file: Any, map_location: Any = None, **_) -> Any:
     source = getattr(file, 'name', 'the checkpoint') if hasattr(file, 'read') else file
     try:
         with _only_harmless_types():
-            return torch_load(file, map_location=map_location, weights_only=True)
+            checkpoint = torch_load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f'{source} {_refusal(str(error))}') from None
     except OSError:
         raise
     except Exception as error:  # whatever damaged bytes lead to inside torch
         raise CheckpointError(f'{source} {_damage(str(error) or type(error).__name__)}') from error
+    _drop_config_text(checkpoint)
+    return checkpoint
 
 
 def harmless_types() -> List[Any]:
@@ -62,6 +68,18 @@ def history_buffer_method(owner: Any, name: str) -> Callable:
     raise pickle.UnpicklingError(
         f'GLOBAL {getattr(owner, "__name__", owner)}.{name} was not allowed'
     )
+
+
+def _drop_config_text(checkpoint: Any) -> None:
+    """Drop the configs stored as Python, which mmengine runs on resuming and inferring."""
+    if not isinstance(checkpoint, dict):
+        return
+    hub = checkpoint.get('message_hub')
+    info = hub.get('runtime_info') if isinstance(hub, dict) else None
+    for holder in (checkpoint.get('meta'), info):
+        if isinstance(holder, dict):
+            for name in ('cfg', 'config'):
+                holder.pop(name, None)
 
 
 @contextmanager

@@ -164,3 +164,30 @@ class TestCraftedCheckpointIsRefusedBy:
     def test_det_inferencer(self, crafted, config):
         path, called = crafted
         refuse(called, DetInferencer, copy.deepcopy(config), path, device='cpu')
+
+
+def with_code_as_config(trained, tmp_path, marker):
+    """Write a checkpoint like ``trained`` whose stored configs, Python by nature, run a command."""
+    checkpoint = torch.load(trained, weights_only=False)
+    code = f'import pathlib\npathlib.Path({str(marker)!r}).touch()\n'
+    checkpoint['meta'].update(cfg=code, config=code)
+    checkpoint['message_hub']['runtime_info']['cfg'] = code
+    torch.save(checkpoint, tmp_path / 'crafted.pth')
+    return str(tmp_path / 'crafted.pth')
+
+
+def test_resume_does_not_run_the_config_that_a_checkpoint_stores(config, trained, tmp_path):
+    marker = tmp_path / 'marker'
+    crafted = with_code_as_config(trained, tmp_path, marker)
+    run = runner(config, tmp_path / 'second', load_from=crafted, resume=True)
+    run.load_or_resume()
+    assert run.iter == 2
+    assert not marker.exists()
+
+
+def test_the_inferencer_does_not_run_the_config_that_a_checkpoint_stores(trained, tmp_path):
+    marker = tmp_path / 'marker'
+    crafted = with_code_as_config(trained, tmp_path, marker)
+    with pytest.raises(ValueError, match='Cannot find the config'):
+        DetInferencer(weights=crafted, device='cpu')
+    assert not marker.exists()
