@@ -8,7 +8,7 @@ Importing this package registers everything in mmdet's registries; a config does
 from .stack import INSTALL_HINT, check_stack
 from .version import __version__
 
-__all__ = ['__version__', 'detect']
+__all__ = ['__version__', 'infer']
 
 if check_stack():
     from . import backbones, checkpoints, datasets, hooks, necks, plugins  # noqa: F401
@@ -23,9 +23,9 @@ else:
 
 
 def __getattr__(name: str):
-    """Import :func:`epsanet_mmdet.inference.detect` when it is first used."""
-    if name == 'detect':
-        from .inference import detect
+    """Import :func:`epsanet_mmdet.inference.infer` when it is first used."""
+    if name == 'infer':
+        from .inference import infer
 
-        return detect
+        return infer
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 
 from mmengine.config import DictAction
 
-from epsanet_mmdet.inference import infer
+from epsanet_mmdet.inference import infer_to_folder
 from epsanet_mmdet.mmdet_tools import exit_on_user_error
 
 
@@ -31,7 +31,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    faults = exit_on_user_error(infer, **vars(args))
+    faults = exit_on_user_error(infer_to_folder, **vars(args))
     print(f'Written to {args.out_dir}')
     if faults:
         sys.exit(f'note: {len(faults)} inputs were skipped: ' + '; '.join(faults[:5]))

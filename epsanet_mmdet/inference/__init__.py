@@ -2,6 +2,6 @@
 
 from .detections import Detections
 from .detector import Detector
-from .run import detect, infer
+from .run import infer, infer_to_folder
 
-__all__ = ['Detections', 'Detector', 'detect', 'infer']
+__all__ = ['Detections', 'Detector', 'infer', 'infer_to_folder']

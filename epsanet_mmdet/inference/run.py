@@ -14,7 +14,7 @@ from .outputs import ImageIds, OutputFolder
 from .sources import Input, count_frames, find_sources, read_frames
 
 
-def detect(
+def infer(
     inputs: Union[Input, Sequence[Input]],
     config: str,
     checkpoint: str,
@@ -51,7 +51,7 @@ def detect(
     return [Detections.from_sample(*found, detector.classes) for found in stream]
 
 
-def infer(
+def infer_to_folder(
     inputs: Sequence[str],
     config: str,
     checkpoint: str,
@@ -67,13 +67,13 @@ def infer(
     Ctrl-C ends it, and keeps what was found until then: the way to end a webcam.
 
     Args:
-        inputs: As in :func:`detect`, or indices of webcams.
-        config: As in :func:`detect`.
-        checkpoint: As in :func:`detect`.
+        inputs: As in :func:`infer`, or indices of webcams.
+        config: As in :func:`infer`.
+        checkpoint: As in :func:`infer`.
         out_dir: See :class:`OutputFolder`.
-        score_thr: As in :func:`detect`.
-        batch_size: As in :func:`detect`.
-        device: As in :func:`detect`.
+        score_thr: As in :func:`infer`.
+        batch_size: As in :func:`infer`.
+        device: As in :func:`infer`.
         ann_file: COCO annotations whose image and category ids the results shall have.
         options: Overrides of the config, as of ``--cfg-options``.
 

@@ -16,7 +16,7 @@ from tiny_detector import tiny_detector, write_checkpoint  # noqa: F401
 import epsanet_mmdet
 from epsanet_mmdet.configs import configs_dir
 from epsanet_mmdet.errors import CheckpointError, ConfigError, DataError, UserError
-from epsanet_mmdet.inference import Detector, infer
+from epsanet_mmdet.inference import Detector, infer_to_folder
 from epsanet_mmdet.inference.detections import Detections
 from epsanet_mmdet.inference.sources import Frame, find_sources, read_frames
 
@@ -28,12 +28,12 @@ def detector(tiny_detector):  # noqa: F811
 
 @pytest.fixture
 def infer_tiny(tiny_detector, detector, monkeypatch):  # noqa: F811
-    """Run ``infer`` with the detector that is already loaded."""
+    """Run ``infer_to_folder`` with the detector that is already loaded."""
     monkeypatch.setattr('epsanet_mmdet.inference.run.Detector', lambda *_: detector)
 
     def run(inputs, out_dir, **options):
         options = {'score_thr': 0.1, **options}
-        return infer(
+        return infer_to_folder(
             inputs, tiny_detector.config, tiny_detector.checkpoint, str(out_dir), **options
         )
 
@@ -45,7 +45,7 @@ def load(folder, name):
 
 
 def test_arrays(tiny_detector, detector):  # noqa: F811
-    found = epsanet_mmdet.detect(
+    found = epsanet_mmdet.infer(
         tiny_detector.images, tiny_detector.config, tiny_detector.checkpoint, 0.1, device='cpu'
     )
     assert [f.name for f in found] == [f'picture {i}.png' for i in range(1, 5)]
@@ -244,7 +244,7 @@ def test_wrong_arguments(tiny_detector, changed, kind, words):  # noqa: F811
         device='cpu',
     )
     with pytest.raises(kind, match=words) as info:
-        epsanet_mmdet.detect(**{**given, **changed})
+        epsanet_mmdet.infer(**{**given, **changed})
     assert isinstance(info.value, UserError) and '\n' not in str(info.value)
 
 
