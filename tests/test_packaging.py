@@ -1,0 +1,67 @@
+"""The wheel carries what mim and mmengine look for, and installing it changes no environment."""
+
+import subprocess
+import sys
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('wheel')
+    tree = folder / 'tree'
+    files = subprocess.check_output(['git', 'ls-files'], cwd=ROOT, text=True).splitlines()
+    for name in filter(lambda name: (ROOT / name).exists(), files):
+        if not (ROOT / name).is_dir():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_bytes((ROOT / name).read_bytes())
+    for link in (ROOT / 'epsanet_mmdet' / '.mim').iterdir():
+        target = tree / 'epsanet_mmdet' / '.mim' / link.name
+        target.parent.mkdir(exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.symlink_to(link.readlink())
+    command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation']
+    subprocess.run([*command, '-w', str(folder), str(tree)], check=True)
+    return zipfile.ZipFile(next(folder.glob('*.whl')))
+
+
+def test_carries_every_config_tool_and_template(wheel):
+    names = set(wheel.namelist())
+    for folder, pattern in (('configs', '*'), ('tools', '*')):
+        for path in (ROOT / folder).rglob(pattern):
+            if path.is_file() and '__pycache__' not in path.parts:
+                assert f'epsanet_mmdet/.mim/{path.relative_to(ROOT)}' in names
+    assert 'epsanet_mmdet/.mim/model-index.yml' in names
+    for path in (ROOT / 'epsanet_mmdet').rglob('*.html*'):
+        assert str(path.relative_to(ROOT)) in names
+
+
+def test_carries_no_tests(wheel):
+    assert not any(name.startswith('tests') for name in wheel.namelist())
+
+
+def test_requires_none_of_the_stack_unless_asked(wheel):
+    name = next(name for name in wheel.namelist() if name.endswith('METADATA'))
+    metadata = message_from_string(wheel.read(name).decode())
+    plain = [line for line in metadata.get_all('Requires-Dist') if 'extra ==' not in line]
+    assert plain == ['packaging']
+    assert {'upstream', 'onedl', 'test'} <= set(metadata.get_all('Provides-Extra'))
+    assert metadata['Requires-Python'] == '>=3.10'
+
+
+def test_every_config_is_in_a_metafile():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    listed = set()
+    for metafile in index['Import']:
+        for model in yaml.safe_load((ROOT / metafile).read_text())['Models']:
+            assert Path(model['Config']).stem == model['Name']
+            listed.add(model['Config'])
+    shipped = {str(p.relative_to(ROOT)) for p in (ROOT / 'configs').rglob('*.py')}
+    unlisted = {c for c in shipped - listed if '_base_' not in c and 'shapes' not in c}
+    assert not unlisted and not listed - shipped
