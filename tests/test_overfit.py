@@ -63,7 +63,12 @@ def test_box_ap50_on_four_training_images_reaches_080(tiny_coco, four_images, tm
             ),
             'model.train_cfg.rcnn.sampler.num': 64,
             'train_dataloader': dict(
-                batch_size=4, num_workers=0, persistent_workers=False, dataset=train_on
+                batch_size=4,
+                num_workers=0,
+                persistent_workers=False,
+                # mmengine waits two seconds after every epoch, here after every iteration.
+                sampler=dict(type='InfiniteSampler', _delete_=True),
+                dataset=train_on,
             ),
             'val_dataloader': dict(num_workers=0, persistent_workers=False, dataset=train_on),
             'val_evaluator.ann_file': four_images,
