@@ -1,6 +1,6 @@
 """Checks the installed mm* packages, so that a wrong stack fails with what to install."""
 
-from importlib import metadata
+from importlib import metadata, util
 from typing import Callable, Optional
 
 from packaging.version import Version
@@ -32,7 +32,7 @@ def check_stack(version_of: Optional[Callable[[str], Optional[str]]] = None) -> 
         Whether the mm* packages are there; without any of them, only ``layers`` works.
 
     Raises:
-        ImportError: If some are missing, or if a version cannot work.
+        ImportError: If some are missing, if a version cannot work, or if mmcv lacks operators.
     """
     version_of = version_of or _installed_version
     torch = version_of('torch')
@@ -60,6 +60,12 @@ def check_stack(version_of: Optional[Callable[[str], Optional[str]]] = None) -> 
                 f"{_found(dist, version)}; run: pip install '{dist}>={lowest},<{too_new}'"
                 + (' (mmcv builds from source: see the README)' if 'mmcv' in dist else '')
             )
+    if util.find_spec('mmcv._ext') is None:
+        raise ImportError(
+            'mmcv was built without its operators, which happens where pip cannot see torch; run: '
+            f'MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps --no-build-isolation '
+            f'--no-cache-dir {stack["mmcv"][0]}=={versions[stack["mmcv"][0]]}'
+        )
     return True
 
 

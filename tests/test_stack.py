@@ -72,3 +72,10 @@ def test_both_stacks_beside_each_other_are_refused_by_name():
     message = refusal({**UPSTREAM, **ONEDL})
     assert 'mmcv' in message and 'onedl-mmcv' in message and 'uninstall' in message
     refusal({**UPSTREAM, 'onedl-mmcv': '2.3.6'})
+
+
+def test_mmcv_without_operators_says_how_to_build_it(monkeypatch):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    message = refusal(UPSTREAM)
+    assert 'built without its operators' in message
+    assert message.endswith('--no-cache-dir mmcv==2.1.0')
