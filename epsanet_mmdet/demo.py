@@ -2,20 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, Sequence
 
 import cv2
 import matplotlib
 import numpy as np
-from mmdet.apis import DetInferencer
-from mmengine.config import Config
 from mmengine.runner import Runner
 from pycocotools.coco import COCO
 
 from .configs import load_config
-from .datasets.shapes import write_shapes
+from .datasets.shapes import CLASSES, write_shapes
+from .inference import infer
 
 CONFIG = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+COLOURS = ((244, 133, 66), (75, 180, 60), (60, 60, 230), (40, 190, 245))  # BGR, of CLASSES
 
 
 def run_demo(work_dir: str = 'work_dirs/demo', seed: int = 0) -> Dict[str, float]:
@@ -41,42 +42,33 @@ def run_demo(work_dir: str = 'work_dirs/demo', seed: int = 0) -> Dict[str, float
     runner.train()
     metrics = runner.test()
     checkpoint = (work_dir / 'last_checkpoint').read_text()
-    draw_predictions(config, checkpoint, ann_files['val'], work_dir / 'predictions.png')
+    draw_predictions(
+        str(work_dir / f'{CONFIG}.py'), checkpoint, ann_files['val'], work_dir / 'predictions.png'
+    )
     draw_curves(Path(runner.log_dir) / 'vis_data' / 'scalars.json', work_dir / 'curves.png')
     return metrics
 
 
 def draw_predictions(
-    config: Config, checkpoint: str, ann_file: str, out_file: Path, count: int = 6
+    config: str, checkpoint: str, ann_file: str, out_file: Path, count: int = 6
 ) -> None:
-    """Draw images of a COCO data set: ground truth above, predictions below."""
+    """Draw images of the generated data set: ground truth above, predictions below."""
     coco = COCO(ann_file)
     infos = coco.loadImgs(sorted(coco.getImgIds())[:count])
     folder = Path(ann_file).parent.parent / Path(ann_file).stem
-    images = [cv2.imread(str(folder / info['file_name'])) for info in infos]
-    inferencer = DetInferencer(config, checkpoint, device='cpu', show_progress=False)
-    names = inferencer.visualizer.dataset_meta['classes']
-    predicted = inferencer(images, return_datasamples=True, no_save_vis=True)['predictions']
+    files = [str(folder / info['file_name']) for info in infos]
+    predictions = infer(files, config, checkpoint, score_thr=0.5)
     truth_row, predicted_row = [], []
-    for image, info, sample in zip(images, infos, predicted):
+    for file, info, found in zip(files, infos, predictions):
+        image = cv2.imread(file)
         annotations = coco.loadAnns(coco.getAnnIds(info['id']))
-        truth = [
-            (coco.annToMask(a), names[a['category_id'] - 1], a['category_id'] - 1)
-            for a in annotations
-        ]
-        found = sample.pred_instances
-        found = found[found.scores > 0.5].cpu().numpy()
-        guesses = [
-            (mask, f'{names[label]} {score:.2f}', label)
-            for mask, label, score in zip(found.masks, found.labels, found.scores)
-        ]
-        truth_row.append(_overlay(image, truth))
-        predicted_row.append(_overlay(image, guesses))
-    rows = [
-        _titled(np.hstack(truth_row), 'ground truth'),
-        _titled(np.hstack(predicted_row), 'predictions'),
-    ]
-    cv2.imwrite(str(out_file), np.vstack(rows))
+        labels = [annotation['category_id'] - 1 for annotation in annotations]
+        masks = [coco.annToMask(annotation) for annotation in annotations]
+        truth_row.append(_overlay(image, masks, labels, [CLASSES[label] for label in labels]))
+        texts = [f'{CLASSES[label]} {s:.2f}' for label, s in zip(found.labels, found.scores)]
+        predicted_row.append(_overlay(image, found.masks, found.labels, texts))
+    truth = _titled(np.hstack(truth_row), 'ground truth')
+    cv2.imwrite(str(out_file), np.vstack([truth, _titled(np.hstack(predicted_row), 'predictions')]))
 
 
 def draw_curves(scalars_file: Path, out_file: Path) -> None:
@@ -101,28 +93,25 @@ def draw_curves(scalars_file: Path, out_file: Path) -> None:
     plt.close(figure)
 
 
-def _overlay(image: np.ndarray, objects: List) -> np.ndarray:
-    scale = 2
-    canvas = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    colours = ((66, 133, 244), (60, 180, 75), (230, 60, 60), (245, 190, 40))
-    for mask, text, label in objects:
-        mask = cv2.resize(mask.astype(np.uint8), canvas.shape[1::-1])
-        if not mask.any():
-            continue
-        colour = colours[label % len(colours)][::-1]
-        canvas[mask > 0] = (0.5 * canvas[mask > 0] + 0.5 * np.array(colour)).astype(np.uint8)
-        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(canvas, outlines, -1, (255, 255, 255), 1, cv2.LINE_AA)
-        x, y, _, height = cv2.boundingRect(mask)
-        place = (x, min(y + height // 2, canvas.shape[0] - 4))
+def _overlay(
+    image: np.ndarray, masks: Sequence[np.ndarray], labels: Sequence[int], texts: Sequence[str]
+) -> np.ndarray:
+    canvas = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    outlines = []
+    for mask, label in zip(masks, labels):
+        mask = cv2.resize(np.asarray(mask, np.uint8), canvas.shape[1::-1])
+        canvas[mask > 0] = (0.5 * canvas[mask > 0] + 0.5 * np.array(COLOURS[label])).astype('uint8')
+        outlines.append(cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0])
+    for outline, text in zip(outlines, texts):  # over all masks, so that none hides a text
+        cv2.drawContours(canvas, outline, -1, (255, 255, 255), 1, cv2.LINE_AA)
+        x, y, _, height = cv2.boundingRect(np.concatenate(outline)) if outline else (0, 0, 0, 0)
+        place = (x, y + height // 2)
         for width, shade in ((3, (0, 0, 0)), (1, (255, 255, 255))):
-            cv2.putText(
-                canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, shade, width, cv2.LINE_AA
-            )
+            cv2.putText(canvas, text, place, FONT, 0.42, shade, width, cv2.LINE_AA)
     return cv2.copyMakeBorder(canvas, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255))
 
 
 def _titled(row: np.ndarray, title: str) -> np.ndarray:
     banner = np.full((28, row.shape[1], 3), 255, np.uint8)
-    cv2.putText(banner, title, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (40, 40, 40), 1, cv2.LINE_AA)
+    cv2.putText(banner, title, (8, 20), FONT, 0.6, (40, 40, 40), 1, cv2.LINE_AA)
     return np.vstack([banner, row])
