@@ -20,6 +20,14 @@ def _seed():
 
 
 @pytest.fixture(autouse=True)
+def _no_default_scope():
+    """Forget the registry scope that a Runner of another test left behind."""
+    from mmengine.registry import DefaultScope
+
+    DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture(autouse=True)
 def _quiet_mmengine():
     from mmengine.logging import MMLogger
 

@@ -40,7 +40,7 @@ def test_table_shows_the_difference_to_the_first():
     first = Costs('plain', 40_000_000, 200 * 10**9, 0.2, 1.0, 10**9)
     second = Costs('ours', 38_000_000, 190 * 10**9, 0.3, 1.52, 12 * 10**8)
     row = format_table([first, second]).splitlines()[-1]
-    assert row == '| ours | 38.00 (-2.00) | 190.00 (-10.00) | 300 (x1.52) | 1200 (x1.20) |'
+    assert row == '| ours | 38.00 (-2.00) | 190.00 (-10.00) | 300.0 (x1.52) | 1200 (x1.20) |'
 
 
 def test_tool_prints_the_table():

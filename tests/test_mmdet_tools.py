@@ -11,7 +11,7 @@ import torch
 
 from epsanet_mmdet import mmdet_tools
 from epsanet_mmdet.configs import configs_dir
-from epsanet_mmdet.errors import ConfigError, DataError
+from epsanet_mmdet.errors import ArgumentError, CheckpointError, ConfigError, DataError
 from epsanet_mmdet.mmdet_tools import prepare_arguments
 
 TOOLS = Path(mmdet_tools.__file__).parents[1] / 'tools'
@@ -31,8 +31,11 @@ def coco(tmp_path) -> Path:
 
 
 @pytest.fixture
-def prepare(monkeypatch, coco):
+def prepare(monkeypatch, coco, tmp_path):
     monkeypatch.setenv('DATA_ROOT', str(coco))
+    monkeypatch.chdir(tmp_path)
+    for name in ('weights.pth', 'last.pth'):
+        (tmp_path / name).touch()
 
     def call(tool, *arguments):
         monkeypatch.setattr(sys, 'argv', [tool, *arguments])
@@ -101,6 +104,28 @@ def test_missing_data_ends_it_before_mmdet_starts(missing, named, prepare, coco)
 def test_testing_needs_the_test_data_alone(prepare, coco):
     shutil.rmtree(coco / 'train2017')
     prepare('test.py', NAME, 'weights.pth')
+
+
+@pytest.mark.parametrize(
+    ('tool', 'arguments'),
+    [
+        ('test.py', [NAME, 'absent.pth']),
+        ('train.py', [NAME, '--resume', 'absent.pth']),
+        ('train.py', [NAME, '--cfg-options', 'load_from=absent.pth']),
+    ],
+    ids=' '.join,
+)
+def test_a_checkpoint_that_does_not_exist_is_named(tool, arguments, prepare):
+    with pytest.raises(CheckpointError, match="checkpoint 'absent.pth' does not exist"):
+        prepare(tool, *arguments)
+
+
+def test_a_plugin_position_that_mmdet_only_asserts_is_named(prepare, tmp_path):
+    config = tmp_path / 'mine.py'
+    plugin = "dict(cfg=dict(type='SELayer2d'), position='after_conv4')"
+    config.write_text(f"_base_ = '{PATH}'\nmodel = dict(backbone=dict(plugins=[{plugin}]))\n")
+    with pytest.raises(ArgumentError, match="no plugin position='after_conv4'"):
+        prepare('train.py', str(config))
 
 
 # As a process

@@ -1,7 +1,6 @@
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import mmdet.models  # noqa: F401  registers mmdet's own
 import pytest
@@ -12,7 +11,6 @@ from mmdet.models.backbones import ResNet
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmengine.registry import MODELS, DefaultScope
 
-import epsanet_mmdet
 from epsanet_mmdet.costs import count_parameters
 from epsanet_mmdet.plugins import PLUGIN_LAYERS, PSAConv2d
 
@@ -194,10 +192,22 @@ def test_stands_in_the_table_of_the_docs(name):
 
 
 def test_layers_need_only_torch():
-    # In a process that cannot import the mm* stack.
-    code = (
-        "import sys; sys.modules.update(dict.fromkeys(['mmengine', 'mmcv', 'mmdet']));"
-        'sys.path.insert(0, sys.argv[1]); import layers; layers.CBAM2d(64)'
+    # In a process that finds nothing of the mm* stack.
+    code = """
+import importlib.metadata as metadata, sys
+sys.modules.update(dict.fromkeys(['mmengine', 'mmcv', 'mmdet']))
+version = metadata.version
+
+def without_mm(name):
+    if 'mm' in name:
+        raise metadata.PackageNotFoundError(name)
+    return version(name)
+
+metadata.version = without_mm
+from epsanet_mmdet import layers
+layers.CBAM2d(64)
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    package = str(Path(epsanet_mmdet.__file__).parent)
-    subprocess.run([sys.executable, '-c', code, package], check=True)
+    assert 'only epsanet_mmdet.layers can be used' in done.stderr
