@@ -17,7 +17,7 @@ demo: setup
 test: setup
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
-	$(RUN) python -m pytest -n auto
+	$(RUN) python -m pytest -n auto --dist worksteal
 
 setup:
 	@$(PYTHON) tools/setup_env.py --venv $(VENV) --stack $(STACK)
