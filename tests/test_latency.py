@@ -54,7 +54,7 @@ def test_tool_prints_the_table():
         env={'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
     )
     assert result.returncode == 0, result.stderr
-    rows = result.stdout.splitlines()[2:]
+    rows = [line for line in result.stdout.splitlines() if line.startswith('|')][2:]
     assert [row.split(' | ')[0] for row in rows] == [
         '| mask-rcnn_resnet50_fpn_1x_coco',
         '| mask-rcnn_ecanet50_fpn_1x_coco',
