@@ -1,6 +1,7 @@
 """Finding and loading configs."""
 
 import difflib
+import os
 import os.path as osp
 from pathlib import Path
 from typing import Dict, Optional
@@ -8,7 +9,9 @@ from typing import Dict, Optional
 from mmengine.config import Config, ConfigDict
 
 from .errors import ConfigError
+from .pure_data import load_pure_config
 
+PURE_DATA_VARIABLE = 'PURE_DATA_CONFIGS'
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -42,26 +45,45 @@ def find_config(name: str) -> str:
     )
 
 
-def load_config(name: str, options: Optional[Dict] = None) -> Config:
+def load_config(
+    name: str, options: Optional[Dict] = None, data_only: Optional[bool] = None
+) -> Config:
     """Load a config by path or bare name.
+
+    A config is Python and runs code, unless it is loaded as pure data.
 
     Args:
         name: Path, or bare name such as ``mask-rcnn_epsanet50-s_fpn_1x_coco``.
         options: Overrides as of ``--cfg-options``. ``data_root`` and ``skip_bad_images`` reach
             every data set of the config.
+        data_only: Refuse what would run code, see :mod:`epsanet_mmdet.pure_data`; if not given,
+            do so where the environment variable ``PURE_DATA_CONFIGS`` is 1.
 
     Raises:
-        ConfigError: If there is no such config, or it cannot be read.
+        ConfigError: If there is no such config, it cannot be read, or is no pure data.
     """
     path = find_config(name)
-    try:
-        config = Config.fromfile(path)
-    except Exception as error:  # a config is Python, so anything
-        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
-        raise ConfigError(f"config '{path}' cannot be read: {reason}") from error
+    config = load_pure_config(path) if _wants_pure_data(data_only) else _run_config(path)
     if options:
         config.merge_from_dict({**dataset_options(config, options), **options})
     return config
+
+
+def _wants_pure_data(data_only: Optional[bool]) -> bool:
+    if data_only is not None:
+        return data_only
+    setting = os.environ.get(PURE_DATA_VARIABLE, '0')
+    if setting not in ('0', '1'):  # whoever asks for safety must not miss it by a word
+        raise ConfigError(f"{PURE_DATA_VARIABLE} is '{setting}'; set it to 1 or 0")
+    return setting == '1'
+
+
+def _run_config(path: str) -> Config:
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config is Python, so anything
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        raise ConfigError(f"config '{path}' cannot be read: {reason}") from error
 
 
 def dataset_options(config: Config, options: Dict) -> Dict:

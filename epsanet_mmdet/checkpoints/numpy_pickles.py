@@ -10,15 +10,18 @@ from typing import Any, List, Tuple
 import numpy as np
 
 NUMERIC_KINDS = 'biufc'
+LONGEST_CODE = 16  # characters, such as of 'float64'
 
 
 class NumericDtype:
     """Stand-in for ``numpy.dtype``: numeric, with nothing but a byte order as state."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = True) -> None:
-        self.dtype = np.dtype(code) if isinstance(code, str) else np.dtype('O')
+        is_code = isinstance(code, str) and len(code) <= LONGEST_CODE
+        self.dtype = np.dtype(code) if is_code else np.dtype('O')
         if self.dtype.kind not in NUMERIC_KINDS:
-            raise pickle.UnpicklingError(f'GLOBAL numpy.dtype({code!r}) was not allowed')
+            shown = repr(code) if is_code else type(code).__name__  # a repr may have no end
+            raise pickle.UnpicklingError(f'GLOBAL numpy.dtype({shown}) was not allowed')
 
     def __setstate__(self, state: Tuple) -> None:
         if state[1] in ('<', '>'):
@@ -64,7 +67,9 @@ def empty_bytes() -> bytes:
 
 def _numeric(dtype: NumericDtype) -> np.dtype:
     if type(dtype) is not NumericDtype:
-        raise pickle.UnpicklingError(f'GLOBAL numpy.dtype as {dtype!r} was not allowed')
+        raise pickle.UnpicklingError(
+            f'GLOBAL numpy.dtype as {type(dtype).__name__} was not allowed'
+        )
     return dtype.dtype
 
 

@@ -9,11 +9,12 @@ mmengine itself does all three.
 """
 
 import functools
+import os.path as osp
 import pickle
 import re
 import threading
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, List
+from typing import Any, BinaryIO, Callable, Iterator, List
 from unittest import mock
 
 import torch
@@ -21,7 +22,9 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from ..errors import CheckpointError
+from .containers import check_file
 from .numpy_pickles import numpy_stand_ins
+from .pickle_bounds import ExcessError, check_size
 
 torch_load = torch.load
 _lock = threading.RLock()  # torch's list of allowed types, and torch.load, are the process's
@@ -38,22 +41,43 @@ def restricted_load(file: Any, map_location: Any = None, **_) -> Any:
         map_location: As in ``torch.load``.
 
     Raises:
-        CheckpointError: If the file is damaged, or tries to call something else; the message
-            says what.
+        CheckpointError: If the file is damaged, tries to call something else, or asks for more
+            time or memory than its size can stand for; the message says what.
         FileNotFoundError: If there is no such file.
     """
     source = getattr(file, 'name', 'the checkpoint') if hasattr(file, 'read') else file
-    try:
-        with _only_harmless_types():
-            checkpoint = torch_load(file, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f'{source} {_refusal(str(error))}') from None
-    except OSError:
-        raise
-    except Exception as error:  # whatever damaged bytes lead to inside torch
-        raise CheckpointError(f'{source} {_damage(str(error) or type(error).__name__)}') from error
+    with _opened(file) as stream:
+        try:
+            size = check_file(stream)
+            with _only_harmless_types():
+                checkpoint = torch_load(stream, map_location=map_location, weights_only=True)
+            check_size(checkpoint, size)
+        except ExcessError as error:
+            raise CheckpointError(f'{source} is refused: {error}; do not use this file') from None
+        except pickle.UnpicklingError as error:
+            raise CheckpointError(f'{source} {_refusal(str(error))}') from None
+        except Exception as error:  # whatever damaged bytes lead to inside torch
+            reason = str(error) or type(error).__name__
+            raise CheckpointError(f'{source} {_damage(reason)}') from error
     _drop_config_text(checkpoint)
     return checkpoint
+
+
+@contextmanager
+def _opened(file: Any) -> Iterator[BinaryIO]:
+    if hasattr(file, 'read'):
+        yield file
+        return
+    if osp.exists(file) and not osp.isfile(file):  # a pipe would be waited for
+        raise CheckpointError(f'{file} is no file; give the .pth file itself')
+    try:
+        stream = open(file, 'rb')
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f'{file} cannot be read ({error.strerror}); check its permissions')
+    with stream:
+        yield stream
 
 
 def harmless_types() -> List[Any]:
@@ -65,9 +89,9 @@ def history_buffer_method(owner: Any, name: str) -> Callable:
     """Stand-in for ``getattr``, by which a pickled ``HistoryBuffer`` names its statistics."""
     if owner is HistoryBuffer and name in ('mean', 'max', 'min', 'current'):
         return getattr(HistoryBuffer, name)
-    raise pickle.UnpicklingError(
-        f'GLOBAL {getattr(owner, "__name__", owner)}.{name} was not allowed'
-    )
+    owner = getattr(owner, '__name__', type(owner).__name__)  # a crafted repr may have no end
+    name = name if isinstance(name, str) else type(name).__name__
+    raise pickle.UnpicklingError(f'GLOBAL {owner}.{name} was not allowed')
 
 
 def _drop_config_text(checkpoint: Any) -> None:

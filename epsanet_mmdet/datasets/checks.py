@@ -3,13 +3,18 @@
 import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..errors import DataError
 from .formats.coco_json import BOM, load_json
-from .image_files import read_image
+from .image_files import header_fault, read_image, read_size
+from .printable import printable
+from .regular_files import open_regular
 
 TAIL = 64  # bytes; end markers may be followed by padding
+ENDS = ((b'\xff\xd8\xff', b'\xff\xd9'), (b'\x89PNG\r\n\x1a\n', b'IEND'))
+
+Size = Tuple[float, float]
 
 
 def check_paths(ann_file: str, img_dir: str, data_root: Optional[str] = None) -> None:
@@ -54,7 +59,7 @@ def check_annotations(ann_file: str, classes: Sequence[str], subset: bool = Fals
     Raises:
         DataError: If it is not JSON, not COCO, or its categories are not the classes.
     """
-    with open(ann_file, 'rb') as file:
+    with open_regular(ann_file) as file:
         if file.read(len(BOM)) == BOM:
             raise DataError(
                 f"'{ann_file}' begins with a byte order mark, which mmdet cannot read; save it as "
@@ -91,39 +96,62 @@ def check_annotations(ann_file: str, classes: Sequence[str], subset: bool = Fals
         )
 
 
-def find_bad_images(paths: Sequence[str]) -> Dict[str, str]:
+def find_bad_images(
+    paths: Iterable[str], sizes: Optional[Mapping[str, Optional[Size]]] = None
+) -> Dict[str, str]:
     """Find missing and damaged images without decoding all of them.
 
-    A file that begins and ends as its format demands passes; any other is decoded.
+    A JPEG or PNG that begins and ends as its format demands passes; any other is decoded.
+
+    Args:
+        paths: The images.
+        sizes: Width and height that an image must have, by path.
 
     Returns:
         Path of each bad image, and what is wrong with it.
     """
+    paths, sizes = list(paths), sizes or {}
     with ThreadPoolExecutor(16) as pool:
-        reasons = list(pool.map(image_fault, paths))
+        reasons = list(pool.map(image_fault, paths, map(sizes.get, paths)))
     return {path: reason for path, reason in zip(paths, reasons) if reason}
 
 
-def image_fault(path: str) -> Optional[str]:
-    """Say what is wrong with an image file, or None."""
+def image_fault(path: str, size: Optional[Size] = None, decode: bool = True) -> Optional[str]:
+    """Say what is wrong with an image file, or None.
+
+    Args:
+        path: The file.
+        size: Width and height in pixels that it must have.
+        decode: Decode it, if it is neither JPEG nor PNG, which are told by their ends.
+    """
     try:
-        with open(path, 'rb') as file:
+        with open_regular(path) as file:
             head = file.read(16)
-            file.seek(0, os.SEEK_END)
-            size = file.tell()
-            file.seek(max(0, size - TAIL))
+            length = file.seek(0, os.SEEK_END)
+            file.seek(max(0, length - TAIL))
             tail = file.read()
     except FileNotFoundError:
         return 'missing'
-    except OSError as error:
-        return f'unreadable: {error.strerror}'
-    if not size:
+    except (OSError, ValueError) as error:
+        return f'unreadable: {getattr(error, "strerror", None) or error}'
+    if not length:
         return 'empty file'
-    if head.startswith(b'\xff\xd8\xff') and b'\xff\xd9' in tail:
+    if not any(head.startswith(start) and end in tail for start, end in ENDS):
+        if not decode and not any(head.startswith(start) for start, _ in ENDS):
+            return None
+        facts = read_image(path)
+        return facts.fault or _size_fault(facts.size, size)
+    if not decode:
         return None
-    if head.startswith(b'\x89PNG\r\n\x1a\n') and b'IEND' in tail:
-        return None
-    return read_image(path).fault
+    return header_fault(path) or (_size_fault(read_size(path), size) if size else None)
+
+
+def _size_fault(found: Optional[Size], wanted: Optional[Size]) -> Optional[str]:
+    if found is None:
+        return 'cannot be decoded: its header is damaged'
+    if wanted is not None and tuple(wanted) != found:
+        return f'is {found[0]}x{found[1]}, but its masks are for {wanted[0]}x{wanted[1]}'
+    return None
 
 
 def _difference(missing: List, more: List) -> str:
@@ -132,5 +160,5 @@ def _difference(missing: List, more: List) -> str:
 
 
 def _listing(names: Sequence[str], limit: int = 10) -> str:
-    shown = ', '.join(map(str, names[:limit]))
+    shown = ', '.join(printable(name, 40) for name in names[:limit])
     return f'{len(names)} ({shown}{", ..." if len(names) > limit else ""})'

@@ -2,30 +2,44 @@
 
 import logging
 import os.path as osp
-from typing import List
+from typing import Any, Dict, List, Optional
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
-from ..errors import DataError
-from .checks import check_annotations, check_paths, find_bad_images
+from ..errors import DataError, UserError
+from . import annotation_faults
+from .checks import check_annotations, check_paths, find_bad_images, image_fault
+from .formats.split import is_inside
+from .image_files import read_image
+from .printable import printable
+from .skipped import Marks, Skipped
+
+NAMED = 5  # faults that a message names; the report at the end names all
+OUTSIDE = "its name leaves the data's folder"
 
 
 @DATASETS.register_module()
 class CheckedCocoDataset(CocoDataset):
     """mmdet's ``CocoDataset`` that fails early and says why.
 
-    Paths, the annotation file, its categories and the images' files are checked when the data
-    set is built, so that a mistake does not surface hours into a training.
+    Paths, the annotation file, its categories, its annotations and the images' files are checked
+    when the data set is built, so that a mistake does not surface hours into a training. No file
+    outside ``data_root`` and the image folder is read because an annotation names it.
 
     Args:
-        skip_bad_images (bool): Leave out images that are missing or damaged, with a warning
-            that names them, instead of stopping.
+        skip_bad_images (bool): Leave out images that are missing or damaged, and annotations
+            that cannot be used, with a warning that names them, instead of stopping. Images
+            that go bad during a training are left out too. ``SkippedDataHook`` reports all of
+            them when the run ends.
         class_subset (bool): Use only those of the annotations' categories that are
             ``metainfo.classes``. Otherwise a category that is not among them is an error.
         *args, **kwargs: As of mmdet's ``CocoDataset``.
+
+    Attributes:
+        skipped (Skipped): What was left out.
 
     Raises:
         DataError: One line that names the file and the remedy.
@@ -36,36 +50,139 @@ class CheckedCocoDataset(CocoDataset):
     ) -> None:
         self.skip_bad_images = skip_bad_images
         self.class_subset = class_subset
+        self.needs_mask = any(
+            isinstance(step, dict) and step.get('with_mask') for step in kwargs.get('pipeline', ())
+        )
+        self.skipped = Skipped(kwargs.get('ann_file', ''))
+        self._marks: Optional[Marks] = None
         super().__init__(*args, **kwargs)
+
+    def full_init(self) -> None:
+        super().full_init()
+        if self._marks is None:
+            self._marks = Marks(len(self))
+
+    def went_bad(self) -> Dict[str, str]:
+        """Name the images that went bad since the data set was built, as this process knows."""
+        indices = self._marks.indices() if self._marks else []
+        paths = [self.get_data_info(i)['img_path'] for i in indices]
+        return {path: f'went bad on the way: {_decoded_fault(path)}' for path in paths}
 
     def load_data_list(self) -> List[dict]:
         if '://' in self.ann_file:  # another storage backend: mmengine reads it
             return super().load_data_list()
+        self.skipped = Skipped(self.ann_file)
         check_paths(self.ann_file, self.data_prefix['img'], self.data_root)
         check_annotations(self.ann_file, self.metainfo['classes'], self.class_subset)
         try:
             data_list = super().load_data_list()
-        except (AttributeError, KeyError, TypeError) as error:
+        except UserError:
+            raise
+        except Exception as error:  # whatever else an annotation file may hold
+            reason = printable(f'{type(error).__name__}: {error}', 200)
             raise DataError(
                 f"'{self.ann_file}' is not COCO annotations: an entry is not as it should "
-                f'be ({type(error).__name__}: {error}); see tools/check_dataset.py'
+                f'be ({reason}); see tools/check_dataset.py'
             ) from error
-        return self._without_bad_images(data_list)
+        data_list = self._without_bad_images(data_list)
+        self._stop_or_warn(len(data_list))
+        return data_list
+
+    def filter_data(self) -> List[dict]:
+        kept = super().filter_data()
+        if not kept and '://' not in self.ann_file:
+            what = 'image' if self.test_mode else 'image with objects'
+            raise DataError(
+                f"'{self.ann_file}' has no {what} that can be used; see why with "
+                'tools/check_dataset.py'
+            )
+        return kept
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        image, annotations = raw_data_info['raw_img_info'], raw_data_info['raw_ann_info']
+        fault = annotation_faults.image_fault(image)
+        kept = []
+        for annotation in annotations if fault is None else ():
+            why = annotation_faults.annotation_fault(
+                annotation, image, self.coco.cats, self.needs_mask
+            )
+            if why is None:
+                kept.append(annotation)
+            else:
+                number, name = printable(annotation['id'], 40), printable(image['file_name'])
+                self.skipped.annotations[f'annotation {number} of {name}'] = why
+        if fault:
+            image = dict(image, width=1, height=1)
+        data_info = super().parse_data_info(dict(raw_img_info=image, raw_ann_info=kept))
+        data_info['fault'] = fault or self._name_fault(data_info['img_path'])
+        masks = [a['segmentation'] for a in kept if isinstance(a.get('segmentation'), dict)]
+        data_info['stated_size'] = (image['width'], image['height']) if masks else None
+        return data_info
+
+    def prepare_data(self, idx: int) -> Any:
+        path = self.get_data_info(idx)['img_path']
+        fault = None if '://' in self.ann_file else image_fault(path, decode=False)
+        try:
+            if fault is None:
+                return super().prepare_data(idx)
+        except Exception:
+            fault = None if '://' in path else _decoded_fault(path)
+            if fault is None:
+                raise
+        message = f"image '{printable(path, 300)}' went bad since the start: {fault}"
+        if not self.skip_bad_images or self.test_mode:  # an evaluation without it would lie
+            raise DataError(f'{message}; mend it and resume, or train with skip_bad_images=True')
+        self._marks.add(idx)
+        print_log(f'{message}; another is taken', logger='current', level=logging.WARNING)
+        return None
+
+    def _name_fault(self, path: str) -> Optional[str]:
+        folders = [folder for folder in (self.data_prefix['img'], self.data_root) if folder]
+        inside = '\0' not in path and any(is_inside(path, folder) for folder in folders)
+        return None if inside else OUTSIDE
 
     def _without_bad_images(self, data_list: List[dict]) -> List[dict]:
         found = [None]
         if is_main_process():
-            found = [find_bad_images([info['img_path'] for info in data_list])]
+            bad = {info['img_path']: info['fault'] for info in data_list if info['fault']}
+            sizes = {
+                osp.normpath(info['img_path']): info['stated_size']
+                for info in data_list
+                if not info['fault']
+            }
+            found = [{**bad, **find_bad_images(sizes, sizes)}]
         broadcast_object_list(found)
-        bad = found[0]
-        if not bad:
-            return data_list
-        listing = ', '.join(f'{osp.basename(path)} ({why})' for path, why in list(bad.items())[:5])
-        listing += ', ...' if len(bad) > 5 else ''
-        message = f'{len(bad)} of {len(data_list)} images of {self.ann_file} are bad: {listing}'
-        if not self.skip_bad_images:
+        self.skipped.images.update(found[0])
+        kept = []
+        for info in data_list:
+            if info['img_path'] not in found[0]:
+                info['img_path'] = osp.normpath(info['img_path'])
+            if info['img_path'] not in found[0]:
+                kept.append(info)
+            del info['fault'], info['stated_size']
+        return kept
+
+    def _stop_or_warn(self, left: int) -> None:
+        images, harmful = self.skipped.images, self.skipped.harmful
+        if not images and not self.skipped.annotations:
+            return
+        faults = {printable(osp.basename(path)): why for path, why in images.items()}
+        faults.update(harmful or self.skipped.annotations)
+        listing = ', '.join(f'{name} ({why})' for name, why in list(faults.items())[:NAMED])
+        listing += ', ...' if len(faults) > NAMED else ''
+        counts = f'{len(images)} of {left + len(images)} images'
+        if self.skipped.annotations:
+            counts += f' and {len(self.skipped.annotations)} annotations'
+        message = f'{counts} of {self.ann_file} are bad: {listing}'
+        if (images or harmful) and not self.skip_bad_images:
             raise DataError(
-                f'{message}; mend them, or leave them out with --cfg-options skip_bad_images=True'
+                f'{message}; see all with tools/check_dataset.py and mend them, or leave them out '
+                'with --cfg-options skip_bad_images=True'
             )
+        if images and self.test_mode:
+            message += '; evaluation still counts the objects on these images as missed'
         print_log(f'{message}; they are left out', logger='current', level=logging.WARNING)
-        return [info for info in data_list if info['img_path'] not in bad]
+
+
+def _decoded_fault(path: str) -> Optional[str]:
+    return image_fault(path) or read_image(path).fault

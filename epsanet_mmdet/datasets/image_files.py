@@ -1,18 +1,24 @@
 """Reading one image file, which may be damaged or hostile."""
 
 import hashlib
+import os
+import struct
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+
+from .regular_files import open_regular
 
 # Pillow also reads formats that run other programs or that OpenCV, which mmdet uses, does not know.
 FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'PPM', 'GIF', 'JPEG2000')
 SUFFIXES = frozenset('.jpg .jpeg .jpe .png .bmp .webp .tif .tiff .pgm .ppm .gif .jp2'.split())
 READ_BY_BOTH = ('JPEG', 'MPO', 'PNG', 'BMP')  # what Pillow decodes of these, OpenCV does too
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB in RGB
+SLOW_PIXELS = MAX_PIXELS // 8  # of formats that take seconds
+SCANNED_PIXELS = 4 * MAX_PIXELS  # of JPEGs that go over their pixels again and again
 STRIP = 256  # rows hashed at a time
 ORIENTATION = 0x0112
 
@@ -41,7 +47,7 @@ class ImageFacts:
 def read_image(path: str) -> ImageFacts:
     """Decode an image completely and say what it is; a fault is returned, never raised."""
     try:
-        with open(path, 'rb') as file:
+        with open_regular(path) as file:
             if not file.read(1):
                 return ImageFacts('empty file')
             file.seek(0)
@@ -56,18 +62,68 @@ def read_image(path: str) -> ImageFacts:
 def read_size(path: str) -> Optional[Tuple[int, int]]:
     """Read width and height in pixels, as mmdet loads the image, from its header alone."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
             return _displayed(image.size, _orientation(image))
     except Exception:  # as above; the fault is reported when the image is decoded
         return None
 
 
+def header_fault(path: str) -> Optional[str]:
+    """Say that an image is damaged or would take too much to decode, from its header alone."""
+    try:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+            return _gigantic(image) or _chunk_fault(image)
+    except Exception as error:  # as above
+        return _reason(error)
+
+
+def _chunk_fault(image: Image.Image) -> Optional[str]:
+    """Say that a PNG's chunks are longer than its file: OpenCV 5 would take gigabytes for them."""
+    if image.format != 'PNG':
+        return None
+    file, before = image.fp, image.fp.tell()
+    length = file.seek(0, os.SEEK_END)
+    place, kind = 8, b''
+    while kind != b'IEND' and place + 12 <= length:
+        file.seek(place)
+        size, kind = struct.unpack('>I4s', file.read(8))
+        place += 12 + size
+    file.seek(before)
+    whole = kind == b'IEND' and place <= length
+    return None if whole else 'cannot be decoded: its chunks are cut off or damaged'
+
+
+def _gigantic(image: Image.Image, scans: Optional[int] = None) -> Optional[str]:
+    """Say that an image takes too long or too much to decode.
+
+    Args:
+        image: Opened, not decoded.
+        scans: How often a JPEG goes over its pixels; None to count where it may be often.
+    """
+    pixels, size = image.width * image.height, f'{image.width}x{image.height}'
+    limit = SLOW_PIXELS if image.format == 'JPEG2000' else MAX_PIXELS
+    if pixels > limit:
+        return f'gigantic: {size} pixels, more than {limit} are not read; cut it into tiles'
+    if scans is None and image.info.get('progressive'):
+        scans = _scans(image)
+    if scans and scans * pixels > SCANNED_PIXELS:
+        return f'gigantic: {size} pixels in {scans} scans; save it as a plain JPEG'
+    return None
+
+
+def _scans(image: Image.Image) -> int:
+    place = image.fp.tell()
+    image.fp.seek(0)
+    count = image.fp.read().count(b'\xff\xda')
+    image.fp.seek(place)
+    return count
+
+
 def _facts(image: Image.Image, path: str) -> ImageFacts:
-    if image.width * image.height > MAX_PIXELS:
-        return ImageFacts(
-            f'gigantic: {image.width}x{image.height} pixels, more than {MAX_PIXELS} cannot be '
-            'trained on; cut it into tiles'
-        )
+    fault = _gigantic(image, _scans(image) if image.format in ('JPEG', 'MPO') else None)
+    fault = fault or _chunk_fault(image)
+    if fault:
+        return ImageFacts(fault)
     kind, orientation = image.format, _orientation(image)
     image.load()
     if kind not in READ_BY_BOTH and not _opencv_reads(path):
@@ -103,5 +159,7 @@ def _reason(error: Exception) -> str:
         return f'gigantic: {error}'
     if isinstance(error, OSError) and error.strerror:
         return f'unreadable: {error.strerror}'
+    if isinstance(error, UnidentifiedImageError):  # its text would name the open file
+        return 'cannot be decoded: its header is damaged, or it is no image'
     text = str(error).splitlines()
     return f'cannot be decoded: {text[0] if text else type(error).__name__}'

@@ -6,7 +6,7 @@ each other. Colours and textures say nothing about the class, only the outline d
 
 import json
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -53,13 +53,13 @@ def draw_scene(size: int, random: np.random.Generator) -> Tuple[np.ndarray, List
         The image (size, size, 3) of uint8, and for each shape its class index and the mask
         (size, size) of its visible part.
     """
-    image = _texture(size, random)
+    image = draw_texture(size, random)
     owner = np.full((size, size), -1)
     labels, areas = [], []
     for _ in range(random.integers(2, 7)):
         label = int(random.integers(len(CLASSES)))
         extent = size * np.exp(random.uniform(np.log(0.12), np.log(0.6)))
-        outline = _outline(CLASSES[label], extent / 2, random) + random.uniform(
+        outline = draw_outline(CLASSES[label], extent / 2, random) + random.uniform(
             0.4 * extent, size - 0.4 * extent, 2
         )
         mask = np.zeros((size, size), np.uint8)
@@ -69,9 +69,9 @@ def draw_scene(size: int, random: np.random.Generator) -> Tuple[np.ndarray, List
         visible = np.bincount(owner[owner >= 0], minlength=len(labels)) - covered
         if shape.sum() < 40 or any(v < MIN_VISIBLE * a for v, a in zip(visible, areas)):
             continue
-        image[shape] = _texture(size, random)[shape]
+        image[shape] = draw_texture(size, random)[shape]
         cv2.polylines(
-            image, [np.round(outline).astype(np.int32)], True, _colour(random), 1, cv2.LINE_AA
+            image, [np.round(outline).astype(np.int32)], True, draw_colour(random), 1, cv2.LINE_AA
         )
         owner[shape] = len(labels)
         labels.append(label)
@@ -110,7 +110,8 @@ def _write_split(
     )
 
 
-def _outline(kind: str, radius: float, random: np.random.Generator) -> np.ndarray:
+def draw_outline(kind: str, radius: float, random: np.random.Generator) -> np.ndarray:
+    """Draw the corners (n, 2) of a shape of :data:`CLASSES` about the origin, turned at random."""
     corners = dict(disc=48, square=4, triangle=3, star=10)[kind]
     angles = random.uniform(0, 2 * np.pi) + np.arange(corners) * 2 * np.pi / corners
     radii = np.full(corners, radius)
@@ -120,11 +121,28 @@ def _outline(kind: str, radius: float, random: np.random.Generator) -> np.ndarra
     return np.stack([radii * np.cos(angles) * stretch, radii * np.sin(angles) / stretch], 1)
 
 
-def _texture(size: int, random: np.random.Generator) -> np.ndarray:
-    patterns: List[Callable] = [_stripes, _checks, _blobs, _gradient]
-    amount = patterns[random.integers(len(patterns))](size, random)[..., None]
-    first, second = np.array(_colour(random)), np.array(_colour(random))
-    return (first + (second - first) * amount * random.uniform(0.2, 0.7)).astype(np.float32)
+def draw_texture(
+    size: int,
+    random: np.random.Generator,
+    pattern: Optional[str] = None,
+    contrast: Tuple[float, float] = (0.2, 0.7),
+) -> np.ndarray:
+    """Draw a texture of one of :data:`PATTERNS`, or of any, in two random colours.
+
+    Args:
+        size: Height and width in pixels.
+        random: Where the chances come from.
+        pattern: Key of :data:`PATTERNS`, by default any.
+        contrast: Least and most share of the difference of the two colours.
+
+    Returns:
+        (size, size, 3) of float32 in 0 to 255.
+    """
+    if pattern is None:
+        pattern = list(PATTERNS)[random.integers(len(PATTERNS))]
+    amount = PATTERNS[pattern](size, random)[..., None]
+    first, second = np.array(draw_colour(random)), np.array(draw_colour(random))
+    return (first + (second - first) * amount * random.uniform(*contrast)).astype(np.float32)
 
 
 def _stripes(size: int, random: np.random.Generator) -> np.ndarray:
@@ -153,5 +171,9 @@ def _ramp(size: int, random: np.random.Generator) -> np.ndarray:
     return rows * np.sin(angle) + columns * np.cos(angle)
 
 
-def _colour(random: np.random.Generator) -> Tuple[int, ...]:
+def draw_colour(random: np.random.Generator) -> Tuple[int, ...]:
+    """Draw a colour that is neither black nor white, 3 of 20 to 235."""
     return tuple(int(v) for v in random.integers(20, 236, 3))
+
+
+PATTERNS = dict(stripes=_stripes, checks=_checks, blobs=_blobs, gradient=_gradient)

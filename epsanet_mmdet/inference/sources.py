@@ -12,6 +12,8 @@ import mmcv
 import numpy as np
 from mmdet.apis.det_inferencer import IMG_EXTENSIONS
 
+from ..datasets.image_files import header_fault
+from ..datasets.regular_files import read_bytes
 from ..errors import DataError
 
 VIDEO_EXTENSIONS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
@@ -145,15 +147,20 @@ def read_frames(sources: Iterable[Source]) -> Iterator[Frame]:
 
 def _read_picture(source: Source) -> Frame:
     try:
-        content = Path(source.path).read_bytes()
+        content = read_bytes(source.path)
+        # a few bytes may claim as many pixels as they like; of TIFF, OpenCV reads more kinds
+        fault = header_fault(source.path) if content else 'is empty'
+        is_tiff = content.startswith((b'II*\0', b'MM\0*'))
+        if fault and (fault.startswith('gigantic') or not is_tiff):
+            return Frame(source, fault=fault)
         # as in training: 8 bit, 3 channels, upright
-        image = mmcv.imfrombytes(content, flag='color', backend='cv2') if content else None
+        image = mmcv.imfrombytes(content, flag='color', backend='cv2')
     except OSError as error:
         return Frame(source, fault=f'cannot be read: {error.strerror}')
     except (cv2.error, MemoryError) as error:
         return Frame(source, fault=f'cannot be decoded: {_reason(error)}')
     if image is None:
-        return Frame(source, fault='cannot be decoded' if content else 'is empty')
+        return Frame(source, fault='cannot be decoded')
     return _frame(source, image)
 
 

@@ -1,13 +1,20 @@
 """Reading single images: what mmdet would load, and what must not be loaded."""
 
+import io
+import os
 import resource
+import struct
+import time
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 from broken_images import png_claiming, save_as, save_turned
+from PIL import Image
 
-from epsanet_mmdet.datasets.image_files import read_image, read_size
+from epsanet_mmdet.datasets.checks import image_fault
+from epsanet_mmdet.datasets.image_files import header_fault, read_image, read_size
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
@@ -49,6 +56,85 @@ def test_a_gigantic_image_takes_no_memory(tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert read_image(str(path)).fault.startswith('gigantic')
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
+
+
+def jpeg_of_many_scans(width, height, scans, progressive):
+    """Give a JPEG of a few bytes that goes over its pixels again and again."""
+    buffer = io.BytesIO()
+    Image.new('L', (16, 16)).save(buffer, 'JPEG', progressive=progressive)
+    content = bytearray(buffer.getvalue())
+    frame = content.index(b'\xff\xc2' if progressive else b'\xff\xc0')
+    content[frame + 5 : frame + 9] = struct.pack('>HH', height, width)
+    scan = content[content.index(b'\xff\xda') : -2]
+    return bytes(content[:-2] + scan * (scans - 1) + content[-2:])
+
+
+@pytest.mark.parametrize('progressive', [False, True])
+def test_a_jpeg_of_many_scans_takes_no_time(progressive, tmp_path):
+    path = tmp_path / 'slow.jpg'
+    path.write_bytes(jpeg_of_many_scans(9000, 9000, 500, progressive))
+    begin = time.process_time()
+    assert 'scans' in read_image(str(path)).fault
+    if progressive:
+        assert 'scans' in header_fault(str(path)) and 'scans' in image_fault(str(path))
+    assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif', 'bmp', 'gif', 'ppm', 'jp2'])
+def test_a_gigantic_image_of_any_format_is_told_by_its_header(suffix, tmp_path):
+    path = tmp_path / f'gigantic.{suffix}'
+    Image.new('L', (16, 16)).save(path)
+    content = bytearray(path.read_bytes())
+    place, form = dict(
+        jpg=(content.find(b'\xff\xc0') + 5, '>HH'),
+        png=(16, '>II'),
+        webp=(26, '<HH'),
+        tif=(None, None),
+        bmp=(18, '<ii'),
+        gif=(6, '<HH'),
+        ppm=(None, None),
+        jp2=(None, None),
+    )[suffix]
+    if suffix == 'ppm':
+        content = content.replace(b'16 16', b'60000 60000')
+    elif suffix == 'jp2':
+        content = content.replace(struct.pack('>II', 16, 16), struct.pack('>II', 60000, 60000))
+    elif suffix == 'tif':
+        for tag in (256, 257):
+            kinds = (struct.pack('<HHI', tag, kind, 1) for kind in (3, 4))
+            at = max(content.find(kind) for kind in kinds)
+            content[at : at + 12] = struct.pack('<HHII', tag, 4, 1, 60000)
+    else:
+        large = 16383 if suffix == 'webp' else 60000
+        content[place : place + struct.calcsize(form)] = struct.pack(form, large, large)
+    if suffix == 'png':
+        content[29:33] = struct.pack('>I', zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    begin = time.process_time()
+    faults = read_image(str(path)).fault, header_fault(str(path)), image_fault(str(path))
+    assert all(fault.startswith(('gigantic', 'cannot be decoded')) for fault in faults if fault)
+    assert faults[0].startswith('gigantic') or suffix == 'webp'
+    assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize('length', [2**20, 2**31 - 1, 2**32 - 1])
+def test_a_png_whose_chunks_are_longer_than_the_file(length, tmp_path):
+    path = tmp_path / 'a.png'
+    save_as(path, 'RGBA')
+    content = bytearray(path.read_bytes())
+    place = content.index(b'IDAT') - 4
+    content[place : place + 4] = struct.pack('>I', length)
+    path.write_bytes(content)
+    assert 'chunks' in header_fault(str(path)) and image_fault(str(path)) and read_image(path).fault
+
+
+@pytest.mark.parametrize('make', ['mkfifo', 'mkdir'])
+def test_what_is_no_file_is_not_waited_for(make, tmp_path):
+    path = str(tmp_path / 'a.png')
+    getattr(os, make)(path)
+    assert read_image(path).fault.startswith('unreadable: it is a ')
+    assert image_fault(path).startswith('unreadable: it is a ')
+    assert read_size(path) is None and header_fault(path).startswith('unreadable')
 
 
 def test_identical_images_have_the_same_digest(tmp_path):

@@ -15,7 +15,9 @@ from tqdm import tqdm
 
 from ..findings import Findings
 from ..formats import Split, leaves_root, place_of
+from ..formats.split import is_inside
 from ..image_files import ImageFacts, read_image
+from ..printable import printable
 from .transform import scale, turn
 from .values import whole
 
@@ -96,6 +98,8 @@ def check_images(split: Split, facts: Dict[str, ImageFacts], findings: Findings)
     """Check the image entries of a split against their files."""
     result = ImageCheck()
     by_name: Dict[str, int] = {}
+    outside: List[str] = []
+    real_dir = osp.realpath(split.image_dir)
     for entry in split.images:
         place = place_of(split, 'image', entry)
         entry = _checked_entry(entry, place, findings)
@@ -130,9 +134,19 @@ def check_images(split: Split, facts: Dict[str, ImageFacts], findings: Findings)
                 message = f"'{split.path_of(name)}': {file.fault}"
             findings.error(code, place, message, 'left out with its annotations')
             continue
+        path = split.path_of(name)
+        if osp.islink(path) and not is_inside(osp.realpath(path), real_dir):
+            outside.append(name)
         by_name[name] = entry['id']
         result.ids[entry['id']] = entry['id']
         result.kept.append(_with_size(entry, file, place, result, findings))
+    if outside:
+        findings.warning(
+            'link-outside',
+            split.source,
+            f"{len(outside)} of its images are links out of '{split.image_dir}', such as "
+            f"'{printable(outside[0])}': right if you made them",
+        )
     return result
 
 

@@ -83,17 +83,22 @@ height: .8em; border: 1px solid #555 } .columns { display: flex; flex-wrap: wrap
 
 def write_page(data: CheckedData, path: str) -> None:
     """Write findings, histograms and sampled pictures with their annotations as HTML."""
+    html = render_page(data)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    # names read from a file system may hold bytes that are no text
+    Path(path).write_text(html, encoding='utf-8', errors='backslashreplace')
+
+
+def render_page(data: CheckedData) -> str:
+    """Give the page as HTML."""
     template = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE)
-    html = template.render(
+    return template.render(
         errors=data.findings.count('error'),
         warnings=data.findings.count('warning'),
         levels=[(level, data.findings.of(level)) for level in ('error', 'warning')],
         rows=ROWS,
         splits=[_describe(split) for split in data.splits],
     )
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    # names read from a file system may hold bytes that are no text
-    Path(path).write_text(html, encoding='utf-8', errors='backslashreplace')
 
 
 def _describe(split: Split) -> Dict:

@@ -12,7 +12,7 @@ def polygon_fault(polygon) -> Optional[str]:
         return 'is not a list of numbers'
     try:
         points = np.asarray(polygon, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 'is not a list of numbers'
     if points.ndim != 1 or not np.isfinite(points).all():
         return 'is not a list of finite numbers'
@@ -26,7 +26,7 @@ def polygon_fault(polygon) -> Optional[str]:
     return None
 
 
-def rle_fault(rle, size: Tuple[int, int]) -> Optional[str]:
+def rle_fault(rle, size: Tuple[int, int], may_be_empty: bool = False) -> Optional[str]:
     """Say what is wrong with run lengths, or None.
 
     pycocotools is compiled code that trusts its input, so counts are added up before it sees them.
@@ -34,6 +34,7 @@ def rle_fault(rle, size: Tuple[int, int]) -> Optional[str]:
     Args:
         rle: COCO's ``size`` and ``counts``.
         size: Width and height of the image in pixels.
+        may_be_empty: Whether a mask without a pixel is right, as a detection's can be.
     """
     stated = rle.get('size')
     if not isinstance(stated, (list, tuple)) or len(stated) != 2:
@@ -45,7 +46,7 @@ def rle_fault(rle, size: Tuple[int, int]) -> Optional[str]:
         return 'its mask has no readable counts'
     if (runs < 0).any() or runs.sum() != size[0] * size[1]:
         return "its mask's counts do not add up to the image"
-    return None if runs[1::2].sum() else 'its mask is empty'
+    return None if may_be_empty or runs[1::2].sum() else 'its mask is empty'
 
 
 def rle_runs(counts) -> Optional[np.ndarray]:

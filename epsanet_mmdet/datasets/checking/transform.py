@@ -6,6 +6,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from .segmentation import encode, rle_fault
+from .values import finite
 
 # EXIF orientation: whether x and y change places, then whether x, then y, run the other way.
 TURNS = {
@@ -55,7 +56,7 @@ def scale(annotation: Dict, stated: Tuple[int, int], size: Tuple[int, int]) -> D
         return mask[np.ix_(rows.astype(int), columns.astype(int))]
 
     moved = _apply(annotation, lambda points: points * factors, move_mask, stated)
-    if isinstance(moved.get('area'), (int, float)):
+    if finite(moved.get('area')):
         moved['area'] = moved['area'] * float(factors.prod())
     return moved
 
@@ -78,6 +79,6 @@ def _apply(annotation: Dict, move, move_mask, size: Tuple[int, int]) -> Dict:
 def _move_polygon(polygon, move):
     try:
         points = np.asarray(polygon, dtype=float).reshape(-1, 2)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return polygon  # reported as a bad polygon afterwards
     return [float(value) for value in move(points).ravel()]

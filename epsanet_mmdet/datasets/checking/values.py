@@ -3,12 +3,17 @@
 import math
 from typing import List, Optional
 
+LIMIT = 2**63
+
 
 def whole(value) -> Optional[int]:
-    """Give a whole number, also one written as a string or with a decimal point; else None."""
+    """Give a whole number, also one written as a string or with a decimal point; else None.
+
+    So are numbers that no id or size can be, as they cannot be calculated or even printed.
+    """
     if type(value) is int:
-        return value
-    if isinstance(value, float) and value.is_integer():
+        return value if abs(value) < LIMIT else None
+    if isinstance(value, float) and value.is_integer() and abs(value) < LIMIT:
         return int(value)
     if isinstance(value, str) and value.strip().removeprefix('-').isdecimal() and len(value) < 19:
         return int(value)

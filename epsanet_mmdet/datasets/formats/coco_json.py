@@ -7,6 +7,8 @@ from typing import Dict, List, Optional, Sequence
 
 from ...errors import DataError
 from ..findings import Findings
+from ..printable import printable
+from ..regular_files import open_regular, read_bytes
 from .split import SPLITS, Split, leaves_root, split_name
 
 LISTS = ('images', 'annotations', 'categories')
@@ -20,13 +22,14 @@ def load_json(path: str):
     Raises:
         DataError: If it is not JSON.
     """
-    content = Path(path).read_bytes()
+    content = read_bytes(path)
     if content.startswith(BOM):
         content = content[len(BOM) :]
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"'{path}' is not JSON ({error}); export the annotations again") from None
+        reason = printable(str(error), 200)
+        raise DataError(f"'{path}' is not JSON ({reason}); export the annotations again") from None
 
 
 def read_coco(path: str, image_dir: Optional[str], findings: Findings) -> Optional[Split]:
@@ -55,7 +58,7 @@ def read_coco(path: str, image_dir: Optional[str], findings: Findings) -> Option
             findings.error('not-coco', path, f"it has no list '{key}'", 'an empty one')
             value = []
         lists[key] = value
-    with open(path, 'rb') as file:
+    with open_regular(path) as file:
         if file.read(len(BOM)) == BOM:
             findings.error(
                 'byte-order-mark',
@@ -80,7 +83,7 @@ def looks_like_coco(path: Path) -> bool:
     if path.stem.startswith(('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')):
         return False
     try:
-        with open(path, 'rb') as file:
+        with open_regular(path) as file:
             head = file.read(4096)
             if b'"images"' in head or b'"annotations"' in head or b'"categories"' in head:
                 return True

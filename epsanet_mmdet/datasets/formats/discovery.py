@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-import yaml
-
 from ...errors import DataError
 from ..findings import Findings
 from ..image_files import SUFFIXES
 from .coco_json import looks_like_coco, read_coco
 from .split import Split
 from .voc import read_voc
-from .yolo import read_yolo
+from .yolo import load_yaml, read_yolo
 
 
 def read_splits(paths: Sequence[str], image_dir: Optional[str], findings: Findings) -> List[Split]:
@@ -19,7 +17,8 @@ def read_splits(paths: Sequence[str], image_dir: Optional[str], findings: Findin
 
     Args:
         paths: Folders of a data set, COCO JSON files, or YOLO's ``data.yaml``.
-        image_dir: Folder of the images of COCO annotations; None to look for it.
+        image_dir: Folder of the images of COCO annotations, or one that a ``data.yaml`` may take
+            them from; None to look for it.
         findings: Where faults in reading go.
 
     Raises:
@@ -44,7 +43,7 @@ def read_splits(paths: Sequence[str], image_dir: Optional[str], findings: Findin
 def _read(path: Path, image_dir: Optional[str], findings: Findings) -> List[Split]:
     if path.is_file():
         if path.suffix.lower() in ('.yaml', '.yml'):
-            return read_yolo(path.parent, path, findings)
+            return read_yolo(path.parent, path, findings, image_dir)
         if path.suffix.lower() == '.xml':
             return read_voc(path.parent, [path], findings)
         split = read_coco(str(path), image_dir, findings)
@@ -52,7 +51,7 @@ def _read(path: Path, image_dir: Optional[str], findings: Findings) -> List[Spli
     settings = sorted(filter(_is_yolo_settings, [*path.glob('*.yaml'), *path.glob('*.yml')]))
     if settings:
         named = [file for file in settings if file.stem == 'data']
-        return read_yolo(path, (named or settings)[0], findings)
+        return read_yolo(path, (named or settings)[0], findings, image_dir)
     files = sorted({*path.glob('*.json'), *path.glob('*/*.json')})
     files = [file for file in files if looks_like_coco(file)]
     if files:
@@ -71,8 +70,8 @@ def _read(path: Path, image_dir: Optional[str], findings: Findings) -> List[Spli
 
 def _is_yolo_settings(path: Path) -> bool:
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8-sig'))
-    except (OSError, UnicodeError, yaml.YAMLError, RecursionError):
+        content = load_yaml(path)
+    except (OSError, ValueError):
         return path.stem == 'data'
     return isinstance(content, dict) and ('names' in content or 'train' in content)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Dict, List, Optional, Tuple
 
+from ..printable import printable
+
 SPLITS = dict(train='train', training='train', val='val', valid='val', validation='val')
 SPLITS.update(test='test', testing='test')
 
@@ -34,7 +36,7 @@ class Split:
     categories: List[Dict] = field(default_factory=list)
 
     def path_of(self, file_name: str) -> str:
-        return osp.join(self.image_dir, file_name)
+        return osp.normpath(osp.join(self.image_dir, file_name))
 
     @property
     def classes(self) -> List[str]:
@@ -46,9 +48,11 @@ def place_of(split: Split, kind: str, entry) -> Tuple[str, str]:
     if isinstance(entry, dict):
         if '_place' in entry:
             return entry['_place']
-        name = f' ({entry["file_name"]})' if kind == 'image' and 'file_name' in entry else ''
-        return split.source, f'{kind} {entry.get("id", "without id")}{name}'
-    return split.source, f'{kind} {str(entry)[:40]}'
+        name = ''
+        if kind == 'image' and 'file_name' in entry:
+            name = f' ({printable(entry["file_name"], 200)})'
+        return split.source, f'{kind} {printable(entry.get("id", "without id"), 40)}{name}'
+    return split.source, f'{kind} {printable(entry, 40)}'
 
 
 def split_name(path: PurePath) -> Optional[str]:
@@ -69,3 +73,9 @@ def leaves_root(file_name: str) -> bool:
         or '\0' in name
         or osp.normpath(name).split('/')[0] == '..'
     )
+
+
+def is_inside(path, folder) -> bool:
+    """Say whether a path, as it is written, lies in a folder; links are not followed."""
+    path, folder = osp.abspath(path), osp.abspath(folder)
+    return osp.commonpath([path, folder]) == folder

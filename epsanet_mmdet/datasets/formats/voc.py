@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser, p
 
 from ..findings import Findings
 from ..image_files import SUFFIXES
+from ..regular_files import open_regular, read_text
 from .split import Split, leaves_root, split_name
 
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -56,7 +57,8 @@ def parse_xml(path: Path) -> Element:
         ValueError: If it is not XML, or has a document type.
     """
     try:
-        return parse(path, XMLParser(target=_Builder())).getroot()
+        with open_regular(path) as file:
+            return parse(file, XMLParser(target=_Builder())).getroot()
     except (ParseError, LookupError) as error:
         raise ValueError(f'is not XML: {error}')
 
@@ -123,7 +125,7 @@ class _Reader:
             path.parent.parent / 'JPEGImages',
             path.parent.parent / 'images',
         ):
-            if named and (folder / named).is_file():
+            if named and osp.isfile(folder / named):
                 return (folder / named).relative_to(self.root).as_posix()
         found = self.images.get(path.stem, [])
         if found:
@@ -141,7 +143,7 @@ def _splits(root: Path, files: List[Path], findings: Findings) -> Dict[str, List
     splits: Dict[str, List[Path]] = {}
     for name, path in chosen.items():
         splits[name] = []
-        for i, line in enumerate(path.read_text(encoding='utf-8-sig').splitlines(), start=1):
+        for i, line in enumerate(_lines(path, findings), start=1):
             stem = line.split()[0] if line.split() else ''
             if stem in by_stem:
                 splits[name].append(by_stem[stem])
@@ -154,6 +156,14 @@ def _splits(root: Path, files: List[Path], findings: Findings) -> Dict[str, List
         name = split_name(path.relative_to(root).parent) or 'all'
         splits.setdefault(name, []).append(path)
     return splits
+
+
+def _lines(path: Path, findings: Findings) -> List[str]:
+    try:
+        return read_text(path).splitlines()
+    except (OSError, UnicodeError) as error:
+        findings.error('bad-list', path, f'is no list of images: {error}', 'left out')
+        return []
 
 
 def _number(parent: Optional[Element], tag: str) -> Optional[float]:

@@ -3,18 +3,23 @@
 import math
 import os.path as osp
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 import yaml
 
 from ..findings import Findings
 from ..image_files import SUFFIXES, read_size
-from .split import Split, leaves_root, split_name
+from ..printable import printable
+from ..regular_files import read_text
+from .split import Split, is_inside, leaves_root, split_name
 
+LARGEST_SETTINGS = 2**19  # characters; seconds of PyYAML
 NAMES_FILES = ('classes.txt', 'obj.names', 'names.txt')
 
 
-def read_yolo(root: Path, settings: Optional[Path], findings: Findings) -> List[Split]:
+def read_yolo(
+    root: Path, settings: Optional[Path], findings: Findings, image_dir: Optional[str] = None
+) -> List[Split]:
     """Read YOLO labels.
 
     Args:
@@ -22,9 +27,10 @@ def read_yolo(root: Path, settings: Optional[Path], findings: Findings) -> List[
         settings: ``data.yaml``, or None: then the splits are the folders' names, and the classes
             stand in ``classes.txt`` or are called by their numbers.
         findings: Where faults in reading go.
+        image_dir: Folder that ``data.yaml`` may take images from, beside its own.
     """
     if settings:
-        root, groups, names = _read_settings(settings, findings)
+        root, groups, names = _read_settings(settings, findings, image_dir)
     else:
         groups, names = _group(root), _names_file(root)
     reader = _Reader(root, findings)
@@ -59,12 +65,12 @@ class _Reader:
             if leaves_root(file_name):
                 continue
             label = label_file(Path(split.path_of(file_name)))
-            if label.is_file():
+            if osp.isfile(label):
                 self.read_labels(split, label, size or (1, 1))
 
     def read_labels(self, split: Split, path: Path, size: Tuple[int, int]) -> None:
         try:
-            lines = path.read_text(encoding='utf-8-sig').splitlines()
+            lines = read_text(path).splitlines()
         except (OSError, UnicodeError) as error:
             self.findings.error('bad-labels', path, f'is not text: {error}', 'left out')
             return
@@ -99,9 +105,9 @@ def label_file(image: Path) -> Path:
         if parts[i].lower() == 'images':
             parts[i] = 'labels'
             label = Path(*parts).with_suffix('.txt')
-            return label if label.is_file() else image.with_suffix('.txt')
+            return label if osp.isfile(label) else image.with_suffix('.txt')
     beside = image.with_suffix('.txt')
-    return beside if beside.is_file() else image.parent / 'labels' / beside.name
+    return beside if osp.isfile(beside) else image.parent / 'labels' / beside.name
 
 
 def _numbers(line: str) -> Optional[List[float]]:
@@ -113,7 +119,7 @@ def _numbers(line: str) -> Optional[List[float]]:
 
 def _line_fault(values: Optional[List[float]], line: str) -> str:
     if values is None or not all(map(math.isfinite, values)):
-        return f"'{line[:60]}' is not numbers"
+        return f"'{printable(line, 60)}' is not numbers"
     if values[0] < 0 or not values[0].is_integer():
         return f'the class {values[0]:g} is not a whole number'
     if len(values) == 6:
@@ -151,45 +157,105 @@ def _area(box: List[float], segmentation: Dict) -> float:
     return abs(twice) / 2
 
 
-def _read_settings(path: Path, findings: Findings):
+class _AliasFreeLoader(yaml.SafeLoader):
+    """Refuses references, by which a few lines grow into a merge without end."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError('it has references (*name), which are not read')
+        return super().compose_node(parent, index)
+
+
+def load_yaml(path: Path):
+    """Read YAML.
+
+    Raises:
+        ValueError: If it is not YAML, or larger than settings are.
+        OSError: If it cannot be read.
+    """
+    content = read_text(path)
+    if len(content) > LARGEST_SETTINGS:
+        raise ValueError(f'it has {len(content)} characters: no settings have')
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8-sig'))
-    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
-        findings.error('bad-yaml', path, f'is not YAML: {str(error).splitlines()[0]}')
+        return yaml.load(content, _AliasFreeLoader)
+    except Exception as error:  # numbers and dates raise what Python's do
+        raise ValueError(f'is not YAML: {printable(str(error), 200)}')
+
+
+def _read_settings(path: Path, findings: Findings, image_dir: Optional[str]):
+    try:
+        content = load_yaml(path)
+    except (ValueError, OSError) as error:
+        findings.error('bad-yaml', path, str(error))
         return path.parent, {}, {}
     if not isinstance(content, dict):
         findings.error('bad-yaml', path, 'it has no train, val and names')
         return path.parent, {}, {}
-    named = content.get('path')
-    options = (path.parent / named, Path(named)) if isinstance(named, str) else ()
-    root = next((option for option in options if option.is_dir()), path.parent)
+    root = _root(content.get('path'), path, image_dir, findings)
     groups = {}
     for name in ('train', 'val', 'test'):
         entry = content.get(name) or (content.get('valid') if name == 'val' else None)
         if entry:
             places = entry if isinstance(entry, list) else [entry]
-            groups[name] = [file for p in places for file in _images(root, p, path, findings)]
+            seen: Set[Path] = set()
+            found = [f for p in places for f in _images(root, p, path, findings, seen)]
+            groups[name] = list(dict.fromkeys(found))  # a file that is named twice is one
     if not groups:
         findings.error('bad-yaml', path, 'it names no train or val images')
     return root, groups, _class_names(content, path, findings)
 
 
-def _images(root: Path, entry, settings: Path, findings: Findings) -> List[str]:
+def _root(named, settings: Path, image_dir: Optional[str], findings: Findings) -> Path:
+    """Give the folder that images are relative to: where the settings lie, or where one may."""
+    own = settings.parent
+    if not isinstance(named, str):
+        return Path(image_dir or own)
+    options = [osp.normpath(own / named), osp.normpath(named)]
+    found = next((option for option in options if osp.isdir(option)), None)
+    if found is None:
+        return Path(image_dir or own)
+    if any(is_inside(found, folder) for folder in (own, image_dir) if folder):
+        return Path(found)
+    findings.error(
+        'outside-root',
+        settings,
+        f"its path '{printable(named)}' leaves '{own}'; if these are the images, add --images "
+        f'{printable(found)}',
+        'not used',
+    )
+    return own
+
+
+def _images(root: Path, entry, settings: Path, findings: Findings, seen: Set[Path]) -> List[str]:
+    """List the images in a folder or list file, if it is not among those seen."""
     if not isinstance(entry, str):
         findings.error('bad-yaml', settings, 'train, val and test must be folders or list files')
         return []
     options = [root / entry, settings.parent / entry, root / entry.removeprefix('../')]
-    found = next((option for option in options if option.exists()), None)
-    if found is None:
-        findings.error('bad-yaml', settings, f"the images '{entry}' do not exist")
+    there = [Path(osp.normpath(option)) for option in options if osp.exists(option)]
+    found = next((o for o in there if is_inside(o, root) or is_inside(o, settings.parent)), None)
+    if there and found is None:
+        findings.error(
+            'outside-root', settings, f"'{printable(entry)}' leaves '{root}'", 'not used'
+        )
         return []
+    if found is None:
+        findings.error('bad-yaml', settings, f"the images '{printable(entry)}' do not exist")
+        return []
+    if found in seen:
+        return []
+    seen.add(found)
     if found.is_dir():
         return [_relative(image, root) for image in _images_in(found)]
-    lines = found.read_text(encoding='utf-8-sig', errors='replace').splitlines()
+    try:
+        lines = read_text(found, errors='replace').splitlines()
+    except OSError as error:
+        findings.error('bad-yaml', settings, f"'{printable(entry)}' is no list: {error.strerror}")
+        return []
     names = []
     for line in filter(None, map(str.strip, lines)):
         inside = root / line
-        if not inside.exists() and (found.parent / line).exists():
+        if not osp.exists(inside) and osp.exists(found.parent / line):
             inside = found.parent / line
         names.append(_relative(inside, root))
     return names
@@ -238,6 +304,6 @@ def _names_file(root: Path) -> Optional[Dict[int, str]]:
     for folder in (root, root / 'labels', root / 'data'):
         for name in NAMES_FILES:
             if (folder / name).is_file():
-                lines = (folder / name).read_text(encoding='utf-8-sig').splitlines()
+                lines = read_text(folder / name, errors='replace').splitlines()
                 return dict(enumerate(line.strip() for line in lines if line.strip()))
     return None

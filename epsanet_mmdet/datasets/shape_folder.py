@@ -1,0 +1,97 @@
+"""A generated classification data set: a textured shape on every image, in class folders.
+
+A class is a shape with a texture, such as ``disc_checks``; every shape and every texture stands
+in several classes, so neither tells the class alone. Colours, sizes and backgrounds say nothing.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import List
+
+import cv2
+import numpy as np
+
+from ..errors import ArgumentError
+from .shapes import CLASSES, PATTERNS, draw_colour, draw_outline, draw_texture
+
+SPLITS = ('train', 'val')
+CONTRAST = (0.6, 1.0)  # of an object's texture, which the class depends on
+
+
+def write_image_folder(
+    root: str,
+    classes: int = 10,
+    images_per_class: int = 200,
+    val_per_class: int = 40,
+    size: int = 96,
+    seed: int = 0,
+) -> List[str]:
+    """Write ``train/CLASS/*.png`` and ``val/CLASS/*.png``, unless they are already there.
+
+    Args:
+        root: Folder to write; what it has under ``train`` and ``val`` is replaced.
+        classes: Number of classes, 2 to 16.
+        images_per_class: Training images of each class.
+        val_per_class: Validation images of each class.
+        size: Height and width of the images in pixels.
+        seed: The same seed gives the same images.
+
+    Returns:
+        The names of the classes, sorted, as the folders are.
+
+    Raises:
+        ValueError: If the number of classes is out of range, or another number less than 1.
+    """
+    names = class_names(classes)
+    counts = dict(zip(SPLITS, (images_per_class, val_per_class)))
+    if min(images_per_class, val_per_class) < 1 or size < 16:
+        raise ArgumentError(
+            f'an image folder needs at least 1 image of each class and a size of at least 16, but '
+            f'got images_per_class={images_per_class}, val_per_class={val_per_class}, size={size}'
+        )
+    settings = dict(classes=names, **counts, size=size, seed=seed)
+    stamp = Path(root) / 'settings.json'
+    if stamp.is_file() and json.loads(stamp.read_text()) == settings:
+        return names
+    stamp.unlink(missing_ok=True)
+    for i, split in enumerate(SPLITS):
+        shutil.rmtree(Path(root) / split, ignore_errors=True)
+        for k, name in enumerate(names):
+            folder = Path(root) / split / name
+            folder.mkdir(parents=True)
+            for j in range(counts[split]):
+                image = draw_object(name, size, np.random.default_rng([seed, i, k, j]))
+                cv2.imwrite(str(folder / f'{j:05d}.png'), image)
+    stamp.write_text(json.dumps(settings))
+    return names
+
+
+def class_names(count: int) -> List[str]:
+    """Give the names of ``count`` classes, which share shapes and textures evenly.
+
+    Raises:
+        ValueError: If there are not so many.
+    """
+    shapes, patterns = len(CLASSES), list(PATTERNS)
+    if not 2 <= count <= shapes * len(patterns):
+        raise ArgumentError(
+            f'an image folder has 2 to {shapes * len(patterns)} classes, but got classes={count}'
+        )
+    return sorted(
+        f'{CLASSES[k % shapes]}_{patterns[(k + k // shapes) % len(patterns)]}' for k in range(count)
+    )
+
+
+def draw_object(name: str, size: int, random: np.random.Generator) -> np.ndarray:
+    """Draw one image (size, size, 3) of uint8 of the class ``name``."""
+    shape, pattern = name.split('_')
+    image = draw_texture(size, random)
+    extent = size * random.uniform(0.5, 0.85)
+    outline = draw_outline(shape, extent / 2, random)
+    outline = np.round(outline + size / 2 + random.uniform(-0.12, 0.12, 2) * size).astype(np.int32)
+    mask = np.zeros((size, size), np.uint8)
+    cv2.fillPoly(mask, [outline], 1)
+    image[mask > 0] = draw_texture(size, random, pattern, CONTRAST)[mask > 0]
+    cv2.polylines(image, [outline], True, draw_colour(random), 1, cv2.LINE_AA)
+    return np.clip(image + random.normal(0, 6, image.shape), 0, 255).astype(np.uint8)

@@ -1,0 +1,67 @@
+"""A generated image folder: reproducible, balanced, and no class told by shape or texture alone."""
+
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+
+from epsanet_mmdet.datasets.shape_folder import class_names, draw_object, write_image_folder
+from epsanet_mmdet.errors import ArgumentError
+
+SMALL = dict(classes=3, images_per_class=2, val_per_class=1, size=24)
+
+
+def content(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob('*.png'))
+    }
+
+
+def test_writes_both_splits_in_class_folders(tmp_path):
+    names = write_image_folder(str(tmp_path), **SMALL)
+    assert names == sorted(p.name for p in (tmp_path / 'train').iterdir())
+    assert names == sorted(p.name for p in (tmp_path / 'val').iterdir())
+    assert len(content(tmp_path / 'train')) == 6 and len(content(tmp_path / 'val')) == 3
+    assert cv2.imread(str(next((tmp_path / 'train').rglob('*.png')))).shape == (24, 24, 3)
+
+
+def test_a_seed_gives_the_same_images_and_another_seed_others(tmp_path):
+    for name, seed in (('a', 0), ('b', 0), ('c', 1)):
+        write_image_folder(str(tmp_path / name), **SMALL, seed=seed)
+    a, b, c = (content(tmp_path / name) for name in 'abc')
+    assert a == b
+    assert all(a[path] != c[path] for path in a)
+    assert len(set(a.values())) == len(a), 'no image is in both splits'
+
+
+def test_is_not_drawn_twice_and_follows_other_settings(tmp_path):
+    write_image_folder(str(tmp_path), **SMALL)
+    image = next((tmp_path / 'train').rglob('*.png'))
+    image.write_bytes(b'kept')
+    write_image_folder(str(tmp_path), **SMALL)
+    assert image.read_bytes() == b'kept'
+    write_image_folder(str(tmp_path), **{**SMALL, 'classes': 2})
+    assert len(content(tmp_path)) == 6 and b'kept' not in content(tmp_path).values()
+
+
+def test_neither_shape_nor_texture_tells_the_class():
+    for position in (0, 1):
+        part = Counter(name.split('_')[position] for name in class_names(10))
+        assert len(part) == 4 and min(part.values()) >= 2
+
+
+def test_classes_have_no_colour_of_their_own():
+    means = {
+        name: np.mean([draw_object(name, 32, np.random.default_rng(i)) for i in range(60)])
+        for name in class_names(4)
+    }
+    assert np.ptp(list(means.values())) < 12
+
+
+@pytest.mark.parametrize(
+    'options', [dict(classes=1), dict(classes=17), dict(images_per_class=0), dict(size=4)], ids=str
+)
+def test_impossible_settings_are_named(options, tmp_path):
+    with pytest.raises(ArgumentError, match=str(next(iter(options.values())))):
+        write_image_folder(str(tmp_path), **{**SMALL, **options})
