@@ -3,7 +3,7 @@
 import os.path as osp
 import runpy
 import sys
-from typing import Callable, List, Optional
+from typing import Callable, Dict, List, Optional
 
 import mmdet
 from mmengine.config import Config
@@ -12,7 +12,10 @@ from .backbones.positions import check_positions
 from .class_heads import check_class_heads
 from .configs import DATALOADERS, dataset_options, find_config, load_config
 from .datasets.checks import check_paths
+from .disk_space import check_writable
+from .distributed import join_cpu_processes
 from .errors import CheckpointError, UserError
+from .storage import WRITING_ONLY, storage_error
 
 
 def run_mmdet_tool(tool: str) -> None:
@@ -35,15 +38,13 @@ def tool_path(tool: str) -> str:
 
 
 def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
-    """Resolve the config's name, spread the data options, and check plugins and data."""
+    """Resolve the config's name, spread the data options, join processes, and check the rest."""
     given = runpy.run_path(tool_path(tool))['parse_args']()  # reads sys.argv, as mmdet will
     options = given.cfg_options or {}
     config_file = find_config(given.config)
     spread = dataset_options(load_config(config_file), options)
     arguments = [config_file if a == given.config else a for a in arguments]
-    if spread:
-        i = next(i for i, a in enumerate(arguments) if a.startswith('--cfg'))
-        arguments[i:i] = ['--cfg-options', *(f'{key}={value}' for key, value in spread.items())]
+    arguments = with_options(arguments, {**spread, **join_cpu_processes(given.launcher)})
     sections = DATALOADERS[2:] if tool == 'test.py' else DATALOADERS[:2]
     config = load_config(config_file, options)
     for path in (
@@ -54,7 +55,20 @@ def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
         check_checkpoint_path(path)
     check_positions(config.get('model', {}).get('backbone', {}).get('plugins'))
     check_data(config, sections)
+    stem = osp.splitext(osp.basename(config_file))[0]
+    work_dir = given.work_dir or config.get('work_dir') or osp.join('work_dirs', stem)
+    check_writable(work_dir)  # as mmdet will choose it
     return arguments
+
+
+def with_options(arguments: List[str], options: Dict[str, object]) -> List[str]:
+    """Put config options among a tool's arguments, where the user's own override them."""
+    if not options:
+        return arguments
+    end = len(arguments)
+    i = next((i for i, a in enumerate(arguments) if a.startswith('--cfg')), end)
+    added = ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
+    return [*arguments[:i], *added, *arguments[i:]]
 
 
 def check_checkpoint_path(path: Optional[str]) -> None:
@@ -84,8 +98,12 @@ def check_data(config: Config, sections=DATALOADERS) -> None:
 
 
 def exit_on_user_error(function: Callable, *args, **kwargs):
-    """Call a function; a :class:`UserError` ends the process with its one line."""
+    """Call a function; a :class:`UserError` or a full disk ends the process with one line."""
     try:
         return function(*args, **kwargs)
     except UserError as error:
         sys.exit(f'error: {error}')
+    except OSError as error:
+        if error.errno not in WRITING_ONLY:
+            raise
+        sys.exit(f'error: {storage_error(error)}')

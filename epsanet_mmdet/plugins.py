@@ -46,6 +46,8 @@ for _layer in PLUGIN_LAYERS:
     globals()[_plugin.__name__] = _plugin  # where pickle looks for it
     MODELS.register_module(module=_plugin)
 
+MODELS.register_module(module=layers.CPUSyncBatchNorm2d)
+
 
 @MODELS.register_module()
 class PSAConv2d(layers.PSAModule):

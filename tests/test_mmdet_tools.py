@@ -1,5 +1,6 @@
 """tools/train.py and tools/test.py: bare names, data options, and errors of one line."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from epsanet_mmdet import mmdet_tools
 from epsanet_mmdet.configs import configs_dir
 from epsanet_mmdet.errors import ArgumentError, CheckpointError, ConfigError, DataError
 from epsanet_mmdet.mmdet_tools import prepare_arguments
+from epsanet_mmdet.storage import StorageError
 
 TOOLS = Path(mmdet_tools.__file__).parents[1] / 'tools'
 NAME = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
@@ -118,6 +120,26 @@ def test_testing_needs_the_test_data_alone(prepare, coco):
 def test_a_checkpoint_that_does_not_exist_is_named(tool, arguments, prepare):
     with pytest.raises(CheckpointError, match="checkpoint 'absent.pth' does not exist"):
         prepare(tool, *arguments)
+
+
+def test_a_work_dir_that_cannot_be_made_is_named(prepare, tmp_path):
+    (tmp_path / 'runs').touch()
+    with pytest.raises(StorageError, match=f"cannot write to '{tmp_path}/runs'.*--work-dir"):
+        prepare('train.py', NAME, '--work-dir', 'runs/first')
+
+
+def test_a_disk_that_is_full_ends_in_one_line():
+    def write():
+        raise OSError(errno.ENOSPC, 'No space left on device', '/data/runs/a.log')
+
+    with pytest.raises(SystemExit, match="^error: cannot write to '/data/runs': the disk is full"):
+        mmdet_tools.exit_on_user_error(write)
+
+    def read():
+        raise PermissionError(errno.EACCES, 'Permission denied', '/data/a.jpg')
+
+    with pytest.raises(PermissionError):  # of reading, where the remedy would be wrong
+        mmdet_tools.exit_on_user_error(read)
 
 
 def test_a_plugin_position_that_mmdet_only_asserts_is_named(prepare, tmp_path):

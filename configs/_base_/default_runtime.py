@@ -1,4 +1,12 @@
 _base_ = 'mmdet::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['epsanet_mmdet'], allow_failed_imports=False)
-custom_hooks = [dict(type='CheckpointMatchHook'), dict(type='NumClassCheckHook')]
+default_hooks = dict(checkpoint=dict(type='AtomicCheckpointHook'))
+custom_hooks = [
+    dict(type='CheckpointMatchHook'),
+    dict(type='NumClassCheckHook'),
+    dict(type='ExactResumeHook'),
+    dict(type='FiniteLossHook'),
+    dict(type='AmpOperatorsHook'),
+    dict(type='PreemptionHook'),
+]

@@ -1,5 +1,19 @@
 """Hooks for mmengine's Runner."""
 
+from .amp_operators import AmpOperatorsHook
+from .atomic_checkpoint import AtomicCheckpointHook
 from .checkpoint_match import CheckpointMatchHook
+from .exact_resume import ExactResumeHook
+from .finite_loss import FiniteLossHook, NonFiniteError
+from .preemption import EXIT_STATUS, PreemptionHook
 
-__all__ = ['CheckpointMatchHook']
+__all__ = [
+    'AmpOperatorsHook',
+    'AtomicCheckpointHook',
+    'CheckpointMatchHook',
+    'EXIT_STATUS',
+    'ExactResumeHook',
+    'FiniteLossHook',
+    'NonFiniteError',
+    'PreemptionHook',
+]

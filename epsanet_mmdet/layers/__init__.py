@@ -9,7 +9,7 @@ from .danet import ChannelAttention2d, DualAttention2d, PositionAttention2d
 from .eca import ECALayer2d
 from .fca import FcaLayer2d
 from .mk_eca import DynamicMultiKernelECA2d
-from .norm import PooledBatchNorm2d
+from .norm import CPUSyncBatchNorm2d, PooledBatchNorm2d
 from .psa import PSAModule
 from .se import SELayer2d
 from .squeeze import SqueezeMLP
@@ -19,6 +19,7 @@ __all__ = [
     'BAM2d',
     'BidirectionalECA2d',
     'CBAM2d',
+    'CPUSyncBatchNorm2d',
     'ChannelAttention2d',
     'CoordAttention2d',
     'DirectAddFusion',

@@ -1,5 +1,6 @@
-"""Batch normalisation that also trains where a batch gives a single value per channel."""
+"""Batch normalisation where torch's own refuses: single values per channel, processes on CPUs."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,6 +37,40 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
             self.momentum,
             self.eps,
         )
+
+
+class CPUSyncBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over the batches of all processes, on CPUs too.
+
+    ``nn.SyncBatchNorm``, which is faster on GPUs, refuses CPUs, and so does
+    DistributedDataParallel for it. All processes of the default group have to take part. In one
+    process and in evaluation this is ``nn.BatchNorm2d``.
+
+    Args:
+        num_features: Channels C.
+
+    Shape:
+        (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if not (several and self.training):
+            return super().forward(x)
+        from torch.distributed.nn.functional import all_reduce  # absent where not available
+
+        count = x.new_tensor([x.numel() / x.size(1)])
+        total = all_reduce(torch.cat([x.sum((0, 2, 3)), count]))
+        count = total[-1].detach()
+        mean = total[:-1] / count
+        centred = x - mean[:, None, None]
+        var = all_reduce(centred.square().sum((0, 2, 3))) / count
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * count / (count - 1).clamp(min=1), self.momentum)
+        scale = self.weight * (var + self.eps).rsqrt()
+        return centred * scale[:, None, None] + self.bias[:, None, None]
 
 
 def conv_norm_relu(

@@ -1,7 +1,8 @@
+import pytest
 import torch
 from torch import nn
 
-from epsanet_mmdet.layers import PooledBatchNorm2d
+from epsanet_mmdet.layers import CPUSyncBatchNorm2d, PooledBatchNorm2d
 
 
 def pair(shape):
@@ -32,3 +33,30 @@ def test_one_value_is_normalised_by_running_statistics_and_leaves_them():
 def test_converts_to_synchronised_batch_norm():
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(PooledBatchNorm2d(4)))
     assert isinstance(converted[0], nn.SyncBatchNorm)
+
+
+def test_cpu_sync_batch_norm_is_torchs_in_one_process():
+    ours, torchs = CPUSyncBatchNorm2d(5), nn.BatchNorm2d(5)
+    x = torch.randn(2, 5, 3, 3)
+    torch.testing.assert_close(ours(x), torchs(x))
+    torch.testing.assert_close(ours.eval()(x), torchs.eval()(x))
+
+
+def test_cpu_sync_batch_norm_in_a_group_is_torchs(gloo):
+    ours, torchs = CPUSyncBatchNorm2d(5).double(), nn.BatchNorm2d(5).double()
+    x = torch.randn(2, 5, 3, 3, dtype=torch.double) * 3 + 1
+    mine, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    torch.testing.assert_close(ours(mine), torchs(theirs))
+    torch.testing.assert_close(ours.state_dict(), torchs.state_dict())
+    ours(mine).square().mul(x).sum().backward()
+    torchs(theirs).square().mul(x).sum().backward()
+    torch.testing.assert_close(mine.grad, theirs.grad)
+
+
+@pytest.fixture
+def gloo():
+    """A process group of this process alone."""
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,100 @@
+"""Resuming so that a run ends as if it had never been interrupted."""
+
+from itertools import chain, repeat
+from typing import Any, Dict, Optional
+
+from mmengine.dataset import InfiniteSampler
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader, IterableDataset
+
+from ..seeded_batches import EPOCH, STEP, IterationSeeds, seeded_loader
+
+
+@HOOKS.register_module()
+class ExactResumeHook(Hook):
+    """Has a resumed run go on with the very batches and random numbers that were to come.
+
+    Every iteration's data and step are seeded from the run's seed, the rank and the iteration;
+    without ``randomness.seed`` that is the random one that mmengine drew, which the checkpoint
+    keeps. A checkpoint from the middle of an epoch goes on with the rest of that epoch's
+    batches; the ones before cost no image. mmengine alone would train on the whole epoch again.
+
+    With another number of iterations an epoch than before (more processes, another batch size)
+    the position in the epoch is kept, but not the batches.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self._resumed: Dict[str, Any] = {}
+        self._seeds: Optional[IterationSeeds] = None
+        self._full_length: Optional[int] = None
+        self._skip = 0
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        self._resumed = dict(checkpoint.get('meta') or {}) if runner._resume else {}
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        sampler = getattr(runner.train_dataloader.batch_sampler, 'sampler', None)
+        checkpoint['meta']['epoch_length'] = self._full_length
+        checkpoint['meta']['sampler_seed'] = getattr(sampler, 'seed', None)
+
+    def before_train(self, runner: Runner) -> None:
+        loop = runner.train_loop
+        self._seeds = IterationSeeds(runner.seed, get_rank())
+        if not _has_batches(loop.dataloader):
+            return
+        endless = isinstance(loop, IterBasedTrainLoop)
+        if not endless and not isinstance(loop, EpochBasedTrainLoop):
+            return
+        self._full_length = len(loop.dataloader)
+        self._restore_sampler(loop.dataloader.batch_sampler)
+        loop.dataloader = seeded_loader(loop.dataloader, self._seeds, endless)
+        if endless:
+            loop.dataloader.batch_sampler.skip = self._seeds.first = runner.iter
+            # The loop asks for the batches that are done once more: it gets nothing for them.
+            loop.dataloader_iterator = chain(repeat(None, runner.iter), loop.dataloader)
+        else:
+            self._skip = self._done_in_epoch(runner)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self._seeds.start(EPOCH, runner.epoch)
+        if self._full_length is None or not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            return
+        self._seeds.first = runner.iter
+        runner.train_dataloader.batch_sampler.skip, self._skip = self._skip, 0
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None
+    ) -> None:
+        self._seeds.start(STEP, runner.iter)
+
+    def _restore_sampler(self, batches: Any) -> None:
+        """Give the sampler the seed it had: mmengine has built it before it resumes."""
+        sampler = getattr(batches, 'sampler', None)
+        seed = self._resumed.get('sampler_seed')
+        if isinstance(sampler, InfiniteSampler):  # its indices may have been drawn from already
+            sampler.__init__(
+                sampler.dataset, sampler.shuffle, sampler.seed if seed is None else seed
+            )
+        elif seed is not None and hasattr(sampler, 'seed'):
+            sampler.seed = seed
+
+    def _done_in_epoch(self, runner: Runner) -> int:
+        """Count the batches of the current epoch that the checkpoint has behind it."""
+        length = self._resumed.get('epoch_length') or self._full_length
+        done = runner.iter - runner.epoch * length
+        if length != self._full_length and done:
+            runner.logger.warning(
+                f'an epoch has {self._full_length} iterations, and had {length} when the '
+                'checkpoint was saved: its position in the epoch is kept, its batches are not'
+            )
+            done = done * self._full_length // length
+        return min(max(done, 0), self._full_length)
+
+
+def _has_batches(loader: DataLoader) -> bool:
+    return loader.batch_sampler is not None and not isinstance(loader.dataset, IterableDataset)
