@@ -1,0 +1,188 @@
+"""How many iterations of a detector's training a transplanted backbone saves."""
+
+import json
+import time
+from pathlib import Path
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from ..configs import load_config
+from ..datasets.shapes import write_shapes
+from ..storage import write_whole
+
+CONFIG = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
+WINDOW = 20  # iterations of which the loss is averaged
+
+
+class HeadStart(NamedTuple):
+    """One seed's trainings from a random start and from a transplant.
+
+    Args:
+        seed: Of both.
+        iterations: Of both.
+        final_random: Loss at the end of the random start, the mean of the last :data:`WINDOW`.
+        final_transplant: The same of the transplant.
+        reached_random: Iterations after which the random start's mean of the last :data:`WINDOW`
+            was first no more than ``final_random``; fewer than all if it rose again.
+        reached: The same of the transplant, or None if it never was.
+    """
+
+    seed: int
+    iterations: int
+    final_random: float
+    final_transplant: float
+    reached_random: int
+    reached: Optional[int]
+
+
+def compare_starts(
+    checkpoint: str,
+    work_dir: str,
+    seeds: Sequence[int] = (0, 1, 2),
+    iterations: int = 200,
+    batch_size: int = 4,
+    size: int = 96,
+    learning_rate: float = 5e-4,
+    progress: Callable[[str], None] = print,
+) -> List[HeadStart]:
+    """Train Mask R-CNN with EPSANet-50 small on generated shapes, from both starts.
+
+    Both see the same images in the same order. A training that is done is kept in ``work_dir``, and
+    skipped when this is called again with equal settings.
+
+    Args:
+        checkpoint: Backbone's, as tools/transplant.py writes it.
+        work_dir: Folder for the images and the losses.
+        seeds: One pair of trainings each.
+        iterations: Of each training; every image is seen once.
+        batch_size: Images in an iteration.
+        size: Height and width of the images, pixels.
+        learning_rate: Of AdamW, after a warm-up of 20 iterations.
+        progress: Called with a line after every training.
+    """
+    settings = dict(
+        iterations=iterations,
+        batch_size=batch_size,
+        size=size,
+        learning_rate=learning_rate,
+        checkpoint=json.loads(Path(checkpoint).with_suffix('.json').read_text()),
+    )
+    data = Path(work_dir) / 'data'
+    write_shapes(str(data), train=iterations * batch_size, val=1, size=size)
+    found = []
+    for seed in seeds:
+        losses = {}
+        for start in ('random', 'transplant'):
+            file = Path(work_dir) / f'{start}-seed{seed}.json'
+            losses[start] = _stored(file, settings)
+            if losses[start] is None:
+                config = training_config(str(data), str(work_dir), seed, settings)
+                if start == 'transplant':
+                    config.model.backbone.init_cfg = dict(
+                        type='Pretrained', checkpoint=str(checkpoint)
+                    )
+                losses[start] = train(config, f'{start}-seed{seed}')
+                stored = dict(settings=settings, losses=losses[start])
+                write_whole(json.dumps(stored).encode(), file)
+            progress(f'seed {seed}, {start}: loss {smoothed(losses[start])[-1]:.3f} at the end')
+        found.append(head_start(seed, losses['random'], losses['transplant']))
+    return found
+
+
+def training_config(data_root: str, work_dir: str, seed: int, settings: Dict) -> Config:
+    """Give the embedded example's config with the whole EPSANet-50 small, in one epoch."""
+    config = load_config(CONFIG, dict(data_root=data_root, work_dir=work_dir))
+    size, batch_size = settings['size'], settings['batch_size']
+    backbone = config.model.backbone
+    backbone.base_channels = 64
+    del backbone['groups']
+    config.model.neck.in_channels = [256, 512, 1024, 2048]
+    config.randomness = dict(seed=seed)
+    config.train_dataloader.batch_size = batch_size
+    config.train_dataloader.num_workers = 0
+    config.train_dataloader.persistent_workers = False
+    for step in config.train_dataloader.dataset.pipeline:
+        if step.type == 'Resize':
+            step.scale = (size, size)
+    config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
+    config.optim_wrapper.optimizer.lr = settings['learning_rate']
+    config.param_scheduler = [
+        dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20)
+    ]
+    for name in ('val', 'test'):
+        for part in ('cfg', 'dataloader', 'evaluator'):
+            config[f'{name}_{part}'] = None
+    config.default_hooks.checkpoint = None
+    config.custom_hooks = []
+    config.log_level = 'WARNING'
+    return config
+
+
+def train(config: Config, name: str) -> List[float]:
+    """Train, and give the loss of every iteration."""
+    config.experiment_name = config.visualizer.name = (
+        f'{name}-{time.time_ns()}'  # unique to mmengine
+    )
+    runner = Runner.from_cfg(config)
+    losses = LossRecord()
+    runner.register_hook(losses)
+    runner.train()
+    return losses.losses
+
+
+@HOOKS.register_module()
+class LossRecord(Hook):
+    """Keeps the loss of every training iteration in ``losses``."""
+
+    def __init__(self) -> None:
+        self.losses: List[float] = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        self.losses.append(outputs['loss'].item())
+
+
+def smoothed(losses: Sequence[float]) -> np.ndarray:
+    """Give the mean of the last :data:`WINDOW` losses, from iteration :data:`WINDOW` on."""
+    window = min(WINDOW, len(losses))
+    return np.convolve(losses, np.full(window, 1 / window), 'valid')
+
+
+def head_start(seed: int, random: Sequence[float], transplant: Sequence[float]) -> HeadStart:
+    """Compare the losses of two trainings of equal length."""
+    final, ours = smoothed(random)[-1], smoothed(transplant)[-1]
+    reached = [first_below(losses, final) for losses in (random, transplant)]
+    return HeadStart(seed, len(random), float(final), float(ours), *reached)
+
+
+def first_below(losses: Sequence[float], level: float) -> Optional[int]:
+    """Give the iterations after which the smoothed loss is first no more than a level."""
+    means = smoothed(losses)
+    below = np.flatnonzero(means <= level)
+    return int(below[0]) + len(losses) - len(means) + 1 if len(below) else None
+
+
+def head_start_table(found: Sequence[HeadStart]) -> str:
+    """Write the comparison as a Markdown table."""
+    lines = [
+        '| seed | iterations | final loss, random | final loss, transplant | random there after | '
+        'transplant there after |',
+        '| --- | --- | --- | --- | --- | --- |',
+    ]
+    for one in found:
+        losses = f'{one.final_random:.3f} | {one.final_transplant:.3f}'
+        after = f'{one.reached_random} | {one.reached or "never"}'
+        lines.append(f'| {one.seed} | {one.iterations} | {losses} | {after} |')
+    return '\n'.join(lines)
+
+
+def _stored(file: Path, settings: Dict) -> Optional[List[float]]:
+    if not file.is_file():
+        return None
+    stored = json.loads(file.read_text())
+    same = json.loads(json.dumps(settings))
+    return stored['losses'] if stored['settings'] == same else None

@@ -1,0 +1,43 @@
+"""Measure transplants: the response kept by each start, and the iterations they save.
+
+``response`` needs a donor and images, ``training`` a checkpoint of tools/transplant.py. What was
+measured is kept in the work dir, so after an interruption the same command goes on.
+"""
+
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+from epsanet_mmdet.mmdet_tools import exit_on_user_error
+from epsanet_mmdet.transplant.comparison import compare_methods
+from epsanet_mmdet.transplant.head_start import compare_starts, head_start_table
+from epsanet_mmdet.transplant.response import response_table
+
+
+def parse_args():
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    what = parser.add_subparsers(dest='what', required=True)
+    response = what.add_parser('response', help='what each start keeps of the response')
+    response.add_argument('donor', help='checkpoint of a ResNet')
+    response.add_argument('images', help='folder of any images')
+    response.add_argument('--arch', default='small', help='(%(default)s)')
+    for name, value in dict(image_size=224, max_images=250, views=1, positions=20000).items():
+        option = f'--{name.replace("_", "-")}'
+        response.add_argument(option, type=int, default=value, help='(%(default)s)')
+    training = what.add_parser('training', help="a detector's loss from both starts")
+    training.add_argument('checkpoint', help='EPSANet-50 small, as tools/transplant.py writes it')
+    training.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='(0 1 2)')
+    training.add_argument('--iterations', type=int, default=200, help='(%(default)s)')
+    for part in (response, training):
+        part.add_argument('--work-dir', default='work_dirs/transplant', help='(%(default)s)')
+    return parser.parse_args()
+
+
+def main():
+    options = vars(parse_args())
+    if options.pop('what') == 'response':
+        print(response_table(exit_on_user_error(compare_methods, **options)))
+    else:
+        print(head_start_table(exit_on_user_error(compare_starts, **options)))
+
+
+if __name__ == '__main__':
+    main()
