@@ -42,7 +42,8 @@ setup(
     ],
     packages=find_packages(include=['epsanet_mmdet', 'epsanet_mmdet.*']),
     package_data={
-        'epsanet_mmdet': mim_files() + ['*/templates/*', 'report/*.html', 'report/*.css']
+        'epsanet_mmdet': mim_files()
+        + ['*/templates/*', 'report/*.html', 'report/*.css', 'reproduction/*.json']
     },
     python_requires='>=3.10',
     install_requires=['packaging'],
@@ -59,6 +60,7 @@ setup(
             'onedl-mmcv>=2.3.0,<3.0',
             'onedl-mmdetection>=3.4.0,<4.0',
         ],
-        'test': ['pytest', 'pytest-xdist', 'ruff==0.17.5'],
+        'safetensors': ['safetensors'],
+        'test': ['psutil', 'pytest', 'pytest-xdist', 'ruff==0.17.5', 'safetensors'],
     },
 )

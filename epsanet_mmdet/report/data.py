@@ -9,7 +9,9 @@ from typing import Dict, List, Optional, Sequence
 
 from pycocotools.coco import COCO
 
+from ..datasets.annotation_faults import image_fault, mask_fault
 from ..datasets.checks import check_annotations
+from ..datasets.printable import printable
 from ..errors import DataError
 
 
@@ -30,8 +32,9 @@ def load_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
     check_annotations(ann_file, (), subset=True)
     content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
     try:
+        _check_masks(content['annotations'], {i['id']: i for i in content['images']}, ann_file)
         _mend(content, classes)
-    except (KeyError, IndexError, TypeError) as error:
+    except (KeyError, IndexError, TypeError, OverflowError) as error:
         raise DataError(
             f"'{ann_file}' has broken entries ({type(error).__name__}: {error}); see what is "
             'wrong with tools/check_dataset.py'
@@ -42,6 +45,21 @@ def load_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
     return _index(content)
 
 
+def _check_masks(entries: List[dict], images: Dict, path: str) -> None:
+    """Keep from pycocotools what it would crash on, or take all memory for."""
+    sound = {key: image_fault(image) is None for key, image in images.items()}
+    for entry in entries:
+        segmentation = entry.get('segmentation')
+        if segmentation and sound.get(entry['image_id']):
+            fault = mask_fault(segmentation, images[entry['image_id']], may_be_empty=True)
+            if fault:
+                number = printable(entry['image_id'])
+                raise DataError(
+                    f"'{path}' cannot be read: a mask on image {number} is bad: {fault}; export it "
+                    'again'
+                )
+
+
 def _mend(content: dict, classes: Optional[Sequence[str]]) -> None:
     names = [category['name'] for category in content['categories']]
     content['categories'] = [
@@ -49,7 +67,11 @@ def _mend(content: dict, classes: Optional[Sequence[str]]) -> None:
         for name, category in zip(names, content['categories'])
         if classes is None or name in classes
     ]
-    known = {i['id'] for i in content['images'] if i['file_name'] and i['width'] and i['height']}
+    known = {
+        image['id']
+        for image in content['images']
+        if image['file_name'] and image['width'] and image['height'] and image_fault(image) is None
+    }
     kept = {category['id'] for category in content['categories']}
     content['annotations'] = [
         {
@@ -114,6 +136,7 @@ def _read_entries(truth: COCO, path: str) -> List[dict]:
                 f"'{path}' has {len(unknown)} {key}s that the annotations lack, such as "
                 f'{unknown[0]}; give the annotations of the images that were tested'
             )
+    _check_masks(entries, truth.imgs, path)
     return entries
 
 

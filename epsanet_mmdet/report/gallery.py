@@ -3,14 +3,16 @@
 import base64
 import os.path as osp
 from collections import Counter
-from dataclasses import dataclass
-from typing import Dict, List, Optional
+from dataclasses import dataclass, replace
+from typing import Dict, List, Optional, Tuple
 
 import cv2
 import mmcv
 import numpy as np
 from pycocotools.coco import COCO
 
+from ..datasets.formats.split import is_inside
+from ..datasets.image_files import header_fault
 from .matching import Pair
 
 LONGEST_SIDE = 640
@@ -62,6 +64,57 @@ class Picture:
         return max(self.width, self.height) / 400
 
 
+@dataclass
+class ComparedPicture:
+    """A picture with what each of several models found.
+
+    Args:
+        picture: The picture and its annotated objects.
+        found: The detected objects and the counts of each outcome, by model.
+    """
+
+    picture: Picture
+    found: Dict[str, Picture]
+
+
+def compared_pictures(
+    truth: COCO,
+    models: Dict[str, Tuple[COCO, Dict[int, List[Pair]]]],
+    image_dir: str,
+    limit: int,
+) -> List[ComparedPicture]:
+    """Collect the pictures with the most missed and false detections of all models together.
+
+    Args:
+        truth: Ground truth.
+        models: Results and their pairs by the name of the model.
+        image_dir: Folder of the pictures.
+        limit: How many at most.
+    """
+    counts = {
+        name: {image_id: Counter(p.outcome for p in image) for image_id, image in pairs.items()}
+        for name, (_, pairs) in models.items()
+    }
+
+    def wrong(image_id: int) -> int:
+        return sum(own[image_id]['missed'] + own[image_id]['false'] for own in counts.values())
+
+    compared = []
+    for image_id in sorted(truth.imgs, key=lambda i: (-wrong(i), i))[:limit]:
+        found = {
+            name: _picture(
+                truth, results, image_id, pairs[image_id], counts[name][image_id], image_dir
+            )
+            for name, (results, pairs) in models.items()
+        }
+        annotations = truth.loadAnns(truth.getAnnIds(imgIds=[image_id]))
+        shapes = [
+            _shape(truth, truth, a, 'ignored' if a['iscrowd'] else 'found') for a in annotations
+        ]
+        compared.append(ComparedPicture(replace(next(iter(found.values())), truth=shapes), found))
+    return compared
+
+
 def worst_pictures(
     truth: COCO, results: COCO, pairs: Dict[int, List[Pair]], image_dir: str, limit: int
 ) -> List[Picture]:
@@ -86,7 +139,7 @@ def _picture(
     truth: COCO, results: COCO, image_id: int, pairs: List[Pair], counts: Counter, image_dir: str
 ) -> Picture:
     info = truth.imgs[image_id]
-    image = _read(osp.join(image_dir, info['file_name']))
+    image = _read(image_dir, info['file_name'])
     height, width = image.shape[:2] if image is not None else (info['height'], info['width'])
     return Picture(
         info['file_name'],
@@ -99,7 +152,10 @@ def _picture(
     )
 
 
-def _read(path: str) -> Optional[np.ndarray]:
+def _read(image_dir: str, name: str) -> Optional[np.ndarray]:
+    path = osp.normpath(osp.join(image_dir, name))
+    if not is_inside(path, image_dir) or header_fault(path):
+        return None
     try:
         return mmcv.imread(path, flag='color', backend='cv2')
     except (OSError, cv2.error, AssertionError):

@@ -1,7 +1,9 @@
-"""A page in one file: no script, nothing loaded from elsewhere."""
+"""A page in one file that loads nothing from elsewhere."""
 
+import base64
+import hashlib
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Any, Optional, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -13,7 +15,27 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters['percent'] = lambda v: '–' if v is None else f'{100 * v:.1f}'
+
+
+def percent(value: Any, signed: bool = False) -> str:
+    """Write a share, or a mean and deviation of shares, in percent; an en dash if there is none."""
+    if value is None:
+        return '–'
+    sign = '+' if signed else ''
+    if isinstance(value, dict):
+        text = f'{100 * value["mean"]:{sign}.1f}'
+        return text if value['deviation'] is None else f'{text} ± {100 * value["deviation"]:.1f}'
+    return f'{100 * value:{sign}.1f}'
+
+
+def hours(seconds: Optional[float]) -> str:
+    """Write a time in hours, or minutes if it is short; an en dash if there is none."""
+    if seconds is None:
+        return '–'
+    return f'{seconds / 3600:.1f} h' if seconds >= 3600 else f'{seconds / 60:.1f} min'
+
+
+TEMPLATES.filters.update(percent=percent, hours=hours)
 
 
 @dataclass
@@ -39,11 +61,16 @@ def render_section(title: str, template: str, **values) -> Section:
     return Section(title, Markup(TEMPLATES.get_template(f'{template}.html').render(values)))
 
 
-def render_page(title: str, sections: Sequence[Section]) -> str:
+def render_page(title: str, sections: Sequence[Section], sortable: bool = False) -> str:
     """Make a page of sections.
 
     Args:
         title: Its heading.
         sections: In their order.
+        sortable: Whether tables of the class ``sortable`` are; the page has no script if not.
     """
-    return TEMPLATES.get_template('page.html').render(title=title, sections=sections)
+    script = TEMPLATES.get_template('sort.js').render().strip() if sortable else ''
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return TEMPLATES.get_template('page.html').render(
+        title=title, sections=sections, script=Markup(script), script_hash=digest
+    )

@@ -3,7 +3,8 @@
 import base64
 import functools
 import io
-from typing import Callable, Dict, List, Sequence
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence, Union
 
 import matplotlib
 import numpy as np
@@ -11,6 +12,10 @@ from matplotlib.figure import Figure
 
 from .metrics import Evaluation
 
+Curves = Union[Dict[float, float], List[Dict[float, float]]]
+
+# Told apart with any colour vision (Okabe and Ito).
+COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000')
 CURVES = 10  # most classes that one plot can tell apart
 CELLS = 12  # most classes whose counts fit into a matrix
 STYLE = {
@@ -39,31 +44,73 @@ def plot(draw: Callable[..., Figure]) -> Callable[..., str]:
     return to_uri
 
 
+def save_plot(draw: Callable[..., str], path: Path, *args, **kwargs) -> None:
+    """Write what one of the functions below draws to a file, PNG or SVG by its name.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = draw.__wrapped__(*args, **kwargs)
+        metadata = {'Date': None} if path.suffix == '.svg' else None
+        figure.savefig(path, dpi=150, metadata=metadata)
+
+
 @plot
 def plot_curves(
-    curves: Dict[str, Dict[float, float]], xlabel: str, ylabel: str, bold: Sequence[str] = ()
+    curves: Dict[str, Curves], xlabel: str, ylabel: str, bold: Sequence[str] = ()
 ) -> Figure:
     """Draw lines.
 
     Args:
-        curves: Values by position, by the name of the line.
+        curves: Values by position, by the name of the line; several lines may share a name.
         xlabel: Name of the positions.
         ylabel: Name of the values.
         bold: Lines to stress.
     """
     figure, axes = _axes()
-    for name, values in curves.items():
+    for i, (name, lines) in enumerate(curves.items()):
         stressed = not bold or name in bold
-        axes.plot(
-            list(values),
-            list(values.values()),
-            label=_visible(name),
-            linewidth=2 if stressed else 1,
-            alpha=1 if stressed else 0.7,
-            marker='.' if len(values) < 30 else None,
-        )
+        for k, values in enumerate([lines] if isinstance(lines, dict) else lines):
+            axes.plot(
+                list(values),
+                list(values.values()),
+                label='_' if k else _visible(name),
+                color=COLOURS[i % len(COLOURS)],
+                linestyle='-' if i < len(COLOURS) else '--',
+                linewidth=2 if stressed and isinstance(lines, dict) else 1,
+                alpha=1 if stressed else 0.7,
+                marker='.' if len(values) < 30 else None,
+            )
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.legend(fontsize=8)
+    return figure
+
+
+@plot
+def plot_rows(values: Dict[str, List[float]], published: Dict[str, Optional[float]]) -> Figure:
+    """Draw the AP of every seed of some rows, their means and sample deviations.
+
+    Args:
+        values: AP of each seed, 0 to 1, by row.
+        published: The published AP of a row, where there is one.
+    """
+    figure, axes = _axes((6, 1 + 0.45 * len(values)))
+    rng = np.random.default_rng(0)
+    for place, own in enumerate(values.values()):
+        own, color = 100 * np.array(own), COLOURS[place % len(COLOURS)]
+        deviation = own.std(ddof=1) if len(own) > 1 else None
+        axes.errorbar(own.mean(), place, xerr=deviation, fmt='o', color=color, capsize=4)
+        if len(own) > 1:
+            heights = place + rng.uniform(-0.2, 0.2, len(own))
+            axes.plot(own, heights, 'o', color=color, alpha=0.4, markersize=3)
+    known = [(100 * v, i) for i, v in enumerate(map(published.get, values)) if v is not None]
+    if known:
+        axes.plot(*zip(*known), 'k|', markersize=14, label='published')
+        axes.legend()
+    axes.set_yticks(range(len(values)), [_visible(name) for name in values])
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    axes.set_xlabel('AP (%)')
     return figure
 
 

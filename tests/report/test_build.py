@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from browser import needs_browser, probe, screenshot
 from coco_case import write_case, write_log
 from tiny_detector import tiny_detector  # noqa: F401
 
@@ -20,21 +20,6 @@ from epsanet_mmdet.report.gallery import LONGEST_SIDE
 from epsanet_mmdet.report.metrics import KIND_NAMES
 
 EVIL = ('<script>alert(1)</script>', '"\'&_$ä猫')
-CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
-FLAGS = (
-    '--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking '
-    '--disable-component-update --disable-sync --hide-scrollbars --enable-logging=stderr'
-).split()
-PROBE = """<script>onload = () => {
-  const bad = [...document.images].filter(i => !i.complete || !i.naturalWidth);
-  const uses = [...document.querySelectorAll('use')].filter(u => !u.getBBox().width);
-  const loaded = performance.getEntriesByType('resource').map(e => e.name);
-  document.body.insertAdjacentHTML('beforeend', '<p id="probe">' + JSON.stringify({
-    images: document.images.length, bad: bad.length, uses: uses.length,
-    loaded: loaded.filter(n => !n.startsWith('data:')).length,
-    pairs: document.querySelectorAll('.pair').length,
-    overflow: document.documentElement.scrollWidth - innerWidth }) + '</p>');
-}</script>"""
 
 
 @pytest.fixture
@@ -170,32 +155,14 @@ def test_tool(case, tmp_path):
     assert run_tool(*given).returncode == 2
 
 
-def browse(page, profile, *flags):
-    done = subprocess.run(
-        [CHROMIUM, *FLAGS, f'--user-data-dir={profile}', *flags, page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert 'CONSOLE' not in done.stderr, done.stderr
-    return done.stdout
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason='needs chromium, which is not installed')
+@needs_browser
 @pytest.mark.parametrize('width', [1200, 500])
 def test_in_a_browser(tmp_path, width):
     work_dir = log_of_a_training(tmp_path / 'work')
     path = tmp_path / 'r 1.html'
-    page = write_page(write_case(tmp_path / 'data', names=EVIL), path, work_dir=work_dir)
-    size = f'--window-size={width},2400'
-    picture = tmp_path / 'r.png'
-    browse(path, tmp_path / 'profile', size, f'--screenshot={picture}')
-    assert cv2.imread(str(picture)).std() > 10
-    probed = tmp_path / 'probed.html'
-    open_policy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', '', page)
-    probed.write_text(open_policy.replace('</body>', PROBE + '</body>'), encoding='utf-8')
-    text = browse(probed, tmp_path / 'profile', size, '--dump-dom')
-    seen = json.loads(re.search(r'<p id="probe">(.*?)</p>', text)[1])
+    write_page(write_case(tmp_path / 'data', names=EVIL), path, work_dir=work_dir)
+    assert screenshot(path, width).std() > 10
+    seen = probe(path, width)
     assert seen['overflow'] <= 0
     assert (seen['bad'], seen['uses'], seen['loaded'], seen['pairs']) == (0, 0, 0, 3)
     assert seen['images'] >= 7

@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 from coco_case import write_case
+from pycocotools import mask as coco_mask
 
 from epsanet_mmdet.errors import DataError
 from epsanet_mmdet.report.data import load_results, load_truth
@@ -104,3 +106,31 @@ def test_results_of_other_data(case):
     edit(case.results[1], lambda entries: entries[0].update(segmentation={'counts': 'x'}))
     assert 'cannot be read' in error(load_results, truth, case.results[1:])
     assert 'does not exist' in error(load_results, truth, ['absent.json'])
+
+
+BOMBS = [
+    dict(size=[10**6, 10**6], counts=[10**12]),
+    dict(size=[48, 64], counts='\x7f~~'),
+    dict(size=[1, 1], counts=[0, 10**9]),
+    [[1, 2, float('nan'), 4, 5, 6]],
+    [['a', 1, 2, 3, 4, 5]],
+    'text',
+]
+
+
+@pytest.mark.parametrize('mask', BOMBS, ids=str)
+def test_masks_that_would_crash_pycocotools(mask, case):
+    truth = load_truth(case.ann_file)
+    edit(case.results[1], lambda entries: entries[0].update(segmentation=mask))
+    assert 'cannot be read' in error(load_results, truth, case.results[1:])
+    edit(case.ann_file, lambda c: c['annotations'][0].update(segmentation=mask))
+    assert 'cannot be read' in error(load_truth, case.ann_file)
+
+
+def test_a_detection_may_have_a_mask_without_a_pixel(case):
+    truth = load_truth(case.ann_file)
+    shape = truth.imgs[1]['height'], truth.imgs[1]['width']
+    empty = coco_mask.encode(np.zeros(shape, np.uint8, order='F'))
+    empty['counts'] = empty['counts'].decode()
+    edit(case.results[1], lambda entries: entries[0].update(image_id=1, segmentation=empty))
+    assert load_results(truth, case.results[1:])['segm'].anns[1]['area'] == 0

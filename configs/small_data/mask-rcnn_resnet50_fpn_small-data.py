@@ -1,0 +1,1 @@
+_base_ = '../_base_/mask-rcnn_fpn_small-data.py'

@@ -1,0 +1,67 @@
+"""What ``tools/reproduce.py`` does with its arguments."""
+
+import functools
+from typing import Any, Dict, Optional
+
+from .checks import disk_needed
+from .fingerprint import short_hash
+from .launch import PREEMPTED
+from .pages import write_page
+from .run import Interrupted, PreparedPlan, prepare_plan, run_plan
+from .table import to_markdown, write_tables
+
+say = functools.partial(print, flush=True)
+
+
+def reproduce(
+    name: str,
+    work_dir: Optional[str] = None,
+    changes: Optional[Dict[str, Any]] = None,
+    options: Optional[Dict[str, Any]] = None,
+    dry_run: bool = False,
+    report_only: bool = False,
+) -> int:
+    """Run a plan, and write tables and page.
+
+    Args:
+        name: Path, or bare name of a shipped plan.
+        work_dir: Folder of everything it writes.
+        changes: Values by dotted key that replace the plan's.
+        options: Overrides of every config, as of ``--cfg-options``.
+        dry_run: Check everything and say what would run.
+        report_only: Write tables and page of what is done.
+
+    Returns:
+        The exit status: 0, 1 if a job failed, 75 if it was interrupted.
+
+    Raises:
+        UserError: One line that names what is wrong, and the remedy.
+    """
+    prepared = prepare_plan(name, work_dir, changes, options)
+    if dry_run:
+        prepared.check_start()
+        _describe(prepared)
+        return 0
+    failures = []
+    if not report_only:
+        try:
+            failures = run_plan(prepared, say)
+        except Interrupted:
+            say('interrupted; nothing that was finished is lost, the same command goes on')
+            return PREEMPTED
+    summary = write_tables(prepared)
+    write_page(prepared, summary)
+    say(f'\n{to_markdown(summary)}')
+    say(f'Written to {prepared.work_dir}')
+    for failure in failures:
+        say(failure)
+    return 1 if failures else 0
+
+
+def _describe(prepared: PreparedPlan) -> None:
+    for i, job in enumerate(prepared.jobs, 1):
+        state = 'done' if job.result else 'goes on' if job.begun else 'to do'
+        settings = f'settings {short_hash(job.settings)}'
+        say(f'job {i} of {len(prepared.jobs)} ({job.name}): {state}, {settings}, {job.folder}')
+    needed = disk_needed(prepared.pending, prepared.costs)
+    say(f'checkpoints of the jobs to do: about {needed / 1e9:.1f} GB')

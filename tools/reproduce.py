@@ -1,0 +1,86 @@
+"""Run a plan: train and test each of its configs with each of its seeds, and compare them.
+
+The same command goes on after any interruption, and does nothing twice. Tables, plots and a page
+go into the work folder. Plans: docs/reproduce.md.
+"""
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+from mmengine.config import DictAction
+
+from epsanet_mmdet.mmdet_tools import exit_on_user_error
+from epsanet_mmdet.reproduction.command import reproduce
+
+# Arguments that replace a plan's values, by the values' keys.
+CHANGES = {
+    'data_root': 'data.root',
+    'train_ann': 'data.train_ann',
+    'val_ann': 'data.val_ann',
+    'train_images': 'data.train_images',
+    'val_images': 'data.val_images',
+    'classes': 'data.classes',
+    'seeds': 'seeds',
+    'weights': 'weights',
+    'epochs': 'training.epochs',
+    'batch_size': 'training.batch_size',
+    'image_scale': 'training.image_scale',
+    'workers': 'training.workers',
+    'val_interval': 'training.val_interval',
+    'auto_scale_lr': 'training.auto_scale_lr',
+    'launcher': 'launcher.type',
+    'gpus': 'launcher.gpus',
+    'partition': 'launcher.partition',
+    'sbatch_args': 'launcher.sbatch_args',
+}
+
+
+def parse_args():
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument('plan', help='path, or bare name of a shipped plan such as small-data')
+    parser.add_argument('--work-dir', help='folder of everything (work_dirs/ and the plan)')
+    parser.add_argument('--dry-run', action='store_true', help='check all, say what would run')
+    parser.add_argument('--report-only', action='store_true', help='write table and page, run none')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for every config')
+    data = parser.add_argument_group('data, in COCO format; paths are relative to the root')
+    data.add_argument('--data-root')
+    data.add_argument('--train-ann')
+    data.add_argument('--val-ann')
+    data.add_argument('--train-images', help='folder (looked for)')
+    data.add_argument('--val-images', help='folder (looked for)')
+    data.add_argument('--classes', nargs='+', help="(the training annotations')")
+    training = parser.add_argument_group('training, for all rows')
+    training.add_argument('--seeds', nargs='+', type=int)
+    training.add_argument('--weights', help="of the backbones, or 'scratch'")
+    training.add_argument('--epochs', type=int, help='the schedule is stretched or shortened')
+    training.add_argument('--batch-size', type=int, help='images per process')
+    training.add_argument('--image-scale', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT'))
+    training.add_argument('--workers', type=int, help='processes that load images')
+    training.add_argument('--val-interval', type=int, help='epochs between validations')
+    training.add_argument('--auto-scale-lr', action='store_true', default=None)
+    launcher = parser.add_argument_group('launcher')
+    launcher.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'))
+    launcher.add_argument('--gpus', type=int, help='processes of a job')
+    launcher.add_argument('--partition', help="Slurm's")
+    launcher.add_argument('--sbatch-args', nargs='+', metavar='=ARG', help="Slurm's, more")
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    changes = {key: getattr(args, name) for name, key in CHANGES.items()}
+    sys.exit(
+        exit_on_user_error(
+            reproduce,
+            args.plan,
+            work_dir=args.work_dir,
+            changes={key: value for key, value in changes.items() if value is not None},
+            options=args.cfg_options,
+            dry_run=args.dry_run,
+            report_only=args.report_only,
+        )
+    )
+
+
+if __name__ == '__main__':
+    main()
