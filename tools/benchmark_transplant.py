@@ -1,13 +1,15 @@
 """Measure transplants: the response kept by each start, and the iterations they save.
 
-``response`` needs a donor and images, ``training`` a checkpoint of tools/transplant.py. What was
-measured is kept in the work dir, so after an interruption the same command goes on.
+``donor`` trains a donor on generated images, ``response`` needs a donor and images, ``training`` a
+checkpoint of tools/transplant.py. What was measured is kept in the work dir, so after an
+interruption the same command goes on.
 """
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 from epsanet_mmdet.mmdet_tools import exit_on_user_error
 from epsanet_mmdet.transplant.comparison import compare_methods
+from epsanet_mmdet.transplant.detector_donor import train_donor
 from epsanet_mmdet.transplant.head_start import compare_starts, head_start_table
 from epsanet_mmdet.transplant.response import response_table
 
@@ -15,6 +17,8 @@ from epsanet_mmdet.transplant.response import response_table
 def parse_args():
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     what = parser.add_subparsers(dest='what', required=True)
+    donor = what.add_parser('donor', help='train a ResNet-50 as a detector of generated shapes')
+    donor.add_argument('--iterations', type=int, default=2000, help='(%(default)s)')
     response = what.add_parser('response', help='what each start keeps of the response')
     response.add_argument('donor', help='checkpoint of a ResNet')
     response.add_argument('images', help='folder of any images')
@@ -26,14 +30,17 @@ def parse_args():
     training.add_argument('checkpoint', help='EPSANet-50 small, as tools/transplant.py writes it')
     training.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='(0 1 2)')
     training.add_argument('--iterations', type=int, default=200, help='(%(default)s)')
-    for part in (response, training):
+    for part in (donor, response, training):
         part.add_argument('--work-dir', default='work_dirs/transplant', help='(%(default)s)')
     return parser.parse_args()
 
 
 def main():
     options = vars(parse_args())
-    if options.pop('what') == 'response':
+    what = options.pop('what')
+    if what == 'donor':
+        exit_on_user_error(train_donor, **options)
+    elif what == 'response':
         print(response_table(exit_on_user_error(compare_methods, **options)))
     else:
         print(head_start_table(exit_on_user_error(compare_starts, **options)))

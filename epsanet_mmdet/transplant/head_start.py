@@ -1,21 +1,15 @@
 """How many iterations of a detector's training a transplanted backbone saves."""
 
 import json
-import time
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
-from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
-from mmengine.runner import Runner
 
-from ..configs import load_config
 from ..datasets.shapes import write_shapes
 from ..storage import write_whole
+from .shapes_training import train, training_config
 
-CONFIG = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
 WINDOW = 20  # iterations of which the loss is averaged
 
 
@@ -81,69 +75,19 @@ def compare_starts(
             file = Path(work_dir) / f'{start}-seed{seed}.json'
             losses[start] = _stored(file, settings)
             if losses[start] is None:
-                config = training_config(str(data), str(work_dir), seed, settings)
+                config = training_config(
+                    str(data), str(work_dir), seed, batch_size, size, learning_rate
+                )
                 if start == 'transplant':
                     config.model.backbone.init_cfg = dict(
                         type='Pretrained', checkpoint=str(checkpoint)
                     )
-                losses[start] = train(config, f'{start}-seed{seed}')
+                losses[start], _ = train(config, f'{start}-seed{seed}')
                 stored = dict(settings=settings, losses=losses[start])
                 write_whole(json.dumps(stored).encode(), file)
             progress(f'seed {seed}, {start}: loss {smoothed(losses[start])[-1]:.3f} at the end')
         found.append(head_start(seed, losses['random'], losses['transplant']))
     return found
-
-
-def training_config(data_root: str, work_dir: str, seed: int, settings: Dict) -> Config:
-    """Give the embedded example's config with the whole EPSANet-50 small, in one epoch."""
-    config = load_config(CONFIG, dict(data_root=data_root, work_dir=work_dir))
-    size, batch_size = settings['size'], settings['batch_size']
-    backbone = config.model.backbone
-    backbone.base_channels = 64
-    del backbone['groups']
-    config.model.neck.in_channels = [256, 512, 1024, 2048]
-    config.randomness = dict(seed=seed)
-    config.train_dataloader.batch_size = batch_size
-    config.train_dataloader.num_workers = 0
-    config.train_dataloader.persistent_workers = False
-    for step in config.train_dataloader.dataset.pipeline:
-        if step.type == 'Resize':
-            step.scale = (size, size)
-    config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
-    config.optim_wrapper.optimizer.lr = settings['learning_rate']
-    config.param_scheduler = [
-        dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20)
-    ]
-    for name in ('val', 'test'):
-        for part in ('cfg', 'dataloader', 'evaluator'):
-            config[f'{name}_{part}'] = None
-    config.default_hooks.checkpoint = None
-    config.custom_hooks = []
-    config.log_level = 'WARNING'
-    return config
-
-
-def train(config: Config, name: str) -> List[float]:
-    """Train, and give the loss of every iteration."""
-    config.experiment_name = config.visualizer.name = (
-        f'{name}-{time.time_ns()}'  # unique to mmengine
-    )
-    runner = Runner.from_cfg(config)
-    losses = LossRecord()
-    runner.register_hook(losses)
-    runner.train()
-    return losses.losses
-
-
-@HOOKS.register_module()
-class LossRecord(Hook):
-    """Keeps the loss of every training iteration in ``losses``."""
-
-    def __init__(self) -> None:
-        self.losses: List[float] = []
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        self.losses.append(outputs['loss'].item())
 
 
 def smoothed(losses: Sequence[float]) -> np.ndarray:
