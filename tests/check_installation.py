@@ -1,0 +1,74 @@
+"""Install each stack into an empty environment, then train, test and infer with it.
+
+    python tests/check_installation.py                  # both stacks
+    python tests/check_installation.py onedl --no-cache # and build mmcv, whatever pip has kept
+
+Needs the package index, and minutes: for that it is no part of the suite. Ends with status 1 at the
+first command that fails.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CONFIG = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
+DATA = "from epsanet_mmdet.datasets.shapes import write_shapes; write_shapes('data', 16, 4, 96)"
+OPTIONS = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=4']
+COMMANDS = [
+    ['-m', 'pip', 'check'],
+    ['-c', DATA],
+    ['tools/train.py', CONFIG, '--work-dir', 'work', '--cfg-options', *OPTIONS],
+    ['tools/test.py', CONFIG, 'work/epoch_1.pth', '--work-dir', 'work'],
+    ['tools/infer.py', 'data/val', '--config', CONFIG, '--checkpoint', 'work/epoch_1.pth'],
+]
+
+
+def check(stack: str, cache: bool) -> None:
+    """Install a stack into a fresh clone, and run every command there."""
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / 'clone'
+        subprocess.run(['git', 'clone', '-q', str(ROOT), str(clone)], check=True)
+        env = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'VIRTUAL_ENV')}
+        env['DATA_ROOT'] = 'data'
+        if not cache:
+            env['PIP_NO_CACHE_DIR'] = '1'
+        run(['make', 'setup', f'STACK={stack}', f'PYTHON={base_python()}'], clone, env)
+        venv = '.venv' if stack == 'upstream' else f'.venv-{stack}'
+        python = str(clone / venv / 'bin' / 'python')
+        for command in COMMANDS:
+            run([python, *command], clone, env)
+
+
+def base_python() -> str:
+    """Give the Python that this environment, if it is one, was made with."""
+    return getattr(sys, '_base_executable', sys.executable)
+
+
+def run(command, folder, env) -> None:
+    print('$', *command, flush=True)
+    started = time.monotonic()
+    done = subprocess.run(
+        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    print(f'  status {done.returncode} after {time.monotonic() - started:.0f} s', flush=True)
+    if done.returncode:
+        sys.exit(done.stdout[-5000:])
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('stacks', nargs='*', default=['upstream', 'onedl'])
+    parser.add_argument('--no-cache', action='store_true', help="do without pip's cache")
+    args = parser.parse_args()
+    for stack in args.stacks:
+        check(stack, not args.no_cache)
+        print(f'{stack}: installed, trained, tested and inferred')
+
+
+if __name__ == '__main__':
+    main()
