@@ -24,7 +24,7 @@ COMMANDS = [
     ['-c', DATA],
     ['tools/train.py', CONFIG, '--work-dir', 'work', '--cfg-options', *OPTIONS],
     ['tools/test.py', CONFIG, 'work/epoch_1.pth', '--work-dir', 'work'],
-    ['tools/infer.py', 'data/val', '--config', CONFIG, '--checkpoint', 'work/epoch_1.pth'],
+    ['tools/infer.py', CONFIG, 'work/epoch_1.pth', 'data/val'],
 ]
 
 
