@@ -123,6 +123,35 @@ def test_a_killed_worker_is_restarted_and_the_job_finishes(tiny_detector, tmp_pa
     assert (tmp_path / 'epoch_4.pth').exists()
 
 
+@pytest.mark.slow
+def test_a_signal_to_one_worker_saves_and_ends_both_and_a_relaunch_goes_on(
+    tiny_detector,  # noqa: F811
+    tmp_path,
+):
+    command = [TOOLS / 'dist_train.sh', tiny_detector.config, 2, '--work-dir', tmp_path, '--resume']
+    command += ['--cfg-options', 'train_cfg.max_epochs=4', *QUICK]
+    log = tmp_path / 'output.txt'
+    with log.open('w') as output:
+        job = subprocess.Popen(
+            list(map(str, command)), stdout=output, stderr=output, env=with_this_python({})
+        )
+        wait_for(tmp_path / 'last_checkpoint', job)
+        workers = [
+            process
+            for process in psutil.Process(job.pid).children(recursive=True)
+            if any(part.endswith('train.py') for part in process.cmdline()[1:3])
+        ]
+        assert len(workers) == 2
+        workers[1].terminate()
+        assert job.wait(timeout=500) != 0
+    assert 'exitcode  : 75' in log.read_text()
+    assert (tmp_path / 'last_checkpoint').read_text().endswith('interrupted.pth')
+    relaunched = run(*command)
+    assert relaunched.returncode == 0, relaunched.stderr[-3000:]
+    assert 'interrupted.pth' in relaunched.stdout + relaunched.stderr
+    assert (tmp_path / 'epoch_4.pth').exists()
+
+
 def wait_for(path, job, seconds=300):
     end = time.monotonic() + seconds
     while not path.exists():
