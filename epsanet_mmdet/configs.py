@@ -3,6 +3,7 @@
 import difflib
 import os
 import os.path as osp
+import textwrap
 from pathlib import Path
 from typing import Dict, Optional
 
@@ -65,8 +66,18 @@ def load_config(
     path = find_config(name)
     config = load_pure_config(path) if _wants_pure_data(data_only) else _run_config(path)
     if options:
-        config.merge_from_dict({**dataset_options(config, options), **options})
+        for key, value in {**dataset_options(config, options), **options}.items():
+            _override(config, key, value)
     return config
+
+
+def _override(config: Config, key: str, value) -> None:
+    try:
+        config.merge_from_dict({key: value})
+    except (AssertionError, AttributeError, KeyError, TypeError) as error:
+        name = osp.basename(config.filename)
+        reason = textwrap.shorten(str(error), 150, placeholder=' ...')
+        raise ConfigError(f"'{key}={value}' does not fit {name}: {reason}") from error
 
 
 def _wants_pure_data(data_only: Optional[bool]) -> bool:

@@ -106,5 +106,14 @@ def test_skip_bad_images_reaches_every_data_set():
         assert section.dataset.skip_bad_images is True
 
 
+@pytest.mark.parametrize(
+    'key', ['model.backbone.depth.x', 'train_dataloader.dataset.pipeline.99.scale']
+)
+def test_an_override_that_does_not_fit_is_named(key):
+    with pytest.raises(ConfigError, match=f"'{key}=1' does not fit mask-rcnn_epsanet50-s") as error:
+        load_config('mask-rcnn_epsanet50-s_fpn_1x_coco', {key: 1})
+    assert len(str(error.value).splitlines()) == 1
+
+
 def test_other_options_spread_nothing():
     assert dataset_options(load_config(NAME), {'optim_wrapper.optimizer.lr': 0.01}) == {}

@@ -108,6 +108,7 @@ def run_libfuzzer(
     name: str, args: argparse.Namespace, target: targets.Target, figures, corpus: Path
 ) -> None:
     before = oracle.peak_memory()
+    Path(args.keep).mkdir(parents=True, exist_ok=True)
     corpus.mkdir()
     for i, content in enumerate(target.seeds):
         (corpus / f'{i}').write_bytes(content)
