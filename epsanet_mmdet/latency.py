@@ -1,8 +1,6 @@
 """What networks cost in time and training memory, measured side by side."""
 
-import statistics
-import time
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmdet.registry import MODELS
@@ -10,8 +8,10 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from .benchmark import saved_bytes, time_interleaved
 from .configs import load_config
 from .costs import count_flops, count_parameters
+from .devices import usable_device
 
 
 class Costs(NamedTuple):
@@ -53,9 +53,9 @@ def compare_costs(
         progress: Called with a line on what is being done.
 
     Raises:
-        ConfigError: If there is no such config.
+        ConfigError: If there is no such config or device.
     """
-    device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    device = usable_device(device)
     loaded = [load_config(config) for config in configs]
     image = torch.randn(1, 3, *size, device=device)
     names = [_name(config) for config in configs]
@@ -66,45 +66,16 @@ def compare_costs(
         network = nn.Sequential(detector.backbone, detector.neck).to(device)
         parameters.append(count_parameters(detector))
         flops.append(count_flops(network, (3, *size)).detection)
-        memory.append(training_memory(network, image))
-        network.eval()
-        networks.append(network)
+        memory.append(saved_bytes(network.train(), lambda: network(image)))  # noqa: B023
+        networks.append(network.eval())
 
-    seconds: Dict[int, List[float]] = {i: [] for i in range(len(networks))}
-    for round_ in range(repeats + 1):
-        progress(f'round {round_} of {repeats}')
-        for i, network in enumerate(networks):
-            elapsed = _forward_seconds(network, image)
-            if round_:
-                seconds[i].append(elapsed)
+    with torch.no_grad():
+        calls = [lambda network=network: network(image) for network in networks]
+        timings = time_interleaved(calls, repeats, device, progress)
     return [
-        Costs(
-            name,
-            parameters[i],
-            flops[i],
-            statistics.median(seconds[i]),
-            statistics.median(own / base for own, base in zip(seconds[i], seconds[0])),
-            memory[i],
-        )
-        for i, name in enumerate(names)
+        Costs(name, parameters[i], flops[i], timing.median, timing.ratio, memory[i])
+        for i, (name, timing) in enumerate(zip(names, timings))
     ]
-
-
-def training_memory(network: nn.Module, image: torch.Tensor) -> int:
-    """Bytes that a forward pass in training keeps for the backward pass, without parameters."""
-    parameters = {p.untyped_storage().data_ptr() for p in network.parameters()}
-    kept: Dict[int, torch.Tensor] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        address = tensor.untyped_storage().data_ptr()
-        if address not in parameters:
-            kept[address] = tensor  # which also keeps the address from being used again
-        return tensor
-
-    network.train()
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network(image)
-    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
 def format_table(costs: Sequence[Costs]) -> str:
@@ -134,14 +105,3 @@ def _build(config: Config) -> nn.Module:
     config.model.backbone.init_cfg = None  # costs do not depend on weights
     init_default_scope('mmdet')
     return MODELS.build(config.model)
-
-
-@torch.no_grad()
-def _forward_seconds(network: nn.Module, image: torch.Tensor) -> float:
-    if image.is_cuda:
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    network(image)
-    if image.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - start

@@ -2,24 +2,10 @@ import subprocess
 import sys
 
 import pytest
-import torch
 from conftest import ROOT
-from torch import nn
 
 from epsanet_mmdet.errors import ConfigError
-from epsanet_mmdet.latency import Costs, compare_costs, format_table, training_memory
-
-
-def test_training_memory_is_what_the_backward_pass_needs():
-    # The convolution keeps its input (once for both), the sigmoid its output.
-    network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Sigmoid())
-    image = torch.randn(1, 2, 10, 10)
-    assert training_memory(network, image) == 4 * 100 * (2 + 3)
-
-
-def test_frozen_layers_keep_nothing():
-    network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Sigmoid()).requires_grad_(False)
-    assert training_memory(network, torch.randn(1, 2, 10, 10)) == 0
+from epsanet_mmdet.latency import Costs, compare_costs, format_table
 
 
 def test_compares_configs_with_the_first():

@@ -8,7 +8,6 @@ from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
-import torch
 from mmdet.apis import DetInferencer
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
@@ -18,6 +17,7 @@ from torch import nn
 
 from ..checkpoints import require_match
 from ..configs import load_config
+from ..devices import usable_device
 from ..errors import CheckpointError, ConfigError
 from .sources import Frame
 
@@ -49,12 +49,7 @@ class Detector(DetInferencer):
         if not cfg.get('model') or not cfg.get('test_dataloader'):
             raise ConfigError(f"config '{config}' has no model and test_dataloader; give another")
         cfg.visualizer = dict(type='mmdet.DetLocalVisualizer')  # logs to nowhere
-        device = device or get_device()
-        try:
-            torch.zeros(1, device=device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise ConfigError(f"device '{device}' cannot be used ({reason}); try cpu")
+        device = str(usable_device(device or get_device()))
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # about palettes and visualizer backends
             super().__init__(cfg, str(checkpoint), device, show_progress=False)

@@ -1,0 +1,145 @@
+"""The passes over a network that are measured."""
+
+import contextlib
+from typing import Callable, NamedTuple, Optional
+
+import torch
+from torch import nn
+
+from ..errors import ArgumentError
+from .networks import Network
+
+INFERENCE, TRAINING = 'inference', 'training'
+PRECISIONS = {'fp32': None, 'tf32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+OBJECTS = 7  # in each image of a training batch, about as many as COCO has
+LEAST_SIZE = 32  # the stride of a ResNet's last stage
+
+
+class Input(NamedTuple):
+    """Size of a batch of images, in pixels."""
+
+    batch: int
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f'{self.batch}x3x{self.height}x{self.width}'
+
+
+def parse_input(text: str) -> Input:
+    """Read ``BATCHxHEIGHTxWIDTH``.
+
+    Raises:
+        ArgumentError: If it is something else, or too small for a ResNet.
+    """
+    numbers = text.split('x')
+    if len(numbers) == 4 and numbers[1] == '3':
+        del numbers[1]
+    if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
+        raise ArgumentError(f"input '{text}' is not BATCHxHEIGHTxWIDTH, such as 1x320x320")
+    batch, height, width = map(int, numbers)
+    if batch < 1 or min(height, width) < LEAST_SIZE:
+        raise ArgumentError(
+            f"input '{text}' is too small; give a batch of 1 or more and sides of {LEAST_SIZE} "
+            'pixels or more'
+        )
+    return Input(batch, height, width)
+
+
+def make_pass(
+    network: Network, task: str, size: Input, device: torch.device, precision: str
+) -> Callable[[], Optional[torch.Tensor]]:
+    """Make a call that runs one forward pass in evaluation, or forward and backward in training.
+
+    Args:
+        network: Backbone or detector.
+        task: :data:`INFERENCE` or :data:`TRAINING`.
+        size: Of the batch.
+        device: That the network is on.
+        precision: One of :data:`PRECISIONS`; 16 bits by autocast.
+
+    Returns:
+        The call; for training, its attribute ``loss`` is the forward pass alone.
+    """
+    forward = (_detector_pass if network.is_detector else _backbone_pass)(
+        network.module, task, size, device, 'channels-last' in network.options
+    )
+    precise = _in_precision(precision, device)
+    if task == INFERENCE:
+
+        @torch.no_grad()
+        def infer() -> None:
+            network.module.eval()
+            with precise():
+                forward()
+
+        return infer
+
+    def loss() -> torch.Tensor:
+        network.module.train()
+        with precise():
+            return forward()
+
+    def train() -> None:
+        network.module.zero_grad(set_to_none=True)
+        loss().backward()
+
+    train.loss = loss
+    return train
+
+
+def _backbone_pass(
+    backbone: nn.Module, task: str, size: Input, device: torch.device, channels_last: bool
+) -> Callable[[], torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(size.batch, 3, size.height, size.width, generator=generator).to(device)
+    if channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+
+    def forward() -> torch.Tensor:
+        outputs = backbone(images)
+        return sum(output.float().mean() for output in outputs) if task == TRAINING else None
+
+    return forward
+
+
+def _detector_pass(
+    detector: nn.Module, task: str, size: Input, device: torch.device, channels_last: bool
+) -> Callable[[], torch.Tensor]:
+    from mmdet.testing import demo_mm_inputs
+
+    data = demo_mm_inputs(
+        size.batch,
+        (3, size.height, size.width),
+        num_items=[OBJECTS] * size.batch,
+        with_mask=True,
+        device=device,
+    )
+    for sample in data['data_samples']:
+        sample.gt_instances.labels.zero_()  # a class that every detector has
+    data = detector.data_preprocessor(data, task == TRAINING)
+    if channels_last:
+        data['inputs'] = data['inputs'].contiguous(memory_format=torch.channels_last)
+
+    def forward() -> torch.Tensor:
+        if task == INFERENCE:
+            return detector(**data, mode='predict')
+        return detector.parse_losses(detector(**data, mode='loss'))[0]
+
+    return forward
+
+
+def _in_precision(precision: str, device: torch.device) -> Callable:
+    if precision not in PRECISIONS:
+        raise ArgumentError(
+            f"there is no precision '{precision}'; choose one of {', '.join(PRECISIONS)}"
+        )
+    dtype = PRECISIONS[precision]
+    if device.type == 'cuda':
+        torch.backends.cudnn.allow_tf32 = precision == 'tf32'
+        torch.backends.cuda.matmul.allow_tf32 = precision == 'tf32'
+    elif precision in ('tf32', 'fp16'):
+        raise ArgumentError(f'precision {precision} needs a GPU; choose fp32 or bf16 on {device}')
+    if dtype is None:
+        return contextlib.nullcontext
+    return lambda: torch.autocast(device.type, dtype=dtype)

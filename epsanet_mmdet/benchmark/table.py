@@ -1,0 +1,69 @@
+"""Measurements as Markdown and as JSON."""
+
+import json
+import platform
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import torch
+
+from ..version import __version__
+from .measurement import Measurement
+from .passes import TRAINING
+
+HEADER = (
+    '| network | ms | spread | ratio | FLOPs ratio | images/s | saved (MB) | peak (MB) |\n'
+    '|---|---:|---:|---:|---:|---:|---:|---:|'
+)
+
+
+def format_tables(measurements: Sequence[Measurement]) -> str:
+    """Write a Markdown table for each task and input; the first row is the baseline."""
+    tables: Dict[tuple, List[str]] = {}
+    for m in measurements:
+        title = 'Training step' if m.task == TRAINING else 'Inference'
+        tables.setdefault((title, m.input), []).append(_row(m))
+    return '\n\n'.join(
+        f'{title} at {size}:\n\n{HEADER}\n' + '\n'.join(rows)
+        for (title, size), rows in tables.items()
+    )
+
+
+def as_json(measurements: Sequence[Measurement], settings: Dict[str, Any]) -> str:
+    """Write measurements with the settings and machine that they were made with."""
+    results = [{**m._asdict(), 'input': str(m.input)} for m in measurements]
+    return json.dumps(dict(**settings, results=results), indent=1)
+
+
+def describe_machine(device: torch.device) -> Dict[str, Any]:
+    """Say what is measured on: device, threads, and versions."""
+    return dict(
+        device=torch.cuda.get_device_name(device) if device.type == 'cuda' else _processor(),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        epsanet_mmdet=__version__,
+    )
+
+
+def _row(m: Measurement) -> str:
+    cells = (
+        m.name,
+        f'{m.seconds * 1e3:.1f}',
+        f'{m.spread:.0%}',
+        f'{m.ratio:.2f} ± {m.ratio_spread / 2:.2f}',
+        f'{m.flops_ratio:.2f}',
+        f'{m.images_per_second:.1f}',
+        '' if m.saved_bytes is None else f'{m.saved_bytes / 1e6:.0f}',
+        f'{m.peak_bytes / 1e6:.0f}',
+    )
+    return f'| {" | ".join(cells)} |'
+
+
+def _processor() -> str:
+    """Name the processor, with the widest instructions that torch uses on it."""
+    names = [platform.processor() or platform.machine()]
+    info = Path('/proc/cpuinfo')
+    if info.is_file():
+        models = [line for line in info.read_text().splitlines() if line.startswith('model name')]
+        names = [line.split(':', 1)[1].strip() for line in models[:1]] or names
+    return f'{names[0]}, {torch.backends.cpu.get_cpu_capability()}'

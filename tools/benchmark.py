@@ -1,0 +1,67 @@
+"""Time, throughput and memory of backbones and detectors, side by side, as Markdown and JSON.
+
+A network is NAME[:backbone][+OPTION...]: a backbone by name, or a config by path or bare name,
+which stands for the whole detector, or with :backbone for that alone.
+"""
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+from epsanet_mmdet.benchmark import BACKBONES, OPTIONS, PRECISIONS, run_benchmark
+from epsanet_mmdet.mmdet_tools import exit_on_user_error
+
+
+def parse_args():
+    options = '\n'.join(f'  +{name:<15}{meaning}' for name, (_, meaning) in OPTIONS.items())
+    parser = ArgumentParser(
+        description=__doc__,
+        epilog=f'backbones: {", ".join(BACKBONES)}\noptions:\n{options}',
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    default = [name for name in BACKBONES if name != 'resnet50']
+    default[default.index('epsanet50-l') :] += [f'epsanet50-{a}+published' for a in 'sl']
+    parser.add_argument(
+        'networks', nargs='*', default=default, help=f'({" ".join(default)})', metavar='NETWORK'
+    )
+    parser.add_argument(
+        '--baseline', default='resnet50', help='what the others are relative to (%(default)s)'
+    )
+    parser.add_argument(
+        '--inference', nargs='*', metavar='BxHxW', help='inputs of inference (1x320x320)'
+    )
+    parser.add_argument(
+        '--training', nargs='*', metavar='BxHxW', help='inputs of training steps (2x224x224)'
+    )
+    parser.add_argument(
+        '--repeats', type=int, default=10, help='rounds, in each of which all run (%(default)s)'
+    )
+    parser.add_argument('--device', help='such as cpu or cuda:1 (a GPU if there is one)')
+    parser.add_argument(
+        '--precision', default='fp32', help=f'{", ".join(PRECISIONS)} (%(default)s)'
+    )
+    parser.add_argument('--threads', type=int, help='of a CPU (as torch chooses)')
+    parser.add_argument('--out', help='JSON file to write')
+    parser.add_argument(
+        '--expect',
+        nargs='*',
+        default=[],
+        metavar='NAME[@TASK]<=RATIO',
+        help='end with status 1 if a ratio to the baseline is worse',
+    )
+    args = parser.parse_args()
+    if args.inference is None and args.training is None:
+        args.inference, args.training = ['1x320x320'], ['2x224x224']
+    args.inference, args.training = args.inference or [], args.training or []
+    return args
+
+
+def main():
+    exit_on_user_error(
+        run_benchmark,
+        **vars(parse_args()),
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+
+
+if __name__ == '__main__':
+    main()
