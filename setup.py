@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 MIM = Path('epsanet_mmdet', '.mim')
@@ -25,6 +26,26 @@ def mim_files() -> list:
     return [str(Path('.mim', name)) for name in files]
 
 
+class BuildKernel(build_ext):
+    """Build the direct convolution, which is no Python module: its file name has no Python's tag.
+
+    Its OpenMP stays unresolved and is torch's, whose threads it shares. It is optional: where it
+    does not compile, setuptools says so in a line, and torch convolves.
+    """
+
+    def get_ext_filename(self, fullname: str) -> str:
+        return str(Path(*fullname.split('.'))) + '.so'
+
+
+SOURCES = Path('epsanet_mmdet', 'csrc')
+KERNEL = Extension(
+    'epsanet_mmdet.layers._direct_conv',
+    sources=[str(SOURCES / f'{name}.cpp') for name in ('direct_conv', 'avx512', 'avx2', 'plain')],
+    depends=[str(SOURCES / name) for name in ('kernels.h', 'problem.h')],
+    extra_compile_args=['-O3', '-g0', '-std=c++14', '-fopenmp'],
+    optional=True,
+)
+
 setup(
     name='epsanet_mmdet',
     version=version(),
@@ -45,6 +66,8 @@ setup(
         'epsanet_mmdet': mim_files()
         + ['*/templates/*', 'report/*.html', 'report/*.css', 'reproduction/*.json']
     },
+    ext_modules=[KERNEL],
+    cmdclass={'build_ext': BuildKernel},
     python_requires='>=3.10',
     install_requires=['packaging'],
     extras_require={

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .conv_plan import merged_groups
+
 
 class GroupedConv2d(nn.Conv2d):
     """``nn.Conv2d`` that merges narrow groups for speed; the same function and parameters.
@@ -46,18 +48,18 @@ def merge_groups(weight: Tensor, groups: int, merged: int) -> Tensor:
     return merged_blocks.reshape(outputs, side * inputs, height, width)
 
 
-def merged_groups(in_channels: int, groups: int, x: Tensor) -> int:
-    """Give the number of groups to compute with: each at least as wide as pays on this device.
+def split_groups(weight: Tensor, groups: int, merged: int) -> Tensor:
+    """Take from the weight of :func:`merge_groups` its diagonal blocks, the inverse.
 
-    A fixed table, so the same input is always computed the same way. Figures:
-    docs/benchmarks.md.
+    Args:
+        weight: (out_channels, in_channels / merged, kh, kw).
+        groups: Groups of the result.
+        merged: Groups of ``weight``.
+
+    Returns:
+        (out_channels, in_channels / groups, kh, kw).
     """
-    enough = enough_channels(x)
-    while groups % 2 == 0 and in_channels // groups < enough:
-        groups //= 2
-    return groups
-
-
-def enough_channels(x: Tensor) -> int:
-    """Give the input channels of a group from which merging further stopped paying."""
-    return 128 if x.is_cuda else 16
+    outputs, inputs, height, width = weight.shape
+    side = groups // merged
+    blocks = weight.view(merged, side, outputs // groups, side, inputs // side, height, width)
+    return blocks.diagonal(dim1=1, dim2=3).movedim(-1, 1).reshape(outputs, -1, height, width)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
+from .branch_convs import branch_convs
 from .grouped_conv import GroupedConv2d
 from .squeeze import SqueezeMLP
 
@@ -77,12 +78,59 @@ class PSAModule(nn.Module):
         self.branches = branches
 
     def forward(self, x: Tensor) -> Tensor:
-        features = torch.stack(
-            [getattr(self, f'conv_{i}')(x) for i in range(self.branches, 0, -1)], dim=1
-        )
+        features = self._features(x)
         scores = self.se(self.gap(features.flatten(0, 1))).sigmoid()
         attention = scores.unflatten(0, features.shape[:2]).softmax(dim=1)
-        return (features * attention).flatten(1, 2)
+        return _weigh(features, attention).flatten(1, 2)
+
+    def _features(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, branches, C' / branches, H', W'), in the output's order."""
+        convs = [getattr(self, f'conv_{i}') for i in range(self.branches, 0, -1)]
+        if torch.jit.is_tracing() or not all(map(_is_plain, convs)):
+            return torch.stack([conv(x) for conv in convs], dim=1)
+        (stride, _), (dilation, _) = convs[0].stride, convs[0].dilation
+        weights, groups = [conv.weight for conv in convs], [conv.groups for conv in convs]
+        return branch_convs(x, weights, groups, stride, dilation)
+
+
+def _is_plain(conv: nn.Module) -> bool:
+    """Whether calling the module would do nothing but convolve."""
+    hooked = conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks
+    return type(conv) is GroupedConv2d and not hooked
+
+
+def _weigh(features: Tensor, attention: Tensor) -> Tensor:
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+        return features * attention
+    if torch.is_grad_enabled():
+        return _Weigh.apply(features, attention)
+    if features.dtype != attention.dtype:
+        return features * attention
+    return features.mul_(attention)
+
+
+class _Weigh(torch.autograd.Function):
+    """``features * attention``, which keeps its output for the backward pass, not the features.
+
+    The normalisation that follows keeps the same tensor, so the features take no memory. The
+    attention, a softmax over few values in 0..1, is far from zero.
+    """
+
+    @staticmethod
+    def forward(features: Tensor, attention: Tensor) -> Tensor:
+        return features * attention
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        features, attention = inputs
+        ctx.save_for_backward(output, attention)
+        ctx.dtype = features.dtype
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        output, attention = ctx.saved_tensors
+        products = (grad * output).sum((-2, -1), keepdim=True)
+        return (grad * attention).to(ctx.dtype), (products / attention).to(attention.dtype)
 
 
 def _check_at_least_1(**values: int) -> None:

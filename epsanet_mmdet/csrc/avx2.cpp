@@ -1,0 +1,7 @@
+#if defined(__x86_64__)
+#pragma GCC target("avx2,fma")
+#define ISA avx2
+#define LANES 8
+#define WIDEST 3
+#include "kernels.h"
+#endif
