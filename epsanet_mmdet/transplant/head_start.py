@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..datasets.shapes import write_shapes
+from ..report.plots import COLOURS, STYLE
 from ..storage import write_whole
 from .shapes_training import train, training_config
 
@@ -51,7 +54,7 @@ def compare_starts(
 
     Args:
         checkpoint: Backbone's, as tools/transplant.py writes it.
-        work_dir: Folder for the images and the losses.
+        work_dir: Folder for the images, the losses, and their plot, ``losses.svg``.
         seeds: One pair of trainings each.
         iterations: Of each training; every image is seen once.
         batch_size: Images in an iteration.
@@ -68,7 +71,7 @@ def compare_starts(
     )
     data = Path(work_dir) / 'data'
     write_shapes(str(data), train=iterations * batch_size, val=1, size=size)
-    found = []
+    found, pairs = [], []
     for seed in seeds:
         losses = {}
         for start in ('random', 'transplant'):
@@ -87,6 +90,8 @@ def compare_starts(
                 write_whole(json.dumps(stored).encode(), file)
             progress(f'seed {seed}, {start}: loss {smoothed(losses[start])[-1]:.3f} at the end')
         found.append(head_start(seed, losses['random'], losses['transplant']))
+        pairs.append(losses)
+    draw_losses(pairs, Path(work_dir) / 'losses.svg')
     return found
 
 
@@ -108,6 +113,22 @@ def first_below(losses: Sequence[float], level: float) -> Optional[int]:
     means = smoothed(losses)
     below = np.flatnonzero(means <= level)
     return int(below[0]) + len(losses) - len(means) + 1 if len(below) else None
+
+
+def draw_losses(pairs: Sequence[Mapping[str, Sequence[float]]], out_file: Path) -> None:
+    """Plot the smoothed losses of both starts, a line for every seed."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6, 3.5), layout='constrained')
+        axes = figure.subplots()
+        for losses in pairs:
+            for (start, values), colour in zip(losses.items(), COLOURS):
+                means = smoothed(values)
+                iterations = range(len(values) - len(means) + 1, len(values) + 1)
+                label = start if losses is pairs[0] else None
+                axes.plot(iterations, means, color=colour, label=label)
+        axes.set(xlabel='iteration', ylabel=f'loss, mean of {WINDOW}', ylim=(0, None))
+        axes.legend()
+        figure.savefig(out_file, metadata={'Date': None})
 
 
 def head_start_table(found: Sequence[HeadStart]) -> str:

@@ -72,6 +72,7 @@ def test_both_starts_train_and_what_is_done_is_not_done_again(
     }
     assert [len(values) for values in losses.values()] == [2, 2]
     assert losses['random'] != losses['transplant']
+    assert '<svg' in (tmp_path / 'losses.svg').read_text()
     monkeypatch.setattr(module, 'train', None)
     assert run() == found
     report = checkpoint.with_suffix('.json')
