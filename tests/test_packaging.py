@@ -1,7 +1,10 @@
 """The wheel carries what mim and mmengine look for, and installing it changes no environment."""
 
+import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from email import message_from_string
 from pathlib import Path
@@ -13,9 +16,8 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('wheel')
-    tree = folder / 'tree'
+def tree(tmp_path_factory):
+    tree = tmp_path_factory.mktemp('tree')
     files = subprocess.check_output(['git', 'ls-files'], cwd=ROOT, text=True).splitlines()
     for name in filter(lambda name: (ROOT / name).exists(), files):
         if not (ROOT / name).is_dir():
@@ -26,9 +28,27 @@ def wheel(tmp_path_factory):
         target.parent.mkdir(exist_ok=True)
         target.unlink(missing_ok=True)
         target.symlink_to(link.readlink())
+    return tree
+
+
+def build_wheel(source, folder, **environment):
     command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation']
-    subprocess.run([*command, '-w', str(folder), str(tree)], check=True)
+    environment = dict(os.environ, **environment)
+    subprocess.run([*command, '-w', str(folder), str(source)], env=environment, check=True)
     return zipfile.ZipFile(next(folder.glob('*.whl')))
+
+
+@pytest.fixture(scope='module')
+def wheel(tree, tmp_path_factory):
+    return build_wheel(tree, tmp_path_factory.mktemp('wheel'))
+
+
+@pytest.fixture(scope='module')
+def archive(tree, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('archive')
+    command = [sys.executable, 'setup.py', '-q', 'sdist', '-d', str(folder)]
+    subprocess.run(command, cwd=tree, check=True, capture_output=True)
+    return next(folder.glob('*.tar.gz'))
 
 
 def test_carries_every_config_tool_and_template(wheel):
@@ -40,6 +60,22 @@ def test_carries_every_config_tool_and_template(wheel):
     assert 'epsanet_mmdet/.mim/model-index.yml' in names
     for path in (ROOT / 'epsanet_mmdet').rglob('*.html*'):
         assert str(path.relative_to(ROOT)) in names
+
+
+@pytest.mark.skipif(shutil.which('c++') is None, reason='needs a C++ compiler')
+def test_carries_the_compiled_kernel(wheel):
+    assert 'epsanet_mmdet/layers/_direct_conv.so' in wheel.namelist()
+
+
+def test_source_archive_installs_without_a_compiler(archive, wheel, tmp_path):
+    built = build_wheel(archive, tmp_path, CC='false', CXX='false')
+    assert set(wheel.namelist()) - set(built.namelist()) <= {'epsanet_mmdet/layers/_direct_conv.so'}
+
+
+def test_source_archive_carries_the_kernel_s_sources(archive):
+    names = {name.split('/', 1)[1] for name in tarfile.open(archive).getnames() if '/' in name}
+    sources = {f'epsanet_mmdet/csrc/{p.name}' for p in (ROOT / 'epsanet_mmdet/csrc').iterdir()}
+    assert sources and sources <= names
 
 
 def test_carries_no_tests(wheel):

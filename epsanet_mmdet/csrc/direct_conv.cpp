@@ -7,10 +7,10 @@
 
 #include "problem.h"
 
-#define DECLARE(isa)                                             \
-  namespace isa {                                                \
-  void correlate(const Problem&, const Correlation&, int64_t);   \
-  void weight_gradient(const Problem&, const Gradient&, int64_t); \
+#define DECLARE(isa)                                                                                               \
+  namespace isa {                                                                                                  \
+  void correlate(const Correlation&, const float*, const float*, float*, int64_t);                                 \
+  void weight_gradient(const Gradient&, int64_t, const float*, const float*, float*, int64_t, int64_t);             \
   }
 DECLARE(plain)
 #if defined(__x86_64__)
@@ -26,6 +26,8 @@ static const Kernels KERNELS[] = {
     {"plain", 4, 2, plain::correlate, plain::weight_gradient},
 };
 
+static const int64_t CACHE = 96 * 1024;  // floats of a band that stay in a core's own cache
+
 static bool runs(const Kernels& k) {
 #if defined(__x86_64__)
   if (!strcmp(k.name, "avx512")) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
@@ -40,87 +42,135 @@ static const Kernels* find(const char* name) {
   return nullptr;
 }
 
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 // Copy the given fields, those before `derived`.
-#define READ(object, type, derived, numbers)                   \
+#define READ(object, type, derived, numbers)                  \
   memcpy((void*)&(object), numbers, offsetof(type, derived)); \
   numbers += offsetof(type, derived) / sizeof(int64_t)
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-static float* allocate(int64_t size) {
-  return (float*)aligned_alloc(64, ceil_div(size * sizeof(float), 64) * 64);
+static const Map read_map(const int64_t*& numbers) {
+  Map m;
+  memcpy((void*)&m, numbers, sizeof m);
+  numbers += sizeof m / sizeof(int64_t);
+  return m;
 }
 
-// Plan where the padded copy of the input goes. Without a stride, the zeros right of a row are those left of the next.
-static bool lay_out(Problem& p, const Kernels& k, int64_t dilation) {
-  const int64_t margin = p.stride == 1 ? 2 * p.pad : 2 * p.pad / p.stride + 1;
-  p.pitch = ceil_div(p.w, p.stride) + (p.stride == 1 ? p.pad : margin);
-  p.plane = p.pitch * (ceil_div(p.h, p.stride) + margin);
-  p.channel = p.plane * p.stride * p.stride;
-  // Tiles read on past the last channel: the right padding of its last row, and what they compute to be dropped.
-  const int64_t size = p.n * p.channels * p.channel, slack = (3 * dilation + 2) * p.pitch + p.pad + 8 * k.lanes;
-  p.padded = allocate(size + slack);
-  if (p.padded) memset(p.padded + size, 0, slack * sizeof(float));
-  return p.padded;
+// Split the output's rows into bands that fit the cache and occupy all threads.
+static Band lay_out(const Map& m, int64_t pad, int64_t inputs, int64_t out_h, int64_t tasks) {
+  Band b;
+  const int64_t s = m.stride, below = s == 1 ? 2 * pad : 2 * pad / s + 1;  // rows that a band needs beyond its own
+  b.pad = pad;
+  // Without a stride, the zeros right of a row are those left of the next.
+  b.pitch = ceil_div(m.w, s) + (s == 1 ? pad : below);
+  const int64_t most = larger(CACHE / (inputs * s * s * b.pitch) - below, 8);
+  b.count = larger(ceil_div(out_h, most), smaller(ceil_div(4 * m.threads, tasks), ceil_div(out_h, 8)));
+  b.rows = smaller(ceil_div(ceil_div(out_h, b.count), 4) * 4, out_h);
+  b.count = ceil_div(out_h, b.rows);
+  b.plane = b.pitch * (b.rows + below);
+  b.channel = b.plane * s * s;
+  return b;
 }
 
-static void pad_channel(const Problem& p, int64_t index) {
-  const float* in = p.x + index / p.channels * p.x_n + index % p.channels * p.h * p.w;
-  float* out = p.padded + index * p.channel;
-  const int64_t height = p.plane / p.pitch, s = p.stride;
-  for (int64_t i = 0; i < s; ++i)
-    for (int64_t j = 0; j < s; ++j)
-      for (int64_t row = 0; row < height; ++row, out += p.pitch) {
-        const int64_t y = row * s + i - p.pad;
-        int64_t column = 0;
-        if (y >= 0 && y < p.h) {
-          const float* from = in + y * p.w;
-          for (; column * s + j < p.pad; ++column) out[column] = 0;
-          if (s == 1) {
-            memcpy(out + column, from, p.w * sizeof(float));
-            column += p.w;
-          } else {
-            for (int64_t x = column * s + j - p.pad; x < p.w; x += s) out[column++] = from[x];
+// Floats of a band and of what tiles read beyond it and drop.
+static int64_t band_size(const Band& b, int64_t inputs, int64_t dilation) {
+  return inputs * b.channel + (3 * dilation + 2) * b.pitch + 2 * b.pad + 8 * 16;
+}
+
+static void fill(const Map& m, const Band& b, int64_t n, int64_t channel, int64_t count, int64_t first, float* out) {
+  const int64_t height = b.plane / b.pitch, s = m.stride;
+  const float* in = m.x + n * m.x_n + channel * m.h * m.w;
+  for (int64_t c = 0; c < count; ++c, in += m.h * m.w)
+    for (int64_t i = 0; i < s; ++i)
+      for (int64_t j = 0; j < s; ++j)
+        for (int64_t row = 0; row < height; ++row, out += b.pitch) {
+          const int64_t y = (first + row) * s + i - b.pad;
+          int64_t column = 0;
+          if (y >= 0 && y < m.h) {
+            const float* from = in + y * m.w;
+            for (; column * s + j < b.pad; ++column) out[column] = 0;
+            if (s == 1) {
+              memcpy(out + column, from, m.w * sizeof(float));
+              column += m.w;
+            } else {
+              for (int64_t x = column * s + j - b.pad; x < m.w; x += s) out[column++] = from[x];
+            }
           }
+          for (; column < b.pitch; ++column) out[column] = 0;
         }
-        for (; column < p.pitch; ++column) out[column] = 0;
-      }
+  memset(out, 0, (2 * b.pad + 16) * sizeof(float));  // what is read right of the last row
 }
 
-static void plan(const Problem& p, const Kernels& k, Correlation& c) {
+static void plan(const Map& m, const Kernels& k, Correlation& c) {
+  c.band = lay_out(m, c.pad, c.inputs, c.out_h, m.n * c.groups);
   c.filter = c.inputs * c.kh * c.kw;
   for (int64_t kx = 0; kx < c.kw; ++kx) {
     const int64_t x = kx * c.dilation + c.shift_x;
-    c.column[kx] = x % p.stride * p.plane + x / p.stride;
+    c.column[kx] = x % m.stride * c.band.plane + x / m.stride;
   }
   c.phases = 0;
-  c.spacing = c.dilation;
-  c.row = p.pitch * c.spacing;
-  for (int64_t first = 0; first < c.kh && first < p.stride; ++first) {
+  c.row = c.band.pitch * c.dilation;
+  for (int64_t first = 0; first < c.kh && first < m.stride; ++first) {
     const int64_t y = first + c.shift_y;
-    c.phase[c.phases++] = {first, p.stride, ceil_div(c.kh - first, p.stride),
-                           y % p.stride * p.stride * p.plane + y / p.stride * p.pitch};
+    c.phase[c.phases++] = {first, m.stride, ceil_div(c.kh - first, m.stride),
+                           y % m.stride * m.stride * c.band.plane + y / m.stride * c.band.pitch};
   }
   c.together = c.outputs % 4 == 0 ? 4 : c.outputs % 2 == 0 ? 2 : 1;
-  c.chunks = c.outputs / c.together;
-  // Few channels reuse a long row's vectors too little.
-  const int64_t across = ceil_div(c.out_w, k.lanes), all = ceil_div(c.out_h * p.pitch, k.lanes);
+  // One long row wastes less of the vectors on narrow maps, but few channels reuse the vectors too little.
+  const int64_t across = ceil_div(c.out_w, k.lanes), all = ceil_div(c.band.rows * c.band.pitch, k.lanes);
   const double reuse = c.together == 4 ? 1 : c.together == 2 ? 1.2 : 2;
-  c.flat = all * reuse < across * c.out_h;
+  c.flat = all * reuse < across * c.band.rows;
   const int64_t length = c.flat ? all : across;
   c.vectors = ceil_div(length, ceil_div(length, k.widest));
-  c.places = c.flat ? ceil_div(all, c.vectors)
-                    : c.spacing * ceil_div(ceil_div(c.out_h, c.spacing), 4 / c.together);
-  c.parts = p.n * c.groups * c.chunks * c.places;
+  // Of nearly equal tiles those that waste least.
+  for (int64_t v = c.vectors; c.flat && v > k.widest / 2; --v)
+    if (ceil_div(all, v) * v < ceil_div(all, c.vectors) * c.vectors) c.vectors = v;
 }
 
-static void pad_gradient(const Problem& p, const Gradient& g, int64_t index) {
-  const int64_t channels = g.groups * g.outputs;
-  const float* from = g.grad + index / channels * g.grad_n + index % channels * g.grad_c;
-  float* to = g.padded + index * g.plane;
-  memset(to, 0, g.plane * sizeof(float));
-  for (int64_t y = 0; y < g.out_h; ++y)
-    memcpy(to + g.margin + y * p.pitch, from + y * g.out_w, g.out_w * sizeof(float));
+static void correlate(const Map& m, const Kernels& k, const Correlation& c, int64_t part, float* scratch) {
+  const int64_t band = part % c.band.count, group = part / c.band.count % c.groups, n = part / c.band.count / c.groups;
+  const int64_t first = band * c.band.rows, o = group * c.outputs;
+  fill(m, c.band, n, group * c.inputs, c.inputs, first, scratch);
+  k.correlate(c, scratch, c.weight + o * c.filter, c.out + n * c.out_n + o * c.out_c + first * c.out_y,
+              smaller(c.band.rows, c.out_h - first));
+}
+
+static void plan(const Map& m, const Kernels& k, Gradient& g) {
+  g.together = smaller(g.outputs, 4);
+  // The sums' order follows the bands, so these must not depend on the threads.
+  g.band = lay_out(m, g.size / 2 * g.dilation, g.inputs, g.out_h, 4 * m.threads);
+  g.margin = 2 * g.dilation * g.band.pitch;  // three kernel rows at a time
+  g.plane = g.band.rows * g.band.pitch + 2 * g.margin + k.lanes;
+}
+
+static void fill_gradient(const Gradient& g, int64_t n, int64_t o, int64_t outputs, int64_t first, int64_t rows,
+                          float* to) {
+  const float* from = g.grad + n * g.grad_n + o * g.grad_c + first * g.out_w;
+  memset(to, 0, outputs * g.plane * sizeof(float));
+  for (int64_t i = 0; i < outputs; ++i, from += g.grad_c, to += g.plane)
+    for (int64_t y = 0; y < rows; ++y)
+      memcpy(to + g.margin + y * g.band.pitch, from + y * g.out_w, g.out_w * sizeof(float));
+}
+
+static void weight_gradient(const Map& m, const Kernels& k, const Gradient& g, int64_t part, float* scratch) {
+  const int64_t chunks = ceil_div(g.outputs, g.together), group = part / chunks, o = part % chunks * g.together;
+  const int64_t outputs = smaller(g.together, g.outputs - o), filter = g.inputs * g.size * g.size;
+  float* grad = scratch + band_size(g.band, g.inputs, g.dilation);
+  float* out = g.out + (group * g.outputs + o) * filter;
+  memset(out, 0, outputs * filter * sizeof(float));
+  for (int64_t n = 0; n < m.n; ++n)
+    for (int64_t first = 0; first < g.out_h; first += g.band.rows) {
+      const int64_t rows = smaller(g.band.rows, g.out_h - first);
+      fill(m, g.band, n, group * g.inputs, g.inputs, first, scratch);
+      fill_gradient(g, n, group * g.outputs + o, outputs, first, rows, grad);
+      k.weight_gradient(g, m.stride, scratch, grad, out, outputs, rows);
+    }
+}
+
+static float* allocate(int64_t size) {
+  return (float*)aligned_alloc(64, ceil_div(size * sizeof(float), 64) * 64);
 }
 
 extern "C" {
@@ -132,64 +182,64 @@ const char* direct_conv_name(int64_t index) {
   return nullptr;
 }
 
-// `numbers` are those fields of a Problem and of `count` Correlations of it that problem.h says are given. A stride or
-// a dilation must be 1. Returns 0, or 1 if memory is short.
+// `numbers` are a Map and the given fields of `count` Correlations of it. A stride or a dilation must be 1. Returns 0,
+// or 1 if memory is short.
 int direct_conv_correlate(const char* name, const int64_t* numbers, int64_t count) {
-  const Kernels* kernels = find(name);
-  Problem p;
-  READ(p, Problem, padded, numbers);
+  const Kernels& kernels = *find(name);
+  const Map map = read_map(numbers);
   Correlation* all = (Correlation*)malloc(count * sizeof(Correlation));
-  int64_t dilation = 1;
-  for (int64_t i = 0; all && i < count; ++i) {
-    READ(all[i], Correlation, filter, numbers);
-    if (all[i].dilation > dilation) dilation = all[i].dilation;
+  int64_t size = 0;
+  bool enough = all;
+  for (int64_t i = 0; enough && i < count; ++i) {
+    READ(all[i], Correlation, band, numbers);
+    plan(map, kernels, all[i]);
+    size = larger(size, band_size(all[i].band, all[i].inputs, all[i].dilation));
   }
-  const bool enough = lay_out(p, *kernels, dilation) && all;
   if (enough) {
-    for (int64_t i = 0; i < count; ++i) plan(p, *kernels, all[i]);
-#pragma omp parallel num_threads(p.threads)
+#pragma omp parallel num_threads(map.threads) reduction(&& : enough)
     {
-#pragma omp for schedule(static)
-      for (int64_t i = 0; i < p.n * p.channels; ++i) pad_channel(p, i);
+      float* scratch = allocate(size);
+      enough = scratch;
       for (int64_t i = 0; i < count; ++i) {
+        const Correlation& c = all[i];
 #pragma omp for schedule(dynamic, 1) nowait
-        for (int64_t j = 0; j < all[i].parts; ++j) kernels->correlate(p, all[i], j);
+        for (int64_t j = 0; j < map.n * c.groups * c.band.count; ++j)
+          if (scratch) correlate(map, kernels, c, j, scratch);
       }
+      free(scratch);
     }
   }
-  free(all), free(p.padded);
+  free(all);
   return !enough;
 }
 
 // The same for the gradients of convolutions with respect to their weights, with kernels up to 9 x 9.
 int direct_conv_weight_gradient(const char* name, const int64_t* numbers, int64_t count) {
-  const Kernels* kernels = find(name);
-  Problem p;
-  READ(p, Problem, padded, numbers);
-  bool enough = lay_out(p, *kernels, 1);
+  const Kernels& kernels = *find(name);
+  const Map map = read_map(numbers);
+  Gradient* all = (Gradient*)malloc(count * sizeof(Gradient));
+  int64_t size = 0;
+  bool enough = all;
   for (int64_t i = 0; enough && i < count; ++i) {
-    Gradient g;
-    READ(g, Gradient, padded, numbers);
-    const int64_t planes = p.n * g.groups * g.outputs, parts = g.groups * g.outputs * g.inputs;
-    g.margin = 2 * g.dilation * p.pitch;  // three kernel rows at a time
-    g.plane = g.out_h * p.pitch + 2 * g.margin + kernels->lanes;
-    g.padded = allocate(planes * g.plane);
-    enough = g.padded;
-    if (!enough) break;
-#pragma omp parallel num_threads(p.threads)
-    {
-      if (i == 0) {
-#pragma omp for schedule(static) nowait
-        for (int64_t j = 0; j < p.n * p.channels; ++j) pad_channel(p, j);
-      }
-#pragma omp for schedule(static)
-      for (int64_t j = 0; j < planes; ++j) pad_gradient(p, g, j);
-#pragma omp for schedule(dynamic, 1) nowait
-      for (int64_t j = 0; j < parts; ++j) kernels->weight_gradient(p, g, j);
-    }
-    free(g.padded);
+    READ(all[i], Gradient, band, numbers);
+    plan(map, kernels, all[i]);
+    size = larger(size, band_size(all[i].band, all[i].inputs, all[i].dilation) + all[i].together * all[i].plane);
   }
-  free(p.padded);
+  if (enough) {
+#pragma omp parallel num_threads(map.threads) reduction(&& : enough)
+    {
+      float* scratch = allocate(size);
+      enough = scratch;
+      for (int64_t i = 0; i < count; ++i) {
+        const Gradient& g = all[i];
+#pragma omp for schedule(dynamic, 1) nowait
+        for (int64_t j = 0; j < g.groups * ceil_div(g.outputs, g.together); ++j)
+          if (scratch) weight_gradient(map, kernels, g, j, scratch);
+      }
+      free(scratch);
+    }
+  }
+  free(all);
   return !enough;
 }
 }

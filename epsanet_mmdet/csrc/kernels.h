@@ -1,8 +1,5 @@
 // The kernels, compiled once per instruction set: the including file names it (ISA) and says how many floats a
 // vector has (LANES) and how many vectors a row of accumulators may have (WIDEST).
-//
-// A padded copy of the input turns a convolution into sums of shifted rows. With stride s the copy is dealt out into
-// s x s planes by the remainders of row and column, after which every tap again reads consecutive floats.
 
 #include "problem.h"
 
@@ -14,21 +11,28 @@ typedef float loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias
 static inline vec load(const float* p) { return *(const loose*)p; }
 static inline void store(float* p, vec v) { *(loose*)p = v; }
 
+// Keep the compiler from loading a vector again for each of its uses.
+#if defined(__x86_64__)
+#define IN_REGISTER(v) asm("" : "+v"(v))
+#else
+#define IN_REGISTER(v)
+#endif
+
 // M output channels x R rows x V vectors stay in registers. Per input channel, row and kernel column the vectors are
-// loaded once and added to every row and channel that they reach.
+// loaded once and added to every row and channel that they reach. Whatever the tile, the sums have one order.
 template <int M, int R, int V>
-static inline void tile(const Problem& p, const Correlation& b, const float* in, const float* w, float* out) {
+static inline void tile(const Correlation& c, const float* in, const float* w, float* out) {
   vec acc[M][R][V] = {};
-  for (int64_t c = 0; c < b.inputs; ++c, in += p.channel, w += b.kh * b.kw) {
-    for (int64_t i = 0; i < b.phases; ++i) {
-      const Phase& phase = b.phase[i];
-      const int64_t above = phase.step * b.kw;
+  for (int64_t channel = 0; channel < c.inputs; ++channel, in += c.band.channel, w += c.kh * c.kw) {
+    for (int64_t i = 0; i < c.phases; ++i) {
+      const Phase& phase = c.phase[i];
+      const int64_t above = phase.step * c.kw;
       for (int64_t r = 0; r < R - 1 + phase.count; ++r) {
-        const float* row = in + phase.offset + r * b.row;
-        const float* weight = w + phase.first * b.kw + r * above;
+        const float* row = in + phase.offset + r * c.row;
+        const float* weight = w + phase.first * c.kw + r * above;
         const bool all = r >= R - 1 && r < phase.count;
-        for (int64_t kx = 0; kx < b.kw; ++kx) {
-          const float* at = row + b.column[kx];
+        for (int64_t kx = 0; kx < c.kw; ++kx) {
+          const float* at = row + c.column[kx];
           vec x[V];
 #pragma GCC unroll 8
           for (int v = 0; v < V; ++v) x[v] = load(at + v * LANES);
@@ -37,7 +41,7 @@ static inline void tile(const Problem& p, const Correlation& b, const float* in,
             if (R > 1 && !all && (j > r || r - j >= phase.count)) continue;
 #pragma GCC unroll 8
             for (int m = 0; m < M; ++m) {
-              const float scalar = weight[m * b.filter - j * above + kx];
+              const float scalar = weight[m * c.filter - j * above + kx];
 #pragma GCC unroll 8
               for (int v = 0; v < V; ++v) acc[m][j][v] += x[v] * scalar;
             }
@@ -54,86 +58,84 @@ static inline void tile(const Problem& p, const Correlation& b, const float* in,
       for (int v = 0; v < V; ++v) store(out + ((m * R + j) * V + v) * LANES, acc[m][j][v]);
 }
 
-static inline void write(const Correlation& b, const float* from, float* to, int64_t count) {
-  if (b.accumulate)
-    for (int64_t x = 0; x < count; ++x) to[x * b.out_x] += from[x];
-  else if (b.out_x == 1)
+static inline void write(const Correlation& c, const float* from, float* to, int64_t count) {
+  if (c.accumulate)
+    for (int64_t x = 0; x < count; ++x) to[x * c.out_x] += from[x];
+  else if (c.out_x == 1)
     for (int64_t x = 0; x < count; ++x) to[x] = from[x];
   else
-    for (int64_t x = 0; x < count; ++x) to[x * b.out_x] = from[x];
+    for (int64_t x = 0; x < count; ++x) to[x * c.out_x] = from[x];
 }
 
-// Rows of the map: R of them, b.spacing apart, from `first` on.
+// Rows of a tile: as many as registers allow, and as the cost of a last tile that is cut off.
+constexpr int rows_of(int m, int v) {
+  return m * v > 2 * WIDEST ? 1 : 4 * WIDEST / (m * v) < 16 / m ? (4 * WIDEST / (m * v) < 8 ? 4 * WIDEST / (m * v) : 8)
+                                                                : (16 / m < 8 ? 16 / m : 8);
+}
+
+// The band by R rows of the map, which share input rows: those of one remainder modulo the dilation.
 template <int M, int R, int V>
-static void rows(const Problem& p, const Correlation& b, const float* in, const float* w, float* out, int64_t first) {
+static void by_rows(const Correlation& c, const float* in, const float* w, float* out, int64_t rows) {
   alignas(64) float sums[M * R * V * LANES];
-  for (int64_t x = 0; x < b.out_w; x += V * LANES) {
-    const int64_t count = b.out_w - x < V * LANES ? b.out_w - x : V * LANES;
-    tile<M, R, V>(p, b, in + first * p.pitch + x, w, sums);
-    for (int m = 0; m < M; ++m)
-      for (int j = 0; j < R; ++j) {
-        const int64_t y = first + j * b.spacing;
-        if (y < b.out_h) write(b, sums + (m * R + j) * V * LANES, out + m * b.out_c + y * b.out_y + x * b.out_x, count);
+  for (int64_t remainder = 0; remainder < c.dilation; ++remainder)
+    for (int64_t first = remainder; first < rows; first += R * c.dilation)
+      for (int64_t x = 0; x < c.out_w; x += V * LANES) {
+        const int64_t count = c.out_w - x < V * LANES ? c.out_w - x : V * LANES;
+        tile<M, R, V>(c, in + first * c.band.pitch + x, w, sums);
+        for (int m = 0; m < M; ++m)
+          for (int j = 0; j < R && first + j * c.dilation < rows; ++j)
+            write(c, sums + (m * R + j) * V * LANES,
+                  out + m * c.out_c + (first + j * c.dilation) * c.out_y + x * c.out_x, count);
       }
-  }
 }
 
-// The map as one long row: what falls between two of its rows is computed and dropped.
+// The band as one long row: what falls between two rows of the map is computed and dropped.
 template <int M, int V>
-static void run(const Problem& p, const Correlation& b, const float* in, const float* w, float* out, int64_t first) {
+static void as_one_row(const Correlation& c, const float* in, const float* w, float* out, int64_t rows) {
   alignas(64) float sums[M * V * LANES];
-  tile<M, 1, V>(p, b, in + first, w, sums);
-  int64_t y = first / p.pitch, x = first % p.pitch;
-  for (int64_t i = 0; i < V * LANES && y < b.out_h; ++y, x = 0) {
-    const int64_t left = V * LANES - i, count = b.out_w - x < left ? b.out_w - x : left;
-    for (int m = 0; m < M && count > 0; ++m)
-      write(b, sums + m * V * LANES + i, out + m * b.out_c + y * b.out_y + x * b.out_x, count);
-    i += p.pitch - x;
+  const int64_t pitch = c.band.pitch;
+  for (int64_t first = 0; first < rows * pitch; first += V * LANES) {
+    tile<M, 1, V>(c, in + first, w, sums);
+    int64_t y = first / pitch, x = first % pitch;
+    for (int64_t i = 0; i < V * LANES && y < rows; i += pitch - x, ++y, x = 0) {
+      const int64_t left = V * LANES - i, count = c.out_w - x < left ? c.out_w - x : left;
+      for (int m = 0; m < M && count > 0; ++m)
+        write(c, sums + m * V * LANES + i, out + m * c.out_c + y * c.out_y + x * c.out_x, count);
+    }
   }
 }
 
 template <int M, int V>
-static void block(const Problem& p, const Correlation& b, const float* in, const float* w, float* out, int64_t first) {
-  if (b.flat)
-    run<M, V>(p, b, in, w, out, first);
+static void sweep(const Correlation& c, const float* in, const float* w, float* out, int64_t rows) {
+  if (c.flat)
+    as_one_row<M, V>(c, in, w, out, rows);
   else
-    rows<M, 4 / M, V>(p, b, in, w, out, first);
+    by_rows<M, rows_of(M, V), V>(c, in, w, out, rows);
 }
 
 template <int M>
-static void block(const Problem& p, const Correlation& b, const float* in, const float* w, float* out, int64_t first) {
-  switch (b.vectors) {
-    case 1: return block<M, 1>(p, b, in, w, out, first);
-    case 2: return block<M, 2>(p, b, in, w, out, first);
+static void sweep(const Correlation& c, const float* in, const float* w, float* out, int64_t rows) {
+  switch (c.vectors) {
+    case 1: return sweep<M, 1>(c, in, w, out, rows);
+    case 2: return sweep<M, 2>(c, in, w, out, rows);
 #if WIDEST > 2
-    case 3: return block<M, 3>(p, b, in, w, out, first);
+    case 3: return sweep<M, 3>(c, in, w, out, rows);
 #endif
 #if WIDEST > 3
-    case 4: return block<M, 4>(p, b, in, w, out, first);
-    case 5: return block<M, 5>(p, b, in, w, out, first);
-    case 6: return block<M, 6>(p, b, in, w, out, first);
+    case 4: return sweep<M, 4>(c, in, w, out, rows);
+    case 5: return sweep<M, 5>(c, in, w, out, rows);
+    case 6: return sweep<M, 6>(c, in, w, out, rows);
 #endif
   }
 }
 
-// One of the independent parts of a correlation, see plan().
-void correlate(const Problem& p, const Correlation& b, int64_t index) {
-  const int64_t place = index % b.places, chunk = index / b.places % b.chunks, rest = index / b.places / b.chunks;
-  const int64_t group = rest % b.groups, n = rest / b.groups, o = group * b.outputs + chunk * b.together;
-  int64_t first = place * b.vectors * LANES;
-  if (!b.flat) {
-    const int64_t high = 4 / b.together;
-    first = place % b.spacing + place / b.spacing * high * b.spacing;
-    if (first >= b.out_h) return;
-  }
-  const float* in = p.padded + (n * p.channels + group * b.inputs) * p.channel;
-  const float* w = b.weight + o * b.filter;
-  float* out = b.out + n * b.out_n + o * b.out_c;
-  switch (b.together) {
-    case 4: return block<4>(p, b, in, w, out, first);
-    case 2: return block<2>(p, b, in, w, out, first);
-    case 1: return block<1>(p, b, in, w, out, first);
-  }
+void correlate(const Correlation& c, const float* in, const float* weight, float* out, int64_t rows) {
+  for (int64_t o = 0; o < c.outputs; o += c.together, weight += c.together * c.filter, out += c.together * c.out_c)
+    switch (c.together) {
+      case 4: sweep<4>(c, in, weight, out, rows); break;
+      case 2: sweep<2>(c, in, weight, out, rows); break;
+      default: sweep<1>(c, in, weight, out, rows);
+    }
 }
 
 static inline float sum(vec v) {
@@ -146,39 +148,38 @@ static inline float sum(vec v) {
   return lanes[0];
 }
 
-// Weights of A kernel rows and K columns: products of the output's gradient and the input, both as long rows.
+// Weights of A kernel rows and K columns: products of the input and the output's gradient, both as long rows. `row` and
+// `column` say where the taps lie in the band.
 template <int A, int K>
-static void products(const Problem& p, const Gradient& g, const float* x, const float* grad, const int64_t* row,
-                     const int64_t* column, float* out, int64_t out_row, int64_t out_column) {
+static void products(const float* in, const float* grad, int64_t length, const int64_t* row, const int64_t* column,
+                     float* out, int64_t out_row, int64_t out_column) {
   vec acc[A][K] = {};
-  for (int64_t n = 0; n < p.n; ++n) {
-    const float* from = x + n * p.channels * p.channel + row[0];
-    const float* with = grad + n * g.groups * g.outputs * g.plane;
-    const int64_t length = g.out_h * p.pitch + row[A - 1] - row[0];
-    for (int64_t i = 0; i < length; i += LANES) {
-      vec y[A];
+  in += row[0];
+  length += row[A - 1] - row[0];
+  for (int64_t i = 0; i < length; i += LANES) {
+    vec y[A];
 #pragma GCC unroll 4
-      for (int a = 0; a < A; ++a) y[a] = load(with + i + row[0] - row[a]);
+    for (int a = 0; a < A; ++a) y[a] = load(grad + i + row[0] - row[a]);
 #pragma GCC unroll 16
-      for (int k = 0; k < K; ++k) {
-        const vec v = load(from + i + column[k]);
+    for (int k = 0; k < K; ++k) {
+      vec x = load(in + i + column[k]);
+      IN_REGISTER(x);
 #pragma GCC unroll 4
-        for (int a = 0; a < A; ++a) acc[a][k] += y[a] * v;
-      }
+      for (int a = 0; a < A; ++a) acc[a][k] += y[a] * x;
     }
   }
 #pragma GCC unroll 4
   for (int a = 0; a < A; ++a)
 #pragma GCC unroll 16
-    for (int k = 0; k < K; ++k) out[a * out_row + k * out_column] = sum(acc[a][k]);
+    for (int k = 0; k < K; ++k) out[a * out_row + k * out_column] += sum(acc[a][k]);
 }
 
 template <int A>
-static void products(int64_t k, const Problem& p, const Gradient& g, const float* x, const float* grad,
-                     const int64_t* row, const int64_t* column, float* out, int64_t out_row, int64_t out_column) {
+static void products(int64_t k, const float* in, const float* grad, int64_t length, const int64_t* row,
+                     const int64_t* column, float* out, int64_t out_row, int64_t out_column) {
   switch (k) {
 #define CASE(K) \
-  case K: return products<A, K>(p, g, x, grad, row, column, out, out_row, out_column);
+  case K: return products<A, K>(in, grad, length, row, column, out, out_row, out_column);
     CASE(1) CASE(2) CASE(3)
 #if LANES == 16
     CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9)
@@ -187,32 +188,34 @@ static void products(int64_t k, const Problem& p, const Gradient& g, const float
   }
 }
 
-// One of the independent parts of a weight's gradient: an output channel and an input channel.
-void weight_gradient(const Problem& p, const Gradient& g, int64_t index) {
-  const int64_t most = LANES == 16 ? 9 : 3, c = index % g.inputs, o = index / g.inputs, s = p.stride;
-  const float* x = p.padded + (o / g.outputs * g.inputs + c) * p.channel;
-  const float* grad = g.padded + o * g.plane + g.margin;
-  float* out = g.out + index * g.size * g.size;
-  // Kernel rows and columns whose inputs lie on the same plane go together.
-  for (int64_t i = 0; i < s && i < g.size; ++i)
-    for (int64_t j = 0; j < s && j < g.size; ++j) {
-      const int64_t rows = (g.size - i + s - 1) / s, columns = (g.size - j + s - 1) / s;
-      const int64_t y = i + g.shift, z = j + g.shift;
-      const float* from = x + (y % s * s + z % s) * p.plane;
-      for (int64_t a = 0; a < rows; a += 3)
-        for (int64_t k = 0; k < columns; k += most) {
+// Kernel rows and columns whose inputs lie on the same plane go together.
+static void kernel_gradient(const Gradient& g, int64_t s, const float* in, const float* grad, float* out, int64_t rows) {
+  const int64_t most = LANES == 16 ? 9 : 3, size = g.size;
+  for (int64_t i = 0; i < s && i < size; ++i)
+    for (int64_t j = 0; j < s && j < size; ++j) {
+      const int64_t high = (size - i + s - 1) / s, wide = (size - j + s - 1) / s;
+      for (int64_t a = 0; a < high; a += 3)
+        for (int64_t k = 0; k < wide; k += most) {
           int64_t row[3], column[9];
-          for (int64_t q = 0; q < 3; ++q) row[q] = (y / s + (a + q) * g.dilation) * p.pitch;
-          for (int64_t q = 0; q < most; ++q) column[q] = z / s + (k + q) * g.dilation;
-          const int64_t wide = columns - k < most ? columns - k : most;
-          float* to = out + (i + a * s) * g.size + j + k * s;
-          switch (rows - a) {
-            case 1: products<1>(wide, p, g, from, grad, row, column, to, s * g.size, s); break;
-            case 2: products<2>(wide, p, g, from, grad, row, column, to, s * g.size, s); break;
-            default: products<3>(wide, p, g, from, grad, row, column, to, s * g.size, s);
+          for (int64_t q = 0; q < 3; ++q) row[q] = (a + q) * g.dilation * g.band.pitch;
+          for (int64_t q = 0; q < most; ++q) column[q] = (k + q) * g.dilation;
+          const float* from = in + (i * s + j) * g.band.plane;
+          const int64_t columns = wide - k < most ? wide - k : most, length = rows * g.band.pitch;
+          float* to = out + (i + a * s) * size + j + k * s;
+          switch (high - a) {
+            case 1: products<1>(columns, from, grad, length, row, column, to, s * size, s); break;
+            case 2: products<2>(columns, from, grad, length, row, column, to, s * size, s); break;
+            default: products<3>(columns, from, grad, length, row, column, to, s * size, s);
           }
         }
     }
+}
+
+void weight_gradient(const Gradient& g, int64_t stride, const float* in, const float* grad, float* out,
+                     int64_t outputs, int64_t rows) {
+  for (int64_t o = 0; o < outputs; ++o)
+    for (int64_t c = 0; c < g.inputs; ++c, out += g.size * g.size)
+      kernel_gradient(g, stride, in + c * g.band.channel, grad + o * g.plane + g.margin, out, rows);
 }
 
 }  // namespace ISA

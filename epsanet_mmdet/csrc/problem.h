@@ -1,55 +1,60 @@
-// What the kernels are told. Sizes in elements.
+// What the kernels are told. Sizes and strides in floats.
 #pragma once
 #include <cstdint>
 
 enum { MAX_KERNEL = 32 };
 
-// Kernel rows that fall on one plane of the padded copy: first, first + step, ...; each a row lower there.
+// The input of convolutions: (n, channels, h, w), contiguous but for x_n, the stride of n.
+struct Map {
+  const float* x;
+  int64_t n, channels, h, w, x_n, stride, threads;
+};
+
+// A padded copy of some rows of some channels, small enough for the cache. With a stride s it is dealt out into s x s
+// planes by the remainders of row and column, so that every tap reads consecutive floats.
+struct Band {
+  int64_t rows, count;                   // output rows, and how many bands a map has
+  int64_t pad, pitch, plane, channel;    // zeros around; of a row, of a plane, of all planes of a channel
+};
+
+// Kernel rows that fall on one plane: first, first + step, ...; each one row lower there.
 struct Phase {
   int64_t first, step, count, offset;
 };
 
-// One grouped correlation of the problem's input.
+// A grouped correlation of a map.
 struct Correlation {
-  // As given: outputs and inputs are per group, out_* are strides of the output.
+  // As given: outputs and inputs are per group; the first tap of the first output lies at (shift_y, shift_x) of the map
+  // with `pad` zeros around; out_* are strides of the output.
   const float* weight;
   float* out;
-  int64_t groups, outputs, inputs, kh, kw, shift_y, shift_x, dilation;
+  int64_t groups, outputs, inputs, kh, kw, pad, shift_y, shift_x, dilation;
   int64_t out_h, out_w, out_n, out_c, out_y, out_x, accumulate;
   // As derived.
-  int64_t filter;                          // weights of an output channel
-  int64_t phases, column[MAX_KERNEL], row;  // where the taps lie in the padded copy
+  Band band;
+  int64_t filter;                            // weights of an output channel
+  int64_t phases, column[MAX_KERNEL], row;   // where the taps lie in the band; between rows of one phase
   Phase phase[MAX_KERNEL];
-  int64_t spacing;                         // between output rows that share input rows
-  bool flat;                               // whether the map is treated as one long row
-  int64_t vectors, together;               // vectors of a tile, and output channels
-  int64_t chunks, places, parts;           // how the work is split
+  bool flat;                                 // whether a band is treated as one long row
+  int64_t vectors, together;                 // vectors of a tile, and its output channels
 };
 
-// A map and its padded copy.
-struct Problem {
-  // As given: (n, channels, h, w), contiguous but for x_n, the stride of n.
-  const float* x;
-  int64_t n, channels, h, w, x_n, stride, pad, threads;
-  // As derived.
-  float* padded;
-  int64_t pitch, plane, channel;  // of a row, of a plane, and of all planes of a channel
-};
-
-// The gradient of one grouped convolution with respect to its weight.
+// The gradient of a grouped convolution with respect to its weight.
 struct Gradient {
   // As given. The weight is contiguous, of square kernels; grad_* are strides of the output's gradient.
   const float* grad;
   float* out;
-  int64_t groups, outputs, inputs, size, shift, dilation, out_h, out_w, grad_n, grad_c;
-  // As derived: the output's gradient with the input's pitch and zeros around, plane by plane.
-  float* padded;
-  int64_t plane, margin;
+  int64_t groups, outputs, inputs, size, dilation, out_h, out_w, grad_n, grad_c;
+  // As derived. The output's gradient gets rows of zeros around and the band's pitch.
+  Band band;
+  int64_t together, margin, plane;
 };
 
+// Both work on one band of one group: `in` is the padded copy.
 struct Kernels {
   const char* name;
   int64_t lanes, widest;
-  void (*correlate)(const Problem&, const Correlation&, int64_t part);
-  void (*weight_gradient)(const Problem&, const Gradient&, int64_t part);
+  void (*correlate)(const Correlation&, const float* in, const float* weight, float* out, int64_t rows);
+  void (*weight_gradient)(const Gradient&, int64_t stride, const float* in, const float* grad, float* out,
+                          int64_t outputs, int64_t rows);
 };

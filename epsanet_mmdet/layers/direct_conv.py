@@ -79,14 +79,11 @@ def forward(x: Tensor, convs: Sequence[Conv], outs: Sequence[Tensor]) -> None:
         convs: Convolutions of one stride.
         outs: (B, out_channels, ceil(H / stride), ceil(W / stride)) each, to write to.
     """
-    pad = max(conv.reach for conv in convs)
-    _correlate(
-        _map(x, convs[0].stride, pad),
-        [
-            _correlation(conv.weight, out, conv.groups, [pad - conv.reach] * 2, conv.dilation)
-            for conv, out in zip(convs, outs)
-        ],
-    )
+    correlations = [
+        _correlation(conv.weight, out, conv.groups, conv.reach, (0, 0), conv.dilation)
+        for conv, out in zip(convs, outs)
+    ]
+    _correlate(_map(x, convs[0].stride), correlations)
 
 
 def input_gradient(grad: Tensor, conv: Conv, out: Tensor, accumulate: bool) -> None:
@@ -113,7 +110,8 @@ def input_gradient(grad: Tensor, conv: Conv, out: Tensor, accumulate: bool) -> N
             # The taps that reach input i are k = i + reach modulo the stride.
             first = [(r + conv.reach) % stride for r in (i, j)]
             if max(first) >= size:
-                part.mul_(accumulate)
+                if not accumulate:
+                    part.zero_()
                 continue
             last = [f + (size - 1 - f) // stride * stride for f in first]
             rows, columns = (slice(size - 1 - k, None, stride) for k in last)
@@ -124,9 +122,9 @@ def input_gradient(grad: Tensor, conv: Conv, out: Tensor, accumulate: bool) -> N
             else:
                 shift = [pad + (r + conv.reach - k) // stride for r, k in zip((i, j), last)]
             correlations.append(
-                _correlation(weight, part, conv.groups, shift, conv.dilation, accumulate)
+                _correlation(weight, part, conv.groups, pad, shift, conv.dilation, accumulate)
             )
-    _correlate(_map(grad, 1, pad), correlations)
+    _correlate(_map(grad, 1), correlations)
 
 
 def weight_gradients(
@@ -140,31 +138,31 @@ def weight_gradients(
         convs: Convolutions of one stride, with kernels up to 9 x 9.
         outs: Like the weights, contiguous, to write to.
     """
-    pad = max(conv.reach for conv in convs)
-    numbers = _map(x, convs[0].stride, pad)
+    numbers = _map(x, convs[0].stride)
     for grad, conv, out in zip(grads, convs, outs):
         outputs, inputs, size, _ = out.shape
         numbers += [grad.data_ptr(), out.data_ptr()]
-        numbers += [conv.groups, outputs // conv.groups, inputs, size, pad - conv.reach]
-        numbers += [conv.dilation, *grad.shape[2:], *grad.stride()[:2]]
+        numbers += [conv.groups, outputs // conv.groups, inputs, size, conv.dilation]
+        numbers += [*grad.shape[2:], *grad.stride()[:2]]
     _call(_library.direct_conv_weight_gradient, numbers, len(convs))
 
 
-def _map(x: Tensor, stride: int, pad: int) -> List[int]:
-    return [x.data_ptr(), *x.shape, x.stride(0), stride, pad, torch.get_num_threads()]
+def _map(x: Tensor, stride: int) -> List[int]:
+    return [x.data_ptr(), *x.shape, x.stride(0), stride, torch.get_num_threads()]
 
 
 def _correlation(
     weight: Tensor,
     out: Tensor,
     groups: int,
+    pad: int,
     shift: Sequence[int],
     dilation: int,
     accumulate: bool = False,
 ) -> List[int]:
     outputs, inputs, *kernel = weight.shape
     numbers = [weight.data_ptr(), out.data_ptr(), groups, outputs // groups, inputs, *kernel]
-    return [*numbers, *shift, dilation, *out.shape[2:], *out.stride(), accumulate]
+    return [*numbers, pad, *shift, dilation, *out.shape[2:], *out.stride(), accumulate]
 
 
 def _correlate(numbers: List[int], correlations: Sequence[List[int]]) -> None:
@@ -178,9 +176,10 @@ def _call(function, numbers: List[int], count: int) -> None:
         raise MemoryError('The direct convolution found no memory for a padded copy')
 
 
-def _load() -> Optional[ctypes.CDLL]:
+def load_kernel(path: Path) -> Optional[ctypes.CDLL]:
+    """Load the compiled kernel; None if it is missing or does not fit this system."""
     try:
-        library = ctypes.CDLL(str(Path(__file__).with_name('_direct_conv.so')))
+        library = ctypes.CDLL(str(path))
     except OSError:
         return None
     library.direct_conv_name.restype = ctypes.c_char_p
@@ -190,7 +189,8 @@ def _load() -> Optional[ctypes.CDLL]:
     return library
 
 
-def _chosen() -> Optional[str]:
+def default_instruction_set() -> Optional[str]:
+    """Name of the one to use: what the environment variable says, else the fastest."""
     names = instruction_sets()
     wanted = os.environ.get(VARIABLE, 'on')
     if wanted not in ('on', 'off', *names):
@@ -201,5 +201,5 @@ def _chosen() -> Optional[str]:
     return names[0] if wanted == 'on' else wanted
 
 
-_library = _load()
-_instruction_set = _chosen()
+_library = load_kernel(Path(__file__).with_name('_direct_conv.so'))
+_instruction_set = default_instruction_set()

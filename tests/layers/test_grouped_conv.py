@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from epsanet_mmdet.layers import PSAModule
-from epsanet_mmdet.layers.grouped_conv import GroupedConv2d, merge_groups, merged_groups
+from epsanet_mmdet.layers.grouped_conv import GroupedConv2d, merge_groups, split_groups
 
 
 @pytest.mark.parametrize('merged', [1, 2, 4, 8, 16])
@@ -19,12 +19,10 @@ def test_a_block_diagonal_weight_gives_the_grouped_convolution(merged):
     )
 
 
-def test_merges_until_a_group_is_wide_enough_and_no_further():
-    x = torch.empty(0)
-    assert merged_groups(64, 16, x) == 4  # 16 channels each
-    assert merged_groups(256, 16, x) == 16  # wide enough as they are
-    assert merged_groups(8, 8, x) == 1
-    assert merged_groups(21, 7, x) == 7  # an odd number of groups has no half
+@pytest.mark.parametrize('merged', [1, 4, 16])
+def test_splitting_takes_the_blocks_back(merged):
+    weight = torch.randn(48, 2, 5, 3)
+    assert torch.equal(split_groups(merge_groups(weight, 16, merged), 16, merged), weight)
 
 
 def test_narrow_groups_are_merged_with_equal_outputs_and_gradients(monkeypatch):

@@ -5,7 +5,9 @@ import copy
 import pytest
 import torch
 from epsanet_reference import psa
+from mmdet.models.backbones import ResNet
 
+from epsanet_mmdet.backbones import EPSANet
 from epsanet_mmdet.layers import PSAModule
 
 SMALL = dict(kernel_sizes=(3, 5, 7, 9), groups=(1, 4, 8, 16))
@@ -172,3 +174,29 @@ def test_refuses_bad_arguments_in_one_line_that_names_them(arguments, named):
 
 def test_a_hidden_width_below_one_becomes_one():
     assert PSAModule(16, 16, groups=(1, 2, 4, 4)).se.fc1.weight.shape == (1, 4, 1, 1)
+
+
+def kept_bytes(network, image):
+    """Bytes that the network keeps for the backward pass, besides its own state and input."""
+    state = {t.untyped_storage().data_ptr() for t in [*network.state_dict().values(), image]}
+    kept = {}
+
+    def keep(tensor):
+        kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = network(image)
+    del output
+    return sum(t.untyped_storage().nbytes() for at, t in kept.items() if at not in state)
+
+
+def test_keeps_one_map_of_its_output_s_size_for_training():
+    layer, x = PSAModule(64, 64), torch.randn(2, 64, 32, 32)
+    assert kept_bytes(layer, x) < 1.1 * x.numel() * x.element_size()
+
+
+def test_epsanet_keeps_no_map_more_for_training_than_resnet():
+    image = torch.randn(1, 3, 224, 224)
+    # The attention's vectors of C values remain.
+    assert kept_bytes(EPSANet(50), image) < 1.001 * kept_bytes(ResNet(50), image)

@@ -1,0 +1,180 @@
+"""The operator that convolves one map by several branches: exact, and known to torch."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.library import opcheck
+
+from epsanet_mmdet.layers import PSAModule, direct_conv
+from epsanet_mmdet.layers.branch_convs import branch_convs
+
+OPERATOR = torch.ops.epsanet_mmdet.branch_convs
+needs_kernel = pytest.mark.skipif(
+    direct_conv.instruction_set() is None, reason='the direct kernel was not built'
+)
+KERNELS, GROUPS = (9, 7, 3), (16, 8, 1)  # two for the direct kernel, one for the library
+
+
+def branches(channels=64, outputs=16, kernels=KERNELS, groups=GROUPS, dtype=torch.float32):
+    x = torch.randn(2, channels, 9, 11, dtype=dtype, requires_grad=True)
+    weights = [
+        torch.randn(outputs, channels // g, k, k, dtype=dtype, requires_grad=True)
+        for k, g in zip(kernels, groups)
+    ]
+    return x, weights
+
+
+def by_library(x, weights, groups, stride, dilation):
+    return torch.stack(
+        [
+            F.conv2d(x, w, None, stride, dilation * (w.shape[-1] // 2), dilation, g)
+            for w, g in zip(weights, groups)
+        ],
+        dim=1,
+    )
+
+
+def double(x, weights):
+    return [t.detach().double().requires_grad_() for t in (x, *weights)]
+
+
+def close(actual, expected, tolerance=3e-6):
+    scale = expected.abs().max()
+    torch.testing.assert_close(actual.double() / scale, expected / scale, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize('direct', [True, False])
+@pytest.mark.parametrize('stride, dilation', [(1, 1), (2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize(
+    'kernels, groups', [(KERNELS, GROUPS), ((11, 5, 3), (16, 16, 1)), ((3, 5, 7), (32, 32, 32))]
+)
+def test_equals_the_convolutions_and_their_gradients(kernels, groups, stride, dilation, direct):
+    x, weights = branches(kernels=kernels, groups=groups, outputs=32)
+    exact_x, *exact_weights = double(x, weights)
+    name = direct_conv.instruction_set() if direct else None
+    with direct_conv.use_instruction_set(name):
+        actual = branch_convs(x, weights, groups, stride, dilation)
+        expected = by_library(exact_x, exact_weights, groups, stride, dilation)
+        close(actual, expected)
+        grad = torch.randn_like(actual)
+        gradients = torch.autograd.grad(actual, (x, *weights), grad)
+    exact = torch.autograd.grad(expected, (exact_x, *exact_weights), grad.double())
+    for ours, theirs in zip(gradients, exact):
+        close(ours, theirs)
+
+
+@needs_kernel
+@pytest.mark.parametrize('stride', [1, 2])
+def test_keeps_the_contract_of_torch_operators(stride):
+    x, weights = branches()
+    opcheck(OPERATOR.default, (x, weights, list(GROUPS), stride, 1))
+    frozen = [weights[0].detach(), *weights[1:]]
+    opcheck(OPERATOR.default, (x.detach(), frozen, list(GROUPS), stride, 1))
+    grad = torch.randn_like(branch_convs(x, weights, GROUPS, stride, 1))
+    with torch.no_grad():
+        backward = torch.ops.epsanet_mmdet.branch_convs_backward.default
+        arguments = (grad, x, weights, list(GROUPS), stride, 1, [True, True, False, True])
+        opcheck(backward, arguments, test_utils=('test_schema', 'test_faketensor'))
+
+
+@needs_kernel
+@pytest.mark.parametrize('wanted', ['x', 0, 2])
+def test_computes_only_the_gradients_that_are_wanted(wanted):
+    x, weights = branches()
+    expected = torch.autograd.grad(branch_convs(x, weights, GROUPS, 1, 1).sum(), (x, *weights))
+    for tensor in (x, *weights):
+        tensor.requires_grad_(False)
+    tensor = x if wanted == 'x' else weights[wanted]
+    tensor.requires_grad_()
+    branch_convs(x, weights, GROUPS, 1, 1).sum().backward()
+    torch.testing.assert_close(tensor.grad, expected[0 if wanted == 'x' else wanted + 1])
+    assert sum(t.grad is not None for t in (x, *weights)) == 1
+
+
+@needs_kernel
+def test_second_derivatives_come_from_the_library():
+    x, weights = branches()
+    exact_x, *exact_weights = double(x, weights)
+
+    def penalty(function, x, weights):
+        output = function(x, weights, GROUPS, 1, 1).square().sum()
+        (grad,) = torch.autograd.grad(output, x, create_graph=True)
+        return torch.autograd.grad(grad.square().sum(), weights)
+
+    expected = penalty(by_library, exact_x, exact_weights)
+    for ours, theirs in zip(penalty(branch_convs, x, weights), expected):
+        close(ours, theirs, tolerance=1e-5)
+
+
+@needs_kernel
+def test_input_in_any_memory_layout():
+    x, weights = branches()
+    expected = branch_convs(x, weights, GROUPS, 1, 1)
+    for other in (
+        x.contiguous(memory_format=torch.channels_last),
+        x.transpose(2, 3).contiguous().transpose(2, 3),
+        torch.stack([x, x], dim=1)[:, 1],
+        x[:1].expand(2, -1, -1, -1),
+    ):
+        wanted = expected if other.shape == x.shape and other[1].equal(x[1]) else expected[[0, 0]]
+        torch.testing.assert_close(
+            branch_convs(other, weights, GROUPS, 1, 1), wanted, rtol=0, atol=1e-4
+        )
+
+
+@needs_kernel
+@pytest.mark.parametrize('stride', [1, 2])
+@torch.no_grad()
+def test_compiles_without_a_break_at_any_size(stride):
+    torch._dynamo.reset()
+    layer = PSAModule(64, 64, stride=stride)
+    compiled = torch.compile(layer, fullgraph=True, dynamic=True, backend='aot_eager')
+    for size in ((9, 11), (14, 6)):
+        x = torch.randn(2, 64, *size)
+        torch.testing.assert_close(compiled(x), layer(x))
+
+
+@needs_kernel
+def test_compiled_training_gives_the_same_gradients():
+    torch._dynamo.reset()
+    layer, x = PSAModule(64, 64), torch.randn(2, 64, 9, 11)
+    compiled = torch.compile(layer, fullgraph=True, backend='aot_eager')
+    weights = [layer.conv_1.weight, layer.conv_4.weight]
+    expected = torch.autograd.grad(layer(x).square().sum(), weights)
+    actual = torch.autograd.grad(compiled(x).square().sum(), weights)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+@needs_kernel
+def test_export_holds_the_operator_and_switched_off_only_torch_s_own():
+    layer, x = PSAModule(64, 64).eval(), torch.randn(1, 64, 9, 11)
+    exported = torch.export.export(layer, (x,))
+    assert 'epsanet_mmdet.branch_convs' in exported.graph_module.code
+    torch.testing.assert_close(exported.module()(x), layer(x))
+    with direct_conv.use_instruction_set(None):
+        portable = torch.export.export(layer, (x,))
+    assert 'epsanet_mmdet' not in portable.graph_module.code
+    torch.testing.assert_close(portable.module()(x), layer(x))
+
+
+def test_a_torchscript_trace_holds_only_torch_s_own_operators():
+    layer, x = PSAModule(64, 64).eval(), torch.randn(1, 64, 9, 11)
+    traced = torch.jit.trace(layer, x)
+    assert 'epsanet_mmdet::' not in str(traced.inlined_graph)
+    torch.testing.assert_close(traced(x), layer(x))
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
+def test_other_dtypes_go_to_the_library(monkeypatch, dtype):
+    monkeypatch.setattr(direct_conv, 'forward', None)
+    x, weights = branches(dtype=dtype)
+    output = branch_convs(x, weights, GROUPS, 1, 1)
+    assert output.dtype == dtype
+    torch.testing.assert_close(output, by_library(x, weights, GROUPS, 1, 1))
+
+
+def test_autocast_goes_to_the_library(monkeypatch):
+    monkeypatch.setattr(direct_conv, 'forward', None)
+    x, weights = branches()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert branch_convs(x, weights, GROUPS, 1, 1).dtype == torch.bfloat16
