@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import direct_conv
-from .conv_plan import DIRECT, plan_conv
+from .conv_plan import DIRECT, merged_groups, plan_convs
 from .direct_conv import Conv
 from .grouped_conv import merge_groups, split_groups
 
@@ -43,14 +43,21 @@ def branch_convs(
     Returns:
         (B, branches, out_channels, ceil(H / stride), ceil(W / stride)).
     """
-    plans = [plan_conv(x, w, g, stride, dilation) for w, g in zip(weights, groups)]
-    if DIRECT in plans:
+    plans = plan_convs(x, weights, groups, stride, dilation)
+    if DIRECT in plans and not _for_another_program():
         return torch.ops.epsanet_mmdet.branch_convs(x, weights, groups, stride, dilation)
     features = [
-        library_conv(x, w, g, stride, dilation, merged)
-        for w, g, merged in zip(weights, groups, plans)
+        library_conv(x, w, g, stride, dilation, merged_groups(x.shape[1], g, x))
+        for w, g in zip(weights, groups)
     ]
     return torch.stack(features, dim=1)
+
+
+def _for_another_program() -> bool:
+    """Whether the operations are recorded for one that does not know our operator."""
+    if torch.jit.is_tracing():
+        return True
+    return torch.compiler.is_compiling() and torch.onnx.is_in_onnx_export()
 
 
 def library_conv(
@@ -115,7 +122,7 @@ def _backward(
 
 def _split(x, weights, groups, stride, dilation) -> Tuple[List[int], List[Tuple[int, int]]]:
     """Branches for our own kernel, and those for the library with their merged groups."""
-    plans = [plan_conv(x, w, g, stride, dilation) for w, g in zip(weights, groups)]
+    plans = plan_convs(x, weights, groups, stride, dilation)
     direct = [i for i, plan in enumerate(plans) if plan == DIRECT]
     return direct, [(i, plan) for i, plan in enumerate(plans) if plan != DIRECT]
 
@@ -136,7 +143,7 @@ def _library_backward(
             grad[:, i], x, weight, None, *options, mask
         )
         if x_needed:
-            grad_x = own_x if grad_x is None else grad_x + own_x
+            grad_x = own_x if grad_x is None else grad_x.add_(own_x)
         if weight_needed[i]:
             grads[i] = split_groups(own, groups[i], fewer) if fewer != groups[i] else own
     return grad_x, grads

@@ -4,9 +4,8 @@ A fixed table of device, dtype and channels per group, so the same input is alwa
 way. Figures: docs/benchmarks.md.
 """
 
-from typing import Union
+from typing import List, Sequence, Union
 
-import torch
 from torch import Tensor
 
 from . import direct_conv
@@ -14,41 +13,33 @@ from . import direct_conv
 DIRECT = 'direct'
 
 
-def plan_conv(
-    x: Tensor, weight: Tensor, groups: int, stride: int, dilation: int
-) -> Union[str, int]:
-    """Give the fastest way for a convolution whose padding keeps the map's size.
+def plan_convs(
+    x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
+) -> List[Union[str, int]]:
+    """Give the fastest way for each convolution of x; their padding keeps the map's size.
 
     Args:
         x: (B, C, H, W).
-        weight: (out_channels, C / groups, kh, kw).
-        groups: Number of groups.
-        stride: Stride.
-        dilation: Dilation.
+        weights: (out_channels, C / groups, k, k) each.
+        groups: Groups of each.
+        stride: Stride of all.
+        dilation: Dilation of all.
 
     Returns:
-        ``DIRECT``, or the number of groups to give the library: the layer's own or, the weight
-        written as a block-diagonal one, fewer.
+        For each ``DIRECT``, or the number of groups to give the library: the layer's own or, the
+        weight written as a block-diagonal one, fewer.
     """
-    inputs, *kernel = weight.shape[1:]
-    narrow = inputs <= 16 and (kernel[0] > 3 or groups > 1)
-    covered = kernel[0] == kernel[1] <= direct_conv.LARGEST_KERNEL and min(stride, dilation) == 1
-    if narrow and covered and runs_direct(x, weight):
-        return DIRECT
-    return merged_groups(x.shape[1], groups, x)
+    direct = min(stride, dilation) == 1 and direct_conv.takes(x, weights)
+    return [
+        DIRECT if direct and _pays(w, g) else merged_groups(x.shape[1], g, x)
+        for w, g in zip(weights, groups)
+    ]
 
 
-def runs_direct(x: Tensor, weight: Tensor) -> bool:
-    """Whether the direct kernel takes these tensors, and no other program is to run the result."""
-    return (
-        direct_conv.instruction_set() is not None
-        and x.device.type == weight.device.type == 'cpu'
-        and x.dtype == weight.dtype == torch.float32
-        and not torch.is_autocast_enabled('cpu')
-        and not torch.jit.is_tracing()
-        and not torch.onnx.is_in_onnx_export()
-        and (x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last))
-    )
+def _pays(weight: Tensor, groups: int) -> bool:
+    """Whether groups are so narrow that the direct kernel was the faster."""
+    _, inputs, size, _ = weight.shape
+    return groups > 1 and inputs <= 16 and size <= direct_conv.LARGEST_KERNEL
 
 
 def merged_groups(in_channels: int, groups: int, x: Tensor) -> int:

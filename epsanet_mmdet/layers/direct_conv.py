@@ -71,6 +71,17 @@ def use_instruction_set(name: Optional[str]) -> Iterator[None]:
         _instruction_set = before
 
 
+def takes(x: Tensor, weights: Sequence[Tensor]) -> bool:
+    """Whether the kernel is there, and takes these tensors."""
+    tensors = [x, *weights]
+    return (
+        _instruction_set is not None
+        and all(t.dtype == torch.float32 and t.device.type == 'cpu' for t in tensors)
+        and (x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last))
+        and not torch.is_autocast_enabled('cpu')
+    )
+
+
 def forward(x: Tensor, convs: Sequence[Conv], outs: Sequence[Tensor]) -> None:
     """Convolve x.
 

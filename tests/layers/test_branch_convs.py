@@ -157,6 +157,13 @@ def test_export_holds_the_operator_and_switched_off_only_torch_s_own():
     torch.testing.assert_close(portable.module()(x), layer(x))
 
 
+@needs_kernel
+def test_export_to_onnx_holds_only_torch_s_own_operators(monkeypatch):
+    monkeypatch.setattr(torch.onnx, 'is_in_onnx_export', lambda: True)
+    exported = torch.export.export(PSAModule(64, 64).eval(), (torch.randn(1, 64, 9, 11),))
+    assert 'epsanet_mmdet' not in exported.graph_module.code
+
+
 def test_a_torchscript_trace_holds_only_torch_s_own_operators():
     layer, x = PSAModule(64, 64).eval(), torch.randn(1, 64, 9, 11)
     traced = torch.jit.trace(layer, x)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from epsanet_mmdet.layers import direct_conv
-from epsanet_mmdet.layers.conv_plan import DIRECT, merged_groups, plan_conv
+from epsanet_mmdet.layers.conv_plan import DIRECT, merged_groups, plan_convs
 
 needs_kernel = pytest.mark.skipif(
     direct_conv.instruction_set() is None, reason='the direct kernel was not built'
@@ -16,7 +16,7 @@ def plan(channels, groups, kernel=9, stride=1, dilation=1, dtype=torch.float32, 
     if layout == 'NHWC':
         x = x.to(memory_format=torch.channels_last)
     weight = torch.empty(channels // 4, channels // groups, kernel, kernel, dtype=dtype)
-    return plan_conv(x, weight, groups, stride, dilation)
+    return plan_convs(x, [weight], [groups], stride, dilation)[0]
 
 
 def test_merges_until_a_group_is_wide_enough_and_no_further():
@@ -53,9 +53,3 @@ def test_what_the_kernel_does_not_cover_goes_to_the_library(other):
 def test_without_the_kernel_all_goes_to_the_library():
     with direct_conv.use_instruction_set(None):
         assert plan(64, 16) == 4
-
-
-@needs_kernel
-def test_what_another_program_is_to_run_goes_to_the_library(monkeypatch):
-    monkeypatch.setattr(torch.onnx, 'is_in_onnx_export', lambda: True)
-    assert plan(64, 16) == 4
