@@ -83,6 +83,7 @@ setup(
             'onedl-mmcv>=2.3.0,<3.0',
             'onedl-mmdetection>=3.4.0,<4.0',
         ],
+        'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
         'safetensors': ['safetensors'],
         'test': ['psutil', 'pytest', 'pytest-xdist', 'ruff==0.17.5', 'safetensors'],
     },

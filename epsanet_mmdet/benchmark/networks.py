@@ -43,12 +43,20 @@ def capture_network(network: nn.Module) -> nn.Module:
     return network
 
 
+def _deploy(network: nn.Module) -> nn.Module:
+    from ..deploy import deploy
+
+    network.eval()  # which returns None, of mmdet's ResNet
+    return deploy(network)
+
+
 def _channels_last(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
 OPTIONS: Dict[str, Tuple[Callable[[nn.Module], nn.Module], str]] = {
     'published': (published_formulation, "EPSANet in the steps of the authors' code"),
+    'deploy': (_deploy, 'deployed, for inference only'),
     'channels-last': (_channels_last, 'in channels-last memory format'),
     'compile': (compile_network, 'compiled with inductor'),
     'cudagraph': (capture_network, 'replayed as CUDA graphs'),

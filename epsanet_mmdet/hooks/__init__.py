@@ -3,6 +3,7 @@
 from .amp_operators import AmpOperatorsHook
 from .atomic_checkpoint import AtomicCheckpointHook
 from .checkpoint_match import CheckpointMatchHook
+from .deploy import DeployHook
 from .exact_resume import ExactResumeHook
 from .finite_loss import FiniteLossHook, NonFiniteError
 from .preemption import EXIT_STATUS, PreemptionHook
@@ -11,6 +12,7 @@ __all__ = [
     'AmpOperatorsHook',
     'AtomicCheckpointHook',
     'CheckpointMatchHook',
+    'DeployHook',
     'EXIT_STATUS',
     'ExactResumeHook',
     'FiniteLossHook',

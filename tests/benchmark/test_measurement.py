@@ -67,10 +67,20 @@ def test_measures_inference_and_training_side_by_side():
         assert m.peak_bytes > m.saved_bytes > 1e6
 
 
-def test_measures_whole_detectors(tiny_detector):
+def test_measures_whole_detectors(tiny_detector):  # noqa: F811
     first, second = measure([tiny_detector.config], [TINY], [TINY], repeats=1, device='cpu')
     assert (first.task, second.task) == ('inference', 'training')
     assert second.seconds > 0 and second.saved_bytes > 0
+
+
+def test_deployed_networks_are_left_out_of_training():
+    names = ['resnet50', 'epsanet50-s+deploy']
+    measurements = measure(names, [TINY], [TINY], repeats=1, device='cpu')
+    assert [(m.name, m.task) for m in measurements] == [
+        ('resnet50', 'inference'),
+        ('epsanet50-s+deploy', 'inference'),
+        ('resnet50', 'training'),
+    ]
 
 
 def test_reads_inputs():
@@ -94,6 +104,7 @@ def test_reads_inputs():
         (dict(precision='fp8'), 'fp8'),
         (dict(precision='tf32'), 'GPU'),
         (dict(device='cuda:99'), 'cuda:99'),
+        (dict(baseline='resnet50+deploy', training=['2x64x64']), 'cannot be trained'),
         (dict(expect=['epsanet50-l<=1']), 'epsanet50-l'),
     ],
     ids=str,

@@ -1,0 +1,18 @@
+"""Networks for inference: plain, fused, and exported."""
+
+from .command import greatest_difference, load_deployed, run_deploy, save_deployed
+from .export import RawOutputs, export_onnx, export_program
+from .psa import DeployedPSA
+from .transform import deploy
+
+__all__ = [
+    'DeployedPSA',
+    'RawOutputs',
+    'deploy',
+    'export_onnx',
+    'export_program',
+    'greatest_difference',
+    'load_deployed',
+    'run_deploy',
+    'save_deployed',
+]

@@ -1,0 +1,139 @@
+"""Deployed networks as programs for other runtimes."""
+
+import importlib.util
+import os
+import tempfile
+from pathlib import Path
+from typing import Dict, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ArgumentError, UserError
+from ..storage import write_whole
+
+OPSET = 18  # the least that torch's exporter writes without converting down
+# Every level of a pyramid with strides up to 128 is more than one position wide: torch.export takes
+# a side of 1 for a constant.
+EXAMPLE_SIZE = (2, 3, 160, 288)
+DYNAMIC = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+
+
+class ExtraError(UserError):
+    """An optional package that is not installed."""
+
+
+class RawOutputs(nn.Module):
+    """A backbone's maps, or what a detector computes densely before it selects boxes.
+
+    Of a detector that is, by name: of a one-stage detector, such as RetinaNet, the outputs of its
+    head in each level; of a two-stage one, such as Mask R-CNN, the maps of its neck and the
+    outputs of the RPN head. What follows depends on how many boxes are found, and stays in mmdet.
+
+    Args:
+        network: Backbone or detector of mmdet.
+
+    Shape:
+        Normalised images (B, 3, H, W) -> maps, named by :attr:`names`.
+
+    Raises:
+        ArgumentError: If it is neither, such as a detector whose head needs more than maps.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        two_stage = hasattr(network, 'rpn_head')
+        self.head = network.rpn_head if two_stage else getattr(network, 'bbox_head', None)
+        self.keeps_features = two_stage or self.head is None
+        try:
+            with torch.no_grad():
+                self.names = list(self._named(_example(network)))
+        except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+            raise ArgumentError(
+                f'{type(network).__name__} has no dense head that can be exported ({reason}); '
+                'export its backbone'
+            )
+
+    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+        return tuple(self._named(images).values())
+
+    def _named(self, images: Tensor) -> Dict[str, Tensor]:
+        is_detector = hasattr(self.network, 'extract_feat')
+        maps = self.network.extract_feat(images) if is_detector else self.network(images)
+        named = {}
+        if self.keeps_features:
+            named.update({f'feature_{i}': m for i, m in enumerate(maps)})
+        if self.head is not None:
+            kinds = ('cls_score', 'bbox_pred', 'centerness')
+            outputs = self.head(maps)
+            for kind, levels in zip(kinds[: len(outputs)], outputs, strict=True):
+                named.update({f'{kind}_{i}': m for i, m in enumerate(levels)})
+        return named
+
+
+def export_program(network: nn.Module) -> torch.export.ExportedProgram:
+    """Export a deployed network with ``torch.export``, for any batch, height and width.
+
+    Args:
+        network: What :func:`deploy` gave.
+
+    Returns:
+        Program of :class:`RawOutputs`.
+    """
+    raw = RawOutputs(network).eval()
+    with torch.no_grad():
+        return torch.export.export(raw, (_example(network),), dynamic_shapes=(DYNAMIC,))
+
+
+def export_onnx(network: nn.Module, path: Union[str, Path]) -> Sequence[str]:
+    """Write a deployed network as an ONNX model, for any batch, height and width.
+
+    Args:
+        network: What :func:`deploy` gave, on a CPU.
+        path: File to write.
+
+    Returns:
+        Names of the outputs, those of :class:`RawOutputs`; the input is called ``images``.
+
+    Raises:
+        ExtraError: If the ``export`` extra is not installed.
+        StorageError: If the file cannot be written.
+    """
+    require('onnx', 'onnxscript')
+    raw = RawOutputs(network).eval()
+    with torch.no_grad():
+        program = torch.onnx.export(
+            raw,
+            (_example(network),),
+            input_names=['images'],
+            output_names=raw.names,
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=(DYNAMIC,),
+            verbose=False,
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, 'model.onnx')
+        program.save(file, external_data=False)
+        write_whole(Path(file).read_bytes(), path)
+    return raw.names
+
+
+def require(*packages: str) -> None:
+    """Check that optional packages are installed.
+
+    Raises:
+        ExtraError: Naming the extra to install.
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise ExtraError(
+                f"{package} is not installed; pip install 'epsanet_mmdet[export]' brings it"
+            )
+
+
+def _example(network: nn.Module) -> Tensor:
+    parameter = next(network.parameters())
+    return torch.zeros(EXAMPLE_SIZE, dtype=parameter.dtype, device=parameter.device)

@@ -1,0 +1,91 @@
+"""Pyramid squeeze attention for inference, with the batch norm that follows it."""
+
+from typing import Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..layers import PSAModule
+from ..layers.grouped_conv import GroupedConv2d, merge_groups, merged_groups
+
+
+class DeployedPSA(nn.Module):
+    """A :class:`PSAModule` and the batch norm after it as one, for inference.
+
+    The batch norm is affine in each channel, ``s y + t``, and PSA weights each channel with its
+    attention, ``y = A F``. So the output is ``(s A) F + t``: one pass over the features.
+
+    Args:
+        psa: Module to take the weights from.
+        norm: Batch norm with running statistics that follows it, if any.
+
+    Shape:
+        As of :class:`PSAModule`.
+    """
+
+    def __init__(self, psa: PSAModule, norm: Optional[_BatchNorm] = None) -> None:
+        super().__init__()
+        self.branches = PlainBranches(psa)
+        self.se = psa.se
+        channels = psa.branches * psa.conv_1.out_channels
+        scale, shift = psa.conv_1.weight.new_tensor([1.0, 0.0]).expand(channels, 2).unbind(1)
+        if norm is not None:
+            scale, shift = affine_of(norm)
+        shape = (1, psa.branches, -1, 1, 1)
+        self.register_buffer('scale', scale.detach().reshape(shape))
+        self.register_buffer('shift', shift.detach().reshape(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.branches(x)
+        pooled = features.mean(dim=(3, 4)).flatten(0, 1)[:, :, None, None]
+        scores = self.se(pooled).sigmoid().unflatten(0, (-1, features.shape[1]))
+        attention = scores.softmax(dim=1) * self.scale
+        return torch.addcmul(self.shift, features, attention).flatten(1, 2)
+
+
+def affine_of(norm: _BatchNorm) -> Tuple[Tensor, Tensor]:
+    """Give the scale and shift, (C,) each, that a batch norm applies in evaluation."""
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    shift = -norm.running_mean * scale
+    return scale, shift if norm.bias is None else shift + norm.bias
+
+
+class PlainBranches(nn.Module):
+    """The convolutions of a :class:`PSAModule`, plain ones, in the order of its output.
+
+    Args:
+        psa: Module to take the weights from.
+
+    Shape:
+        (B, C, H, W) -> (B, branches, C' / branches, H', W').
+    """
+
+    def __init__(self, psa: PSAModule) -> None:
+        super().__init__()
+        order = range(psa.branches, 0, -1)
+        self.convs = nn.ModuleList(plain_conv(getattr(psa, f'conv_{i}')) for i in order)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([conv(x) for conv in self.convs], dim=1)
+
+
+def plain_conv(conv: GroupedConv2d) -> nn.Conv2d:
+    """Write a grouped convolution as the plain one that is computed with its groups merged."""
+    groups = merged_groups(conv.in_channels, conv.groups, conv.weight)
+    weight = merge_groups(conv.weight.detach(), conv.groups, groups)
+    plain = nn.Conv2d(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,
+        conv.stride,
+        conv.padding,
+        conv.dilation,
+        groups,
+        bias=conv.bias is not None,
+        device='meta',
+    )
+    plain.weight, plain.bias = nn.Parameter(weight), conv.bias
+    return plain

@@ -1,0 +1,32 @@
+"""Testing a detector as it will be deployed."""
+
+from typing import Optional
+
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import nn
+
+from ..deploy import deploy
+
+
+@HOOKS.register_module()
+class DeployHook(Hook):
+    """Put a deployed detector in the trained one's place while testing.
+
+    ``--cfg-options "custom_hooks=[dict(type='DeployHook')]"`` of ``tools/test.py`` shows the AP of
+    what :func:`epsanet_mmdet.deploy.deploy` makes.
+    """
+
+    priority = 'LOWEST'  # after an EMAHook has put its averages into the model
+
+    def __init__(self) -> None:
+        self.trained: Optional[nn.Module] = None
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        self.trained = runner.model
+        runner.model.eval()
+        runner.model = deploy(runner.model)
+
+    def after_test_epoch(self, runner: Runner, metrics=None) -> None:
+        runner.model = self.trained

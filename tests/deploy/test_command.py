@@ -1,0 +1,117 @@
+"""From a checkpoint to deployed files, and what a user may get wrong."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT
+from mmengine.config import Config
+from mmengine.runner import Runner
+from tiny_detector import CLASSES, tiny_detector, write_checkpoint  # noqa: F401
+
+from epsanet_mmdet.backbones import EPSANet
+from epsanet_mmdet.backbones.epsanet import EPSABlock
+from epsanet_mmdet.deploy import command, deploy, export, load_deployed, run_deploy
+from epsanet_mmdet.errors import ArgumentError, CheckpointError
+from epsanet_mmdet.inference.detector import Detector
+
+META = dict(classes=CLASSES, palette=None)
+
+
+def test_writes_a_checkpoint_that_loads_as_the_deployed_detector(tiny_detector, tmp_path):  # noqa: F811
+    path = tmp_path / 'deployed.pth'
+    lines = []
+    (difference,) = run_deploy(*tiny_detector[:2], [str(path)], write=lines.append)
+    assert difference < 1e-5 and str(path) in lines[0]
+    deployed = load_deployed(tiny_detector.config, path)
+    assert deployed.dataset_meta['classes'] == ('disc', 'box')
+    trained = Detector(*tiny_detector[:2], 'cpu').model
+    images = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        pairs = zip(deployed.extract_feat(images), trained.extract_feat(images))
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_tool_writes_a_program_that_runs_without_this_package(tiny_detector, tmp_path):  # noqa: F811
+    path = str(tmp_path / 'model.pt2')
+    tool = [sys.executable, str(ROOT / 'tools' / 'deploy.py')]
+    result = subprocess.run(
+        [*tool, *tiny_detector[:2], '--backbone', '--out', path],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1].startswith(f'{path}: a program of torch.export, the same')
+    script = 'import torch, sys; p = torch.export.load(sys.argv[1]).module()\n'
+    script += "print(len(p(torch.randn(1, 3, 80, 40))), 'mmdet' in sys.modules)"
+    result = subprocess.run([sys.executable, '-c', script, path], capture_output=True, text=True)
+    assert result.stdout.split() == ['4', 'False'], result.stderr
+
+
+def test_writes_an_onnx_model(tiny_detector, monkeypatch, tmp_path):  # noqa: F811
+    pytest.importorskip('onnxscript', reason='needs the export extra')
+    monkeypatch.setitem(EPSANet.arch_settings, 50, (EPSABlock, (1, 1, 1, 1)))  # for speed
+    config = Config.fromfile(tiny_detector.config)
+    checkpoint = write_checkpoint(config, tmp_path / 'short.pth', dataset_meta=META)
+    path = tmp_path / 'model.onnx'
+    (difference,) = run_deploy(tiny_detector.config, checkpoint, [path], write=lambda line: None)
+    assert difference < 1e-4 and path.stat().st_size > 1e6
+
+
+def test_a_file_that_computes_something_else_is_an_error(tiny_detector, monkeypatch, tmp_path):  # noqa: F811
+    def spoil(network):
+        network = deploy(network)
+        network.backbone.conv1.bias.add_(1)
+        return network
+
+    monkeypatch.setattr(command, 'deploy', spoil)
+    with pytest.raises(command.DifferenceError, match='do not use it'):
+        run_deploy(*tiny_detector[:2], [tmp_path / 'model.pth'], write=lambda line: None)
+
+
+@pytest.mark.parametrize(
+    'out, options, named',
+    [
+        ('model.tflite', {}, 'tflite'),
+        ('model.pth', dict(backbone=True), 'whole detector'),
+    ],
+)
+def test_refuses_what_it_cannot_write(tiny_detector, out, options, named):  # noqa: F811
+    with pytest.raises(ArgumentError, match=named):
+        run_deploy(*tiny_detector[:2], [out], **options)
+
+
+def test_a_missing_extra_is_named(tiny_detector, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(export.importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(export.ExtraError, match=r"onnx is not .*'epsanet_mmdet\[export\]'"):
+        run_deploy(*tiny_detector[:2], ['model.onnx'])
+
+
+def test_an_ordinary_checkpoint_is_not_loaded_as_a_deployed_one(tiny_detector):  # noqa: F811
+    with pytest.raises(CheckpointError, match='tools/deploy.py'):
+        load_deployed(tiny_detector.config, tiny_detector.checkpoint)
+
+
+def test_a_deployed_checkpoint_of_another_detector_is_refused(tiny_detector, tmp_path):  # noqa: F811
+    path = tmp_path / 'deployed.pth'
+    run_deploy(*tiny_detector[:2], [str(path)], write=lambda line: None)
+    with pytest.raises(CheckpointError, match='another detector') as caught:
+        load_deployed('retinanet_epsanet50-s_fpn_1x_coco', path)
+    assert '\n' not in str(caught.value)
+
+
+def test_the_hook_tests_a_deployed_detector(tiny_detector, tmp_path):  # noqa: F811
+    scores = []
+    for hooks in ([], [dict(type='DeployHook')]):
+        config = Config.fromfile(tiny_detector.config)
+        config.work_dir, config.load_from = str(tmp_path), tiny_detector.checkpoint
+        config.custom_hooks = hooks
+        runner = Runner.from_cfg(config)
+        original = runner.model
+        scores.append(runner.test())
+        assert runner.model is original, 'the trained model is back after the test'
+    assert scores[0] == scores[1]

@@ -1,0 +1,29 @@
+"""Turn a trained detector into plain files for inference: fused, the same to 1e-4, and checked.
+
+The suffix says what is written: .onnx a model for ONNX Runtime, OpenVINO and others, .pt2 a program
+of torch.export, both for any batch and image size; .pth a checkpoint for load_deployed.
+"""
+
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+from epsanet_mmdet.deploy import run_deploy
+from epsanet_mmdet.mmdet_tools import exit_on_user_error
+
+
+def parse_args():
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path or bare name')
+    parser.add_argument('checkpoint', help='file or URL')
+    parser.add_argument('--out', nargs='+', required=True, metavar='FILE', help='files to write')
+    parser.add_argument(
+        '--backbone', action='store_true', help='export the backbone alone, not neck and head'
+    )
+    return parser.parse_args()
+
+
+def main():
+    exit_on_user_error(run_deploy, **vars(parse_args()))
+
+
+if __name__ == '__main__':
+    main()
