@@ -9,7 +9,7 @@ from ..costs import count_flops
 from ..devices import usable_device
 from ..errors import ArgumentError, ConfigError
 from .memory import peak_bytes, saved_bytes
-from .networks import Network, build_network, is_detector, split_options
+from .networks import Network, build_network, is_detector, is_for_inference, split_options
 from .passes import INFERENCE, TRAINING, Input, make_pass
 from .timing import time_interleaved
 
@@ -78,7 +78,7 @@ def measure(
         raise ArgumentError(f'repeats={repeats} leaves nothing to measure; give at least 1')
     for name in names:
         split_options(name)  # says what is wrong before anything is built
-    if training and 'deploy' in split_options(names[0])[1]:
+    if training and is_for_inference(split_options(names[0])[1]):
         raise ArgumentError(f'{names[0]} cannot be trained; leave out training, or the option')
     networks = []
     for name in names:

@@ -2,6 +2,7 @@
 
 import copy
 import os.path as osp
+from functools import partial
 from typing import Callable, Dict, NamedTuple, Tuple
 
 import torch
@@ -43,11 +44,11 @@ def capture_network(network: nn.Module) -> nn.Module:
     return network
 
 
-def _deploy(network: nn.Module) -> nn.Module:
+def _deploy(network: nn.Module, own_kernels: bool = False) -> nn.Module:
     from ..deploy import deploy
 
     network.eval()  # which returns None, of mmdet's ResNet
-    return deploy(network)
+    return deploy(network, own_kernels)
 
 
 def _channels_last(network: nn.Module) -> nn.Module:
@@ -57,6 +58,7 @@ def _channels_last(network: nn.Module) -> nn.Module:
 OPTIONS: Dict[str, Tuple[Callable[[nn.Module], nn.Module], str]] = {
     'published': (published_formulation, "EPSANet in the steps of the authors' code"),
     'deploy': (_deploy, 'deployed, for inference only'),
+    'deploy-own': (partial(_deploy, own_kernels=True), "deployed with the package's own kernels"),
     'channels-last': (_channels_last, 'in channels-last memory format'),
     'compile': (compile_network, 'compiled with inductor'),
     'cudagraph': (capture_network, 'replayed as CUDA graphs'),
@@ -86,12 +88,17 @@ class Network(NamedTuple):
     @property
     def trainable(self) -> bool:
         """Whether it can be trained."""
-        return 'deploy' not in self.options
+        return not is_for_inference(self.options)
 
 
 def is_detector(module: nn.Module) -> bool:
     """Say whether a module is a whole detector, rather than a backbone."""
     return hasattr(module, 'extract_feat')
+
+
+def is_for_inference(options: Tuple[str, ...]) -> bool:
+    """Say whether a network with these options cannot be trained."""
+    return any(option.startswith('deploy') for option in options)
 
 
 def build_network(name: str, device: torch.device) -> Network:

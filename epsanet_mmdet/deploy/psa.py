@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..layers import PSAModule
+from ..layers.branch_convs import branch_convs
 from ..layers.grouped_conv import GroupedConv2d, merge_groups, merged_groups
 
 
@@ -19,14 +20,17 @@ class DeployedPSA(nn.Module):
     Args:
         psa: Module to take the weights from.
         norm: Batch norm with running statistics that follows it, if any.
+        own_kernels: Keep the package's own convolutions rather than plain ones.
 
     Shape:
         As of :class:`PSAModule`.
     """
 
-    def __init__(self, psa: PSAModule, norm: Optional[_BatchNorm] = None) -> None:
+    def __init__(
+        self, psa: PSAModule, norm: Optional[_BatchNorm] = None, own_kernels: bool = False
+    ) -> None:
         super().__init__()
-        self.branches = PlainBranches(psa)
+        self.branches = OwnBranches(psa) if own_kernels else PlainBranches(psa)
         self.se = psa.se
         channels = psa.branches * psa.conv_1.out_channels
         scale, shift = psa.conv_1.weight.new_tensor([1.0, 0.0]).expand(channels, 2).unbind(1)
@@ -70,6 +74,27 @@ class PlainBranches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([conv(x) for conv in self.convs], dim=1)
+
+
+class OwnBranches(nn.Module):
+    """The convolutions of a :class:`PSAModule`, computed as it computes them.
+
+    Args:
+        psa: Module to take the weights from.
+
+    Shape:
+        (B, C, H, W) -> (B, branches, C' / branches, H', W').
+    """
+
+    def __init__(self, psa: PSAModule) -> None:
+        super().__init__()
+        convs = [getattr(psa, f'conv_{i}') for i in range(psa.branches, 0, -1)]
+        self.weights = nn.ParameterList(conv.weight for conv in convs)
+        self.groups = [conv.groups for conv in convs]
+        self.stride, self.dilation = convs[0].stride[0], convs[0].dilation[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return branch_convs(x, list(self.weights), self.groups, self.stride, self.dilation)
 
 
 def plain_conv(conv: GroupedConv2d) -> nn.Conv2d:

@@ -16,7 +16,7 @@ from .psa import DeployedPSA, plain_conv
 Network = TypeVar('Network', bound=nn.Module)
 
 
-def deploy(network: Network) -> Network:
+def deploy(network: Network, own_kernels: bool = False) -> Network:
     """Make a plain network for inference that computes the same.
 
     Batch norms that follow a convolution are folded into it, those that follow a
@@ -26,6 +26,8 @@ def deploy(network: Network) -> Network:
 
     Args:
         network: Backbone, detector or any module in evaluation mode; left as it is.
+        own_kernels: Keep the package's own convolutions, the fastest in torch on CPUs, rather
+            than plain ones, which other runtimes know.
 
     Raises:
         ArgumentError: If the network is in training mode.
@@ -38,32 +40,32 @@ def deploy(network: Network) -> Network:
         )
     network = copy.deepcopy(network)
     if isinstance(network, PSAModule):
-        return DeployedPSA(network).requires_grad_(False).eval()
+        return DeployedPSA(network, own_kernels=own_kernels).requires_grad_(False).eval()
     for parent in network.modules():
         if not isinstance(parent, ConvModule) or parent.order[:2] == ('conv', 'norm'):
-            _fold_norms(parent)
+            _fold_norms(parent, own_kernels)
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if isinstance(child, PSAModule):
-                setattr(parent, name, DeployedPSA(child).eval())
-            elif isinstance(child, GroupedConv2d):
+                setattr(parent, name, DeployedPSA(child, own_kernels=own_kernels).eval())
+            elif isinstance(child, GroupedConv2d) and not own_kernels:
                 setattr(parent, name, plain_conv(child).eval())
     return network.requires_grad_(False)
 
 
-def _fold_norms(parent: nn.Module) -> None:
+def _fold_norms(parent: nn.Module, own_kernels: bool) -> None:
     before: Optional[str] = None
     for name, child in list(parent.named_children()):
         owner = parent._modules.get(before)
         if _has_statistics(child) and _out_channels(owner) == child.num_features:
-            setattr(parent, before, _folded(owner, child))
+            setattr(parent, before, _folded(owner, child, own_kernels))
             setattr(parent, name, nn.Identity().eval())
         before = name
 
 
-def _folded(owner: nn.Module, norm: _BatchNorm) -> nn.Module:
+def _folded(owner: nn.Module, norm: _BatchNorm, own_kernels: bool) -> nn.Module:
     if isinstance(owner, PSAModule):
-        return DeployedPSA(owner, norm).eval()
+        return DeployedPSA(owner, norm, own_kernels).eval()
     if isinstance(owner, SqueezeMLP):
         owner.fc2 = fuse_conv_bn_eval(owner.fc2, norm)
         return owner
