@@ -3,6 +3,7 @@
 from typing import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
@@ -79,24 +80,39 @@ class PSAModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         features = self._features(x)
-        scores = self.se(self.gap(features.flatten(0, 1))).sigmoid()
-        attention = scores.unflatten(0, features.shape[:2]).softmax(dim=1)
-        return _weigh(features, attention).flatten(1, 2)
+        return _weigh(features, self._attention(features)).flatten(1, 2)
 
     def _features(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, branches, C' / branches, H', W'), in the output's order."""
         convs = [getattr(self, f'conv_{i}') for i in range(self.branches, 0, -1)]
-        if torch.jit.is_tracing() or not all(map(_is_plain, convs)):
+        if torch.jit.is_tracing() or not _may_be_bypassed(GroupedConv2d, *convs):
             return torch.stack([conv(x) for conv in convs], dim=1)
         (stride, _), (dilation, _) = convs[0].stride, convs[0].dilation
         weights, groups = [conv.weight for conv in convs], [conv.groups for conv in convs]
         return branch_convs(x, weights, groups, stride, dilation)
 
+    def _attention(self, features: Tensor) -> Tensor:
+        """(B, branches, C, H, W) -> (B, branches, C, 1, 1)."""
+        fc1, fc2 = self.se.fc1, self.se.fc2
+        if _may_be_bypassed(nn.Conv2d, fc1, fc2) and not _hooked(self.gap, self.se, self.se.relu):
+            # On single pixels, convolutions cost several times what matrices do.
+            hidden = F.linear(features.mean((3, 4)), fc1.weight.flatten(1), fc1.bias).relu()
+            scores = F.linear(hidden, fc2.weight.flatten(1), fc2.bias)[..., None, None]
+        else:
+            scores = self.se(self.gap(features.flatten(0, 1))).unflatten(0, features.shape[:2])
+        return scores.sigmoid().softmax(dim=1)
 
-def _is_plain(conv: nn.Module) -> bool:
-    """Whether calling the module would do nothing but convolve."""
-    hooked = conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks
-    return type(conv) is GroupedConv2d and not hooked
+
+def _may_be_bypassed(kind: type, *modules: nn.Module) -> bool:
+    """Whether all are of exactly this kind, and calling them does nothing besides."""
+    return all(type(module) is kind for module in modules) and not _hooked(*modules)
+
+
+def _hooked(*modules: nn.Module) -> bool:
+    return any(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
+        for module in modules
+    )
 
 
 def _weigh(features: Tensor, attention: Tensor) -> Tensor:

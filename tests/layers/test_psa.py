@@ -172,6 +172,22 @@ def test_refuses_bad_arguments_in_one_line_that_names_them(arguments, named):
     assert named in message and '\n' not in message
 
 
+@pytest.mark.parametrize('name', ['conv_2', 'gap', 'se', 'se.fc2'])
+def test_hooks_of_its_parts_are_called_and_change_nothing(name):
+    layer, x, called = PSAModule(64, 64), torch.randn(2, 64, 5, 5), []
+    expected = layer(x)
+    layer.get_submodule(name).register_forward_hook(lambda *_: called.append(name))
+    torch.testing.assert_close(layer(x), expected)
+    assert called == [name]
+
+
+def test_a_part_that_was_replaced_is_used():
+    layer, x = PSAModule(64, 64), torch.randn(2, 64, 5, 5)
+    expected = layer(x)
+    layer.conv_2 = torch.nn.Sequential(layer.conv_2)
+    torch.testing.assert_close(layer(x), expected)
+
+
 def test_a_hidden_width_below_one_becomes_one():
     assert PSAModule(16, 16, groups=(1, 2, 4, 4)).se.fc1.weight.shape == (1, 4, 1, 1)
 
