@@ -51,6 +51,10 @@ def _deploy(network: nn.Module, own_kernels: bool = False) -> nn.Module:
     return deploy(network, own_kernels)
 
 
+def _unchanged(network: nn.Module) -> nn.Module:
+    return network
+
+
 def _channels_last(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
@@ -59,6 +63,7 @@ OPTIONS: Dict[str, Tuple[Callable[[nn.Module], nn.Module], str]] = {
     'published': (published_formulation, "EPSANet in the steps of the authors' code"),
     'deploy': (_deploy, 'deployed, for inference only'),
     'deploy-own': (partial(_deploy, own_kernels=True), "deployed with the package's own kernels"),
+    'library': (_unchanged, "computed without the package's own kernels"),
     'channels-last': (_channels_last, 'in channels-last memory format'),
     'compile': (compile_network, 'compiled with inductor'),
     'cudagraph': (capture_network, 'replayed as CUDA graphs'),

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..errors import ArgumentError
+from ..layers.direct_conv import use_instruction_set
 from .networks import Network
 
 INFERENCE, TRAINING = 'inference', 'training'
@@ -65,24 +66,26 @@ def make_pass(
         network.module, task, size, device, 'channels-last' in network.options
     )
     precise = _in_precision(precision, device)
+    kernels = _library_only if 'library' in network.options else contextlib.nullcontext
     if task == INFERENCE:
 
         @torch.no_grad()
         def infer() -> None:
             network.module.eval()
-            with precise():
+            with precise(), kernels():
                 forward()
 
         return infer
 
     def loss() -> torch.Tensor:
         network.module.train()
-        with precise():
+        with precise(), kernels():
             return forward()
 
     def train() -> None:
         network.module.zero_grad(set_to_none=True)
-        loss().backward()
+        with kernels():
+            loss().backward()
 
     train.loss = loss
     return train
@@ -127,6 +130,10 @@ def _detector_pass(
         return detector.parse_losses(detector(**data, mode='loss'))[0]
 
     return forward
+
+
+def _library_only() -> contextlib.AbstractContextManager:
+    return use_instruction_set(None)
 
 
 def _in_precision(precision: str, device: torch.device) -> Callable:

@@ -17,8 +17,10 @@ from epsanet_mmdet.benchmark import (
     parse_input,
     run_benchmark,
 )
+from epsanet_mmdet.benchmark.passes import make_pass
 from epsanet_mmdet.costs import count_parameters
 from epsanet_mmdet.errors import ArgumentError, ConfigError
+from epsanet_mmdet.layers import PSAModule, direct_conv
 
 CPU = torch.device('cpu')
 SMALL = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
@@ -65,6 +67,22 @@ def test_measures_inference_and_training_side_by_side():
         assert m.task == 'training'
         # Gradients of all parameters come on top of what is saved.
         assert m.peak_bytes > m.saved_bytes > 1e6
+
+
+def test_the_library_s_own_convolutions_can_be_measured_beside_ours(monkeypatch):
+    used = []
+    forward = PSAModule.forward
+
+    def spy(self, x):
+        used.append(direct_conv.instruction_set())
+        return forward(self, x)
+
+    monkeypatch.setattr(PSAModule, 'forward', spy)
+    network = build_network('epsanet50-s+library', CPU)
+    make_pass(network, 'inference', TINY, CPU, 'fp32')()
+    assert set(used) == {None}
+    make_pass(build_network('epsanet50-s', CPU), 'inference', TINY, CPU, 'fp32')()
+    assert used[-1] == direct_conv.instruction_set()
 
 
 def test_measures_whole_detectors(tiny_detector):  # noqa: F811

@@ -142,7 +142,7 @@ def test_a_whole_two_stage_detector_cannot_be_exported(mask_rcnn):
             result = self.detector.predict(images, [DetDataSample(metainfo=meta)])
             return result[0].pred_instances.bboxes
 
-    with pytest.raises(Exception, match='(?i)data-dependent|symbolic|unsupported|fake'):
+    with pytest.raises(Exception, match='data-dependent'):
         torch.export.export(Whole().eval(), (torch.randn(1, 3, 160, 288),))
 
 

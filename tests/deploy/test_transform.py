@@ -54,6 +54,16 @@ def test_only_plain_modules_are_left_of_an_epsanet(arch):
     assert not any(p.requires_grad for p in deployed.parameters())
 
 
+@pytest.mark.parametrize('arch', ['small', 'large'])
+def test_with_the_package_s_own_kernels_it_computes_the_same(arch):
+    network = randomise(EPSANet(50, arch)).eval()
+    deployed = deploy(network, own_kernels=True)
+    assert not any(isinstance(module, (_BatchNorm, PSAModule)) for module in deployed.modules())
+    images = torch.randn(2, 3, 70, 93)
+    with torch.no_grad():
+        assert greatest_difference(deployed(images), network(images)) < 5e-5
+
+
 def test_without_batch_norms_attention_is_deployed_alone():
     norm = dict(type='GN', num_groups=16)
     network = EPSANet(
@@ -118,12 +128,14 @@ def test_refuses_a_network_in_training_and_names_the_part():
         deploy(network)
 
 
+@pytest.mark.parametrize('own_kernels', [False, True])
 @pytest.mark.parametrize('arch', ['small', 'large'])
-def test_compiles_to_one_graph_for_all_sizes(arch):
+def test_compiles_to_one_graph_for_all_sizes(arch, own_kernels):
     from torch._dynamo.testing import CompileCounter
 
     stages = dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1))
-    deployed, counter = deploy(EPSANet(50, arch, **stages).eval()), CompileCounter()
+    deployed = deploy(EPSANet(50, arch, **stages).eval(), own_kernels)
+    counter = CompileCounter()
     compiled = torch.compile(deployed, backend=counter, fullgraph=True, dynamic=True)
     with torch.no_grad():
         for size in ((2, 3, 64, 96), (3, 3, 70, 93), (2, 3, 128, 80)):
