@@ -103,8 +103,8 @@ static void fill(const Map& m, const Band& b, int64_t n, int64_t channel, int64_
   memset(out, 0, (2 * b.pad + 16) * sizeof(float));  // what is read right of the last row
 }
 
-static void plan(const Map& m, const Kernels& k, Correlation& c) {
-  c.band = lay_out(m, c.pad, c.inputs, c.out_h, m.n * c.groups);
+static void plan(const Map& m, const Kernels& k, const Band& band, Correlation& c) {
+  c.band = band;
   c.filter = c.inputs * c.kh * c.kw;
   for (int64_t kx = 0; kx < c.kw; ++kx) {
     const int64_t x = kx * c.dilation + c.shift_x;
@@ -129,12 +129,29 @@ static void plan(const Map& m, const Kernels& k, Correlation& c) {
     if (ceil_div(all, v) * v < ceil_div(all, c.vectors) * c.vectors) c.vectors = v;
 }
 
-static void correlate(const Map& m, const Kernels& k, const Correlation& c, int64_t part, float* scratch) {
-  const int64_t band = part % c.band.count, group = part / c.band.count % c.groups, n = part / c.band.count / c.groups;
-  const int64_t first = band * c.band.rows, o = group * c.outputs;
-  fill(m, c.band, n, group * c.inputs, c.inputs, first, scratch);
-  k.correlate(c, scratch, c.weight + o * c.filter, c.out + n * c.out_n + o * c.out_c + first * c.out_y,
-              smaller(c.band.rows, c.out_h - first));
+// How many correlations, from this one on, have the same groups and so the same bands. They get the largest padding.
+static int64_t join(Correlation* c, int64_t count) {
+  int64_t joined = 1, pad = c->pad;
+  for (; joined < count && c[joined].groups == c->groups; ++joined) pad = larger(pad, c[joined].pad);
+  for (int64_t i = 0; i < joined; ++i) {
+    c[i].shift_y += pad - c[i].pad;
+    c[i].shift_x += pad - c[i].pad;
+    c[i].pad = pad;
+  }
+  return joined;
+}
+
+// One band of one group and image, by `count` correlations that are joined.
+static void correlate(const Map& m, const Kernels& k, const Correlation* c, int64_t count, int64_t part,
+                      float* scratch) {
+  const int64_t bands = c->band.count, group = part / bands % c->groups, n = part / bands / c->groups;
+  const int64_t first = part % bands * c->band.rows;
+  fill(m, c->band, n, group * c->inputs, c->inputs, first, scratch);
+  for (const Correlation* end = c + count; c < end; ++c) {
+    const int64_t o = group * c->outputs, rows = smaller(c->band.rows, c->out_h - first);
+    if (rows <= 0) continue;
+    k.correlate(*c, scratch, c->weight + o * c->filter, c->out + n * c->out_n + o * c->out_c + first * c->out_y, rows);
+  }
 }
 
 static void plan(const Map& m, const Kernels& k, Gradient& g) {
@@ -201,23 +218,33 @@ int direct_conv_correlate(const char* name, const int64_t* numbers, int64_t coun
   const Kernels& kernels = *find(name);
   const Map map = read_map(numbers);
   Correlation* all = (Correlation*)malloc(count * sizeof(Correlation));
-  int64_t size = 0;
   bool enough = all;
   for (int64_t i = 0; enough && i < count; ++i) {
     READ(all[i], Correlation, band, numbers);
-    plan(map, kernels, all[i]);
-    size = larger(size, band_size(all[i].band, all[i].inputs, all[i].dilation));
+  }
+  int64_t size = 0;
+  for (int64_t i = 0, joined; enough && i < count; i += joined) {
+    joined = join(all + i, count - i);
+    int64_t dilation = 1, out_h = 1;
+    for (int64_t j = i; j < i + joined; ++j) {
+      dilation = larger(dilation, all[j].dilation);
+      out_h = larger(out_h, all[j].out_h);
+    }
+    const Band band = lay_out(map, all[i].pad, all[i].inputs, out_h, map.n * all[i].groups);
+    for (int64_t j = i; j < i + joined; ++j) plan(map, kernels, band, all[j]);
+    all[i].joined = joined;
+    size = larger(size, band_size(band, all[i].inputs, dilation));
   }
   if (enough) {
 #pragma omp parallel num_threads(map.threads) reduction(&& : enough)
     {
       float* scratch = scratches.of_size(size);
       enough = scratch;
-      for (int64_t i = 0; i < count; ++i) {
+      for (int64_t i = 0; i < count; i += all[i].joined) {
         const Correlation& c = all[i];
 #pragma omp for schedule(dynamic, 1) nowait
         for (int64_t j = 0; j < map.n * c.groups * c.band.count; ++j)
-          if (scratch) correlate(map, kernels, c, j, scratch);
+          if (scratch) correlate(map, kernels, &c, c.joined, j, scratch);
       }
     }
   }

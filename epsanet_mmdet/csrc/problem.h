@@ -37,6 +37,7 @@ struct Correlation {
   Phase phase[MAX_KERNEL];
   bool flat;                                 // whether a band is treated as one long row
   int64_t vectors, together;                 // vectors of a tile, and its output channels
+  int64_t joined;                            // how many, from this one on, are computed from the same bands
 };
 
 // The gradient of a grouped convolution with respect to its weight.
