@@ -31,7 +31,10 @@ class DeployedPSA(nn.Module):
     ) -> None:
         super().__init__()
         self.branches = OwnBranches(psa) if own_kernels else PlainBranches(psa)
-        self.se = psa.se
+        # On single pixels, convolutions cost several times what matrices do.
+        self.scores = nn.Sequential(
+            plain_linear(psa.se.fc1), nn.ReLU(), plain_linear(psa.se.fc2), nn.Sigmoid()
+        )
         channels = psa.branches * psa.conv_1.out_channels
         scale, shift = psa.conv_1.weight.new_tensor([1.0, 0.0]).expand(channels, 2).unbind(1)
         if norm is not None:
@@ -42,9 +45,8 @@ class DeployedPSA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.branches(x)
-        pooled = features.mean(dim=(3, 4)).flatten(0, 1)[:, :, None, None]
-        scores = self.se(pooled).sigmoid().unflatten(0, (-1, features.shape[1]))
-        attention = scores.softmax(dim=1) * self.scale
+        scores = self.scores(features.mean(dim=(3, 4)))
+        attention = scores.softmax(dim=1)[..., None, None] * self.scale
         return torch.addcmul(self.shift, features, attention).flatten(1, 2)
 
 
@@ -114,3 +116,10 @@ def plain_conv(conv: GroupedConv2d) -> nn.Conv2d:
     )
     plain.weight, plain.bias = nn.Parameter(weight), conv.bias
     return plain
+
+
+def plain_linear(conv: nn.Conv2d) -> nn.Linear:
+    """Write a 1x1 convolution as what it is in a single position."""
+    linear = nn.Linear(conv.in_channels, conv.out_channels, device='meta')
+    linear.weight, linear.bias = nn.Parameter(conv.weight.detach().flatten(1)), conv.bias
+    return linear
