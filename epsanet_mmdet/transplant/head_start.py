@@ -25,8 +25,8 @@ class HeadStart(NamedTuple):
         final_random: Loss at the end of the random start, the mean of the last :data:`WINDOW`.
         final_transplant: The same of the transplant.
         reached_random: Iterations after which the random start's mean of the last :data:`WINDOW`
-            was first no more than ``final_random``; fewer than all if it rose again.
-        reached: The same of the transplant, or None if it never was.
+            never rose above ``final_random`` again.
+        reached: The same of the transplant, or None if it was above at the end.
     """
 
     seed: int
@@ -104,15 +104,19 @@ def smoothed(losses: Sequence[float]) -> np.ndarray:
 def head_start(seed: int, random: Sequence[float], transplant: Sequence[float]) -> HeadStart:
     """Compare the losses of two trainings of equal length."""
     final, ours = smoothed(random)[-1], smoothed(transplant)[-1]
-    reached = [first_below(losses, final) for losses in (random, transplant)]
+    reached = [below_for_good(losses, final) for losses in (random, transplant)]
     return HeadStart(seed, len(random), float(final), float(ours), *reached)
 
 
-def first_below(losses: Sequence[float], level: float) -> Optional[int]:
-    """Give the iterations after which the smoothed loss is first no more than a level."""
+def below_for_good(losses: Sequence[float], level: float) -> Optional[int]:
+    """Give the iterations after which the smoothed loss is never above a level again.
+
+    The loss of a detector dips early, when its heads have learnt that most boxes are background.
+    """
     means = smoothed(losses)
-    below = np.flatnonzero(means <= level)
-    return int(below[0]) + len(losses) - len(means) + 1 if len(below) else None
+    above = np.flatnonzero(means > level)
+    steps = above[-1] + 1 if len(above) else 0
+    return int(steps) + len(losses) - len(means) + 1 if steps < len(means) else None
 
 
 def draw_losses(pairs: Sequence[Mapping[str, Sequence[float]]], out_file: Path) -> None:

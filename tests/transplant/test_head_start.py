@@ -36,9 +36,11 @@ def test_as_good_is_when_the_mean_is_no_more_than_the_final_one_of_the_random_st
     assert f'| 0 | 100 | 2.192 | 0.384 | 100 | {first} |' in head_start_table([found])
 
 
-def test_a_random_start_that_rises_again_was_there_before_its_end():
-    found = head_start(0, [3.0] * 40 + [1.0] * 40 + [2.15] * 40, [3.0] * 120)
-    assert found.final_random == pytest.approx(2.15) and found.reached_random == 49
+def test_a_loss_that_rises_again_was_not_there_yet():
+    dips = [3.0] * 40 + [1.0] * 40 + [3.0] * 40
+    found = head_start(0, [3.0] * 100 + [2.0] * 20, dips + [1.0] * 40)
+    assert found.final_random == pytest.approx(2) and found.reached_random == 120
+    assert found.reached == 120 + WINDOW // 2
 
 
 def test_a_start_that_never_gets_there_is_said_so():
