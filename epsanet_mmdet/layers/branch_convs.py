@@ -123,6 +123,8 @@ def _backward(
 def _split(x, weights, groups, stride, dilation) -> Tuple[List[int], List[Tuple[int, int]]]:
     """Branches for our own kernel, and those for the library with their merged groups."""
     plans = plan_convs(x, weights, groups, stride, dilation)
+    if x.numel() == 0:
+        plans = list(groups)
     direct = [i for i, plan in enumerate(plans) if plan == DIRECT]
     return direct, [(i, plan) for i, plan in enumerate(plans) if plan != DIRECT]
 

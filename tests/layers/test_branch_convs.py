@@ -122,6 +122,15 @@ def test_input_in_any_memory_layout():
         )
 
 
+def test_a_batch_of_no_images():
+    _, weights = branches()
+    x = torch.zeros(0, 64, 9, 11, requires_grad=True)
+    output = branch_convs(x, weights, GROUPS, 1, 1)
+    assert output.shape == (0, 3, 16, 9, 11)
+    output.sum().backward()
+    assert x.grad.shape == x.shape and not weights[0].grad.any()
+
+
 @needs_kernel
 @pytest.mark.parametrize('stride', [1, 2])
 @torch.no_grad()
