@@ -129,6 +129,25 @@ def test_mmdet_finishes_what_a_runtime_began_on_a_one_stage_detector(tmp_path):
     torch.testing.assert_close(found.scores, expected.pred_instances.scores, rtol=1e-3, atol=1e-4)
 
 
+def test_mmdet_finishes_what_a_runtime_began_on_a_two_stage_detector(mask_rcnn, tmp_path):
+    names = write_onnx(mask_rcnn, tmp_path / 'model.onnx')
+    images = torch.randn(1, 3, 170, 233)
+    named = dict(zip(names, onnx_runtime(tmp_path / 'model.onnx')(images)))
+    features, scores, boxes = (
+        [named[f'{kind}_{i}'] for i in range(5)] for kind in ('feature', 'cls_score', 'bbox_pred')
+    )
+    meta = dict(img_shape=(170, 233), ori_shape=(170, 233), scale_factor=(1.0, 1.0))
+    samples = [DetDataSample(metainfo=meta)]
+    with torch.no_grad():
+        proposals = mask_rcnn.rpn_head.predict_by_feat(
+            scores, boxes, batch_img_metas=[meta], rescale=False
+        )
+        found = mask_rcnn.roi_head.predict(features, proposals, samples)[0]
+        expected = mask_rcnn.predict(images, samples, rescale=False)[0].pred_instances
+    assert len(found) == len(expected) > 0
+    torch.testing.assert_close(found.scores, expected.scores, rtol=1e-3, atol=1e-4)
+
+
 def test_a_whole_two_stage_detector_cannot_be_exported(mask_rcnn):
     """Where export ends: the number of boxes depends on the image."""
 
