@@ -1,7 +1,7 @@
 """Resuming so that a run ends as if it had never been interrupted."""
 
 from itertools import chain, repeat
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Optional
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank
@@ -55,8 +55,9 @@ class ExactResumeHook(Hook):
         loop.dataloader = seeded_loader(loop.dataloader, self._seeds, endless)
         if endless:
             loop.dataloader.batch_sampler.skip = self._seeds.first = runner.iter
-            # The loop asks for the batches that are done once more: it gets nothing for them.
-            loop.dataloader_iterator = chain(repeat(None, runner.iter), loop.dataloader)
+            # mmengine's loop asks once more for the batches that are done, OneDL's skips them.
+            skips = hasattr(loop.dataloader_iterator, 'skip_iter')
+            loop.dataloader_iterator = _Upcoming(loop.dataloader, 0 if skips else runner.iter)
         else:
             self._skip = self._done_in_epoch(runner)
 
@@ -94,6 +95,22 @@ class ExactResumeHook(Hook):
             )
             done = done * self._full_length // length
         return min(max(done, 0), self._full_length)
+
+
+class _Upcoming:
+    """Batches of a loader that skips by itself those that are done, after some Nones."""
+
+    def __init__(self, loader: DataLoader, nones: int) -> None:
+        self._batches = chain(repeat(None, nones), loader)
+
+    def __iter__(self) -> Iterator:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._batches)
+
+    def skip_iter(self, count: int) -> None:
+        """Do nothing: they are skipped."""
 
 
 def _has_batches(loader: DataLoader) -> bool:
