@@ -47,7 +47,7 @@ def main():
     install(python, pins)
     build_mmcv(python, pins)
     say('installing the rest of the stack and epsanet_mmdet')
-    pip(python, *rest_of(pins), '-e', f'{ROOT}[test]')
+    pip(python, *rest_of(pins), '-e', f'{ROOT}[test,export]')
     mend_opencv(python)
     run([python, '-W', 'ignore', '-c', 'import mmcv.ops, mmdet, epsanet_mmdet'])
     stamp.write_text(state)
