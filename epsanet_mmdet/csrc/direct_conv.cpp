@@ -212,6 +212,12 @@ const char* direct_conv_name(int64_t index) {
   return nullptr;
 }
 
+// How many numbers a Map, a Correlation and a Gradient are given by. A binding that gives others is of another version.
+int64_t direct_conv_numbers(int64_t index) {
+  const int64_t bytes[] = {sizeof(Map), offsetof(Correlation, band), offsetof(Gradient, band)};
+  return bytes[index] / sizeof(int64_t);
+}
+
 // `numbers` are a Map and the given fields of `count` Correlations of it. A stride or a dilation must be 1. Returns 0,
 // or 1 if memory is short.
 int direct_conv_correlate(const char* name, const int64_t* numbers, int64_t count) {

@@ -7,6 +7,7 @@ that compute may not be called.
 
 import ctypes
 import os
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 from ..errors import ArgumentError
 
 VARIABLE = 'EPSANET_DIRECT_CONV'
+NUMBERS = (8, 18, 11)  # that a map, a correlation and a weight's gradient are described by below
 LARGEST_KERNEL = 9
 
 
@@ -188,16 +190,32 @@ def _call(function, numbers: List[int], count: int) -> None:
 
 
 def load_kernel(path: Path) -> Optional[ctypes.CDLL]:
-    """Load the compiled kernel; None if it is missing or does not fit this system."""
+    """Load the compiled kernel; None if it is missing or fits neither this system nor this code."""
     try:
         library = ctypes.CDLL(str(path))
     except OSError:
+        return None
+    if not _is_of_this_version(library):
+        warnings.warn(
+            f'{path} is of another version and not used; install epsanet_mmdet again to build it',
+            stacklevel=2,
+        )
         return None
     library.direct_conv_name.restype = ctypes.c_char_p
     for function in (library.direct_conv_correlate, library.direct_conv_weight_gradient):
         function.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64]
     library.direct_conv_name.argtypes = [ctypes.c_int64]
     return library
+
+
+def _is_of_this_version(library: ctypes.CDLL) -> bool:
+    """Whether the library reads what this module writes: else it would read beyond it."""
+    try:
+        count = library.direct_conv_numbers
+    except AttributeError:
+        return False
+    count.argtypes, count.restype = [ctypes.c_int64], ctypes.c_int64
+    return tuple(map(count, range(len(NUMBERS)))) == NUMBERS
 
 
 def default_instruction_set() -> Optional[str]:

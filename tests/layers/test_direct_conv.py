@@ -1,6 +1,7 @@
 """The direct kernel against the library in double precision, for every instruction set here."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 import torch
@@ -163,6 +164,15 @@ def test_a_mistake_in_the_environment_variable_is_named_in_one_line(monkeypatch)
     with pytest.raises(ValueError, match="EPSANET_DIRECT_CONV='avx1024'.* off") as caught:
         direct_conv.default_instruction_set()
     assert '\n' not in str(caught.value)
+
+
+@needs_kernel
+def test_a_kernel_of_another_version_is_not_used(monkeypatch):
+    path = Path(direct_conv.__file__).with_name('_direct_conv.so')
+    assert direct_conv.load_kernel(path)
+    monkeypatch.setattr(direct_conv, 'NUMBERS', (8, 19, 11))
+    with pytest.warns(UserWarning, match='of another version and not used; install'):
+        assert direct_conv.load_kernel(path) is None
 
 
 def test_a_missing_or_broken_file_leaves_the_library(tmp_path):
