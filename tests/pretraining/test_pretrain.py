@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
+from tiny_plan import reproduce
 
 import epsanet_mmdet.pretraining  # noqa: F401
 from epsanet_mmdet import infer
@@ -17,6 +19,7 @@ from epsanet_mmdet.checkpoints.conversion import convert_weights
 from epsanet_mmdet.checkpoints.weight_files import read_weights
 from epsanet_mmdet.configs import configs_dir, load_config
 from epsanet_mmdet.datasets.shape_folder import write_image_folder
+from epsanet_mmdet.datasets.shapes import write_shapes
 from epsanet_mmdet.errors import ConfigError, UserError
 from epsanet_mmdet.pretraining.command import check_pretraining
 
@@ -95,6 +98,31 @@ def test_from_class_folders_to_a_detector(tree, tmp_path):
     picture = next(Path(tree).rglob('*.png'))
     found = infer(str(picture), str(tmp_path / 'detector.py'), str(tmp_path / 'detector.pth'), 0.0)
     assert len(found) == 1 and found[0].fault is None
+
+    write_shapes(str(tmp_path / 'shapes'), train=4, val=2, size=64)
+    plan = dict(
+        title='Chain',
+        seeds=[0],
+        weights=str(out),
+        data=dict(
+            root=str(tmp_path / 'shapes'),
+            train_ann='annotations/train.json',
+            val_ann='annotations/val.json',
+        ),
+        training=dict(epochs=1, batch_size=2, image_scale=[64, 64], workers=0, val_interval=1),
+        rows=[dict(name='ours', label='Pre-trained', config=DETECTOR)],
+    )
+    (tmp_path / 'plan.yml').write_text(yaml.safe_dump(plan))
+    done = reproduce(tmp_path / 'plan.yml', tmp_path / 'plan')
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert str(out) in next((tmp_path / 'plan' / 'ours').rglob('config.py')).read_text()
+    (row,) = [
+        line
+        for line in (tmp_path / 'plan' / 'table.md').read_text().splitlines()
+        if line.startswith('| Pre-trained')
+    ][:1]
+    assert row.endswith('| 1 |'), 'one seed'
+    assert 'Pre-trained' in (tmp_path / 'plan' / 'report.html').read_text()
 
 
 def short_recipe(tree: str, work_dir, **options) -> Config:
