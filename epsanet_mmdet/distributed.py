@@ -7,13 +7,18 @@ process group that exists already is used as it is; this module makes one, with 
 
 import os
 import subprocess
+from datetime import timedelta
 from typing import Dict
 
 import torch.distributed
 from mmengine.device import get_device
+from torch.distributed import PrefixStore
+from torch.distributed.distributed_c10d import _set_pg_timeout, default_pg_timeout
 
 from .errors import ConfigError
 
+ATTEMPTS = 5
+CONNECTING = timedelta(seconds=10)  # gloo waits five times as long for a connection
 STARTED_BY = {'pytorch': 'torchrun', 'slurm': 'srun', 'mpi': 'mpirun'}
 
 # What torch.distributed reads, and what the launchers call it.
@@ -49,12 +54,34 @@ def join_cpu_processes(launcher: str) -> Dict[str, object]:
         return {}
     if not torch.distributed.is_initialized():
         set_environment(launcher)
-        torch.distributed.init_process_group('gloo')
+        join()
     return {
         'model_wrapper_cfg.type': 'MMDistributedDataParallel',
         'model_wrapper_cfg.device_ids': None,
         'model_wrapper_cfg.broadcast_buffers': False,
     }
+
+
+def join() -> None:
+    """Make the process group that the environment describes.
+
+    gloo's connections sometimes wait for each other without end when a job restarts (seen with
+    torch 2.13), so they get a minute, and are made anew.
+    """
+    store, rank, size = next(torch.distributed.rendezvous('env://'))
+    for attempt in range(ATTEMPTS):
+        mine = PrefixStore(f'join{attempt}', store)
+        mine.set(f'ready{rank}', '')
+        mine.wait([f'ready{other}' for other in range(size)], default_pg_timeout)
+        try:
+            torch.distributed.init_process_group(
+                'gloo', store=mine, rank=rank, world_size=size, timeout=CONNECTING
+            )
+            break
+        except RuntimeError:
+            if attempt == ATTEMPTS - 1:
+                raise
+    _set_pg_timeout(default_pg_timeout)  # evaluation may keep the others waiting for long
 
 
 def set_environment(launcher: str) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import ddp_gradients
@@ -16,7 +17,7 @@ import pytest
 import torch
 from tiny_detector import tiny_detector, write_data  # noqa: F401
 
-from epsanet_mmdet.distributed import join_cpu_processes
+from epsanet_mmdet.distributed import CONNECTING, join, join_cpu_processes
 from epsanet_mmdet.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
@@ -157,6 +158,41 @@ def wait_for(path, job, seconds=300):
     while not path.exists():
         assert job.poll() is None and time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_connections_that_time_out_are_made_anew(monkeypatch):
+    address = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port(), RANK='0', WORLD_SIZE='1')
+    for name, value in address.items():
+        monkeypatch.setenv(name, value)
+    connect, attempts = torch.distributed.init_process_group, []
+
+    def time_out_once(*args, **kwargs):
+        attempts.append(kwargs['timeout'])
+        if len(attempts) == 1:
+            raise RuntimeError('Timed out')
+        connect(*args, **kwargs)
+
+    monkeypatch.setattr(torch.distributed, 'init_process_group', time_out_once)
+    join()
+    try:
+        assert attempts == [CONNECTING] * 2
+        group = torch.distributed.distributed_c10d._get_default_group()
+        assert group._get_backend(torch.device('cpu')).options._timeout >= timedelta(minutes=30)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_connections_that_keep_timing_out_are_an_error(monkeypatch):
+    address = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port(), RANK='0', WORLD_SIZE='1')
+    for name, value in address.items():
+        monkeypatch.setenv(name, value)
+
+    def time_out(*args, **kwargs):
+        raise RuntimeError('Timed out')
+
+    monkeypatch.setattr(torch.distributed, 'init_process_group', time_out)
+    with pytest.raises(RuntimeError, match='Timed out'):
+        join()
 
 
 def test_one_process_joins_nothing():
