@@ -26,11 +26,11 @@ def mim_files() -> list:
     return [str(Path('.mim', name)) for name in files]
 
 
-class BuildKernel(build_ext):
-    """Build the direct convolution, which is no Python module: its file name has no Python's tag.
+class BuildKernels(build_ext):
+    """Build the kernels for CPUs, which are no Python module: the file name has no Python's tag.
 
-    Its OpenMP stays unresolved and is torch's, whose threads it shares. It is optional: where it
-    does not compile, setuptools says so in a line, and torch convolves.
+    Their OpenMP stays unresolved and is torch's, whose threads they share. They are optional: where
+    they do not compile, setuptools says so in a line, and torch computes.
     """
 
     def get_ext_filename(self, fullname: str) -> str:
@@ -38,10 +38,10 @@ class BuildKernel(build_ext):
 
 
 SOURCES = Path('epsanet_mmdet', 'csrc')
-KERNEL = Extension(
-    'epsanet_mmdet.layers._direct_conv',
-    sources=[str(SOURCES / f'{name}.cpp') for name in ('direct_conv', 'avx512', 'avx2', 'plain')],
-    depends=[str(SOURCES / name) for name in ('kernels.h', 'problem.h')],
+KERNELS = Extension(
+    'epsanet_mmdet.layers._cpu_kernels',
+    sources=sorted(map(str, SOURCES.glob('*.cpp'))),
+    depends=sorted(map(str, SOURCES.glob('*.h'))),
     extra_compile_args=['-O3', '-g0', '-std=c++14', '-fopenmp'],
     optional=True,
 )
@@ -66,8 +66,8 @@ setup(
         'epsanet_mmdet': mim_files()
         + ['*/templates/*', 'report/*.html', 'report/*.css', 'reproduction/*.json']
     },
-    ext_modules=[KERNEL],
-    cmdclass={'build_ext': BuildKernel},
+    ext_modules=[KERNELS],
+    cmdclass={'build_ext': BuildKernels},
     python_requires='>=3.10',
     install_requires=['packaging'],
     extras_require={

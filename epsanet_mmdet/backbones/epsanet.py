@@ -1,38 +1,21 @@
 """EPSANet backbones (arXiv 2105.14447)."""
 
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional, Sequence, Tuple
 
-from mmdet.models.backbones.resnet import Bottleneck, ResNet
+import torch
+from mmdet.models.backbones.resnet import ResNet
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
+from torch import Tensor, nn
 
 from ..checkpoints import require_match
 from ..errors import ArgumentError
-from ..layers import PSAModule
+from ..layers import cpu_kernels
+from ..layers.bypass import may_be_bypassed
+from ..layers.fused_ops import relu_max_pool
+from ..layers.norm import affine_of, is_affine
+from .epsa_block import EPSABlock
 from .positions import check_positions
-
-
-class EPSABlock(Bottleneck):
-    """ResNet bottleneck whose 3x3 convolution is a :class:`PSAModule`.
-
-    Args:
-        inplanes (int): Input channels.
-        planes (int): A quarter of the output channels.
-        width_factor (float): Channels of the PSA module over ``planes``.
-        psa (dict): ``kernel_sizes``, ``groups`` and ``reduction`` of the PSA module.
-        **kwargs: As of mmdet's ``Bottleneck``.
-    """
-
-    def __init__(
-        self, inplanes: int, planes: int, width_factor: float, psa: dict, **kwargs
-    ) -> None:
-        width = int(planes * width_factor)
-        # Bottleneck makes `width * self.expansion` output channels.
-        self.expansion = planes * EPSABlock.expansion // width
-        super().__init__(inplanes, width, **kwargs)
-        self.conv2 = PSAModule(
-            width, width, stride=self.conv2_stride, dilation=self.dilation, **psa
-        )
 
 
 class Arch(NamedTuple):
@@ -112,6 +95,30 @@ class EPSANet(ResNet):
         self.zero_init_blocks = random_init and kwargs.get('zero_init_residual', True)
         super().__init__(depth, **kwargs)
         require_match(self)
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        if not self._fuses_stem(x):
+            return super().forward(x)
+        x = relu_max_pool(self.conv1(x), *affine_of(self.norm1))
+        outs = []
+        for i, name in enumerate(self.res_layers):
+            x = getattr(self, name)(x)
+            if i in self.out_indices:
+                outs.append(x)
+        return tuple(outs)
+
+    def _fuses_stem(self, x: Tensor) -> bool:
+        if self.deep_stem or torch.is_grad_enabled() or cpu_kernels.for_another_program():
+            return False
+        pool = self.maxpool
+        return (
+            cpu_kernels.takes(x, self.conv1.weight)
+            and may_be_bypassed(nn.Conv2d, self.conv1)
+            and is_affine(self.norm1)
+            and may_be_bypassed(nn.ReLU, self.relu)
+            and may_be_bypassed(nn.MaxPool2d, pool)
+            and (pool.kernel_size, pool.stride, pool.padding) == (3, 2, 1)
+        )
 
     def make_res_layer(self, **kwargs) -> ResLayer:
         if self.zero_init_blocks:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..errors import ArgumentError
-from ..layers.direct_conv import use_instruction_set
+from ..layers.cpu_kernels import use_instruction_set
 from .networks import Network
 
 INFERENCE, TRAINING = 'inference', 'training'

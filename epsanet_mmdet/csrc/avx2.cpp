@@ -3,5 +3,6 @@
 #define ISA avx2
 #define LANES 8
 #define WIDEST 3
+#define TALLEST 4
 #include "kernels.h"
 #endif

@@ -3,5 +3,6 @@
 #define ISA avx512
 #define LANES 16
 #define WIDEST 6
+#define TALLEST 8
 #include "kernels.h"
 #endif

@@ -1,50 +1,11 @@
 // Grouped convolutions without a library, for few channels per group. A C interface, so that it depends on no version
 // of torch or Python. OpenMP is left unresolved: it is found in the torch that loads this, whose threads it shares.
 
-#include <cstddef>
 #include <cstdlib>
-#include <cstring>
 
-#include "problem.h"
-
-#define DECLARE(isa)                                                                                               \
-  namespace isa {                                                                                                  \
-  void correlate(const Correlation&, const float*, const float*, float*, int64_t);                                 \
-  void weight_gradient(const Gradient&, int64_t, const float*, const float*, float*, int64_t, int64_t);             \
-  }
-DECLARE(plain)
-#if defined(__x86_64__)
-DECLARE(avx2)
-DECLARE(avx512)
-#endif
-
-static const Kernels KERNELS[] = {
-#if defined(__x86_64__)
-    {"avx512", 16, 6, avx512::correlate, avx512::weight_gradient},
-    {"avx2", 8, 3, avx2::correlate, avx2::weight_gradient},
-#endif
-    {"plain", 4, 2, plain::correlate, plain::weight_gradient},
-};
+#include "dispatch.h"
 
 static const int64_t CACHE = 96 * 1024;  // floats of a band that stay in a core's own cache
-
-static bool runs(const Kernels& k) {
-#if defined(__x86_64__)
-  if (!strcmp(k.name, "avx512")) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
-  if (!strcmp(k.name, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-  return true;
-}
-
-static const Kernels* find(const char* name) {
-  for (const Kernels& k : KERNELS)
-    if (!strcmp(k.name, name)) return &k;
-  return nullptr;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Copy the given fields, those before `derived`.
 #define READ(object, type, derived, numbers)                  \
@@ -186,42 +147,12 @@ static void weight_gradient(const Map& m, const Kernels& k, const Gradient& g, i
     }
 }
 
-// A thread's room for its bands, kept from call to call: fresh memory costs a page fault every 4 KB.
-struct Scratch {
-  float* floats = nullptr;
-  int64_t size = 0;
-
-  float* of_size(int64_t wanted) {
-    if (wanted > size) {
-      free(floats);
-      floats = (float*)aligned_alloc(64, ceil_div(wanted * sizeof(float), 64) * 64);
-      size = floats ? wanted : 0;
-    }
-    return floats;
-  }
-  ~Scratch() { free(floats); }
-};
-static thread_local Scratch scratches;
-
 extern "C" {
-
-// Names of the instruction sets that this processor runs, the fastest first; null after the last.
-const char* direct_conv_name(int64_t index) {
-  for (const Kernels& k : KERNELS)
-    if (runs(k) && index-- == 0) return k.name;
-  return nullptr;
-}
-
-// How many numbers a Map, a Correlation and a Gradient are given by. A binding that gives others is of another version.
-int64_t direct_conv_numbers(int64_t index) {
-  const int64_t bytes[] = {sizeof(Map), offsetof(Correlation, band), offsetof(Gradient, band)};
-  return bytes[index] / sizeof(int64_t);
-}
 
 // `numbers` are a Map and the given fields of `count` Correlations of it. A stride or a dilation must be 1. Returns 0,
 // or 1 if memory is short.
-int direct_conv_correlate(const char* name, const int64_t* numbers, int64_t count) {
-  const Kernels& kernels = *find(name);
+int epsanet_correlate(const char* name, const int64_t* numbers, int64_t count) {
+  const Kernels& kernels = kernels_of(name);
   const Map map = read_map(numbers);
   Correlation* all = (Correlation*)malloc(count * sizeof(Correlation));
   bool enough = all;
@@ -244,7 +175,7 @@ int direct_conv_correlate(const char* name, const int64_t* numbers, int64_t coun
   if (enough) {
 #pragma omp parallel num_threads(map.threads) reduction(&& : enough)
     {
-      float* scratch = scratches.of_size(size);
+      float* scratch = room(size);
       enough = scratch;
       for (int64_t i = 0; i < count; i += all[i].joined) {
         const Correlation& c = all[i];
@@ -259,8 +190,8 @@ int direct_conv_correlate(const char* name, const int64_t* numbers, int64_t coun
 }
 
 // The same for the gradients of convolutions with respect to their weights, with kernels up to 9 x 9.
-int direct_conv_weight_gradient(const char* name, const int64_t* numbers, int64_t count) {
-  const Kernels& kernels = *find(name);
+int epsanet_weight_gradient(const char* name, const int64_t* numbers, int64_t count) {
+  const Kernels& kernels = kernels_of(name);
   const Map map = read_map(numbers);
   Gradient* all = (Gradient*)malloc(count * sizeof(Gradient));
   int64_t size = 0;
@@ -273,7 +204,7 @@ int direct_conv_weight_gradient(const char* name, const int64_t* numbers, int64_
   if (enough) {
 #pragma omp parallel num_threads(map.threads) reduction(&& : enough)
     {
-      float* scratch = scratches.of_size(size);
+      float* scratch = room(size);
       enough = scratch;
       for (int64_t i = 0; i < count; ++i) {
         const Gradient& g = all[i];

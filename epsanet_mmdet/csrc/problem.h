@@ -51,11 +51,46 @@ struct Gradient {
   int64_t together, margin, plane;
 };
 
-// Both work on one band of one group: `in` is the padded copy.
+// A 1x1 convolution of all channels, of what is affine in each of its channels and a ReLU before it, if wanted, and what
+// comes after it: out = relu(scale * (weight * relu(in_scale * x + in_shift)) + shift + add).
+struct Pointwise {
+  Map map;
+  const float* weight;               // (outputs, channels)
+  const float *scale, *shift;        // (outputs)
+  const float *in_scale, *in_shift;  // (n, channels) and (channels), or null
+  const float* add;                  // as out, or null
+  float* out;                        // (n, outputs, out_h, out_w), contiguous
+  int64_t outputs, out_h, out_w, relu;
+};
+
+// Max pooling by 3x3 with stride 2 and one row and column of padding: out = pool(relu(scale * x + shift)).
+struct Pool {
+  const float* x;  // (n, channels, h, w), contiguous, as out
+  int64_t n, channels, h, w, threads;
+  const float *scale, *shift;  // (channels)
+  float* out;
+  int64_t out_h, out_w;
+};
+
+// PSA's attention of features (n, branches, channels, size), contiguous.
+struct Attention {
+  const float* x;
+  int64_t n, branches, channels, size, threads;
+  const float *weight1, *bias1, *weight2, *bias2;  // (hidden, channels), (hidden), (channels, hidden), (channels)
+  float* out;                                      // (n, branches, channels)
+  int64_t hidden;
+};
+
+// The first two work on one band of one group: `in` is the padded copy. The third gives `count` pixels, from `first` on,
+// of the outputs from `begin` to `end` of image n.
 struct Kernels {
   const char* name;
   int64_t lanes, widest;
   void (*correlate)(const Correlation&, const float* in, const float* weight, float* out, int64_t rows);
   void (*weight_gradient)(const Gradient&, int64_t stride, const float* in, const float* grad, float* out,
                           int64_t outputs, int64_t rows);
+  void (*pointwise)(const Pointwise&, int64_t n, int64_t first, int64_t count, int64_t begin, int64_t end,
+                    float* scratch);
+  void (*max_pool)(const Pool&, const float* x, float scale, float shift, float* out, float* scratch);
+  float (*mean)(const float* x, int64_t count);
 };

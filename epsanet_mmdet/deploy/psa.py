@@ -1,6 +1,6 @@
 """Pyramid squeeze attention for inference, with the batch norm that follows it."""
 
-from typing import Optional, Tuple
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..layers import PSAModule
 from ..layers.branch_convs import branch_convs
 from ..layers.grouped_conv import GroupedConv2d, merge_groups, merged_groups
+from ..layers.norm import affine_of
 
 
 class DeployedPSA(nn.Module):
@@ -48,15 +49,6 @@ class DeployedPSA(nn.Module):
         scores = self.scores(features.mean(dim=(3, 4)))
         attention = scores.softmax(dim=1)[..., None, None] * self.scale
         return torch.addcmul(self.shift, features, attention).flatten(1, 2)
-
-
-def affine_of(norm: _BatchNorm) -> Tuple[Tensor, Tensor]:
-    """Give the scale and shift, (C,) each, that a batch norm applies in evaluation."""
-    scale = (norm.running_var + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = scale * norm.weight
-    shift = -norm.running_mean * scale
-    return scale, shift if norm.bias is None else shift + norm.bias
 
 
 class PlainBranches(nn.Module):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import direct_conv
+from . import cpu_kernels, direct_conv
 from .conv_plan import DIRECT, merged_groups, plan_convs
 from .direct_conv import Conv
 from .grouped_conv import merge_groups, split_groups
@@ -44,20 +44,13 @@ def branch_convs(
         (B, branches, out_channels, ceil(H / stride), ceil(W / stride)).
     """
     plans = plan_convs(x, weights, groups, stride, dilation)
-    if DIRECT in plans and not _for_another_program():
+    if DIRECT in plans and not cpu_kernels.for_another_program():
         return torch.ops.epsanet_mmdet.branch_convs(x, weights, groups, stride, dilation)
     features = [
         library_conv(x, w, g, stride, dilation, merged_groups(x.shape[1], g, x))
         for w, g in zip(weights, groups)
     ]
     return torch.stack(features, dim=1)
-
-
-def _for_another_program() -> bool:
-    """Whether the operations are recorded for one that does not know our operator."""
-    if torch.jit.is_tracing():
-        return True
-    return torch.compiler.is_compiling() and torch.onnx.is_in_onnx_export()
 
 
 def library_conv(
@@ -74,7 +67,7 @@ def library_conv(
 def _forward(
     x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
 ) -> Tensor:
-    features = _empty_features(x, weights, stride)
+    features = cpu_kernels.fresh(x, *_shape(x, weights, stride))
     direct, library = _split(x, weights, groups, stride, dilation)
     if direct:
         convs = [Conv(weights[i].contiguous(), groups[i], stride, dilation) for i in direct]
@@ -151,14 +144,14 @@ def _library_backward(
     return grad_x, grads
 
 
-def _empty_features(x: Tensor, weights: Sequence[Tensor], stride: int) -> Tensor:
+def _shape(x: Tensor, weights: Sequence[Tensor], stride: int) -> List[int]:
     size = [(side + stride - 1) // stride for side in x.shape[2:]]
-    return x.new_empty(x.shape[0], len(weights), weights[0].shape[0], *size)
+    return [x.shape[0], len(weights), weights[0].shape[0], *size]
 
 
 @torch.library.register_fake('epsanet_mmdet::branch_convs')
 def _(x, weights, groups, stride, dilation):
-    return _empty_features(x, weights, stride)
+    return x.new_empty(_shape(x, weights, stride))
 
 
 @torch.library.register_fake('epsanet_mmdet::branch_convs_backward')

@@ -8,7 +8,8 @@ from typing import List, Sequence, Union
 
 from torch import Tensor
 
-from . import direct_conv
+from . import cpu_kernels
+from .direct_conv import LARGEST_KERNEL
 
 DIRECT = 'direct'
 
@@ -29,7 +30,7 @@ def plan_convs(
         For each ``DIRECT``, or the number of groups to give the library: the layer's own or, the
         weight written as a block-diagonal one, fewer.
     """
-    direct = min(stride, dilation) == 1 and direct_conv.takes(x, weights)
+    direct = min(stride, dilation) == 1 and cpu_kernels.takes(x, *weights)
     return [
         DIRECT if direct and _pays(w, g) else merged_groups(x.shape[1], g, x)
         for w, g in zip(weights, groups)
@@ -39,7 +40,7 @@ def plan_convs(
 def _pays(weight: Tensor, groups: int) -> bool:
     """Whether groups are so narrow that the direct kernel was the faster."""
     _, inputs, size, _ = weight.shape
-    return groups > 1 and inputs <= 16 and size <= direct_conv.LARGEST_KERNEL
+    return groups > 1 and inputs <= 16 and size <= LARGEST_KERNEL
 
 
 def merged_groups(in_channels: int, groups: int, x: Tensor) -> int:

@@ -1,24 +1,12 @@
-"""Grouped convolutions of few channels per group on CPUs: the binding of our own kernel.
+"""Grouped convolutions of few channels per group on CPUs, by our own kernel."""
 
-The kernel is plain C++ without torch (``epsanet_mmdet/csrc``), built when the package is installed
-and a compiler is there. Where it is missing, :func:`instruction_set` is None and the functions
-that compute may not be called.
-"""
-
-import ctypes
-import os
-import warnings
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Sequence
 
 import torch
 from torch import Tensor
 
-from ..errors import ArgumentError
+from . import cpu_kernels
 
-VARIABLE = 'EPSANET_DIRECT_CONV'
-NUMBERS = (8, 18, 11)  # that a map, a correlation and a weight's gradient are described by below
 LARGEST_KERNEL = 9
 
 
@@ -40,48 +28,6 @@ class Conv(NamedTuple):
     @property
     def reach(self) -> int:
         return self.dilation * (self.weight.shape[-1] // 2)
-
-
-def instruction_sets() -> List[str]:
-    """Names of those that the kernel was built for and this processor has, the fastest first."""
-    names = []
-    while _library and (name := _library.direct_conv_name(len(names))):
-        names.append(name.decode())
-    return names
-
-
-def instruction_set() -> Optional[str]:
-    """Name of the one in use; None if the kernel is missing or switched off."""
-    return _instruction_set
-
-
-@contextmanager
-def use_instruction_set(name: Optional[str]) -> Iterator[None]:
-    """Use another of :func:`instruction_sets`, or None for the library's convolutions.
-
-    For comparisons. The environment variable ``EPSANET_DIRECT_CONV`` does the same for a whole
-    process: ``off``, or the name of an instruction set.
-    """
-    global _instruction_set
-    if name is not None and name not in instruction_sets():
-        options = ', '.join(instruction_sets()) or 'none'
-        raise ArgumentError(f'The direct kernel has no {name!r} here, but: {options}')
-    before, _instruction_set = _instruction_set, name
-    try:
-        yield
-    finally:
-        _instruction_set = before
-
-
-def takes(x: Tensor, weights: Sequence[Tensor]) -> bool:
-    """Whether the kernel is there, and takes these tensors."""
-    tensors = [x, *weights]
-    return (
-        _instruction_set is not None
-        and all(t.dtype == torch.float32 and t.device.type == 'cpu' for t in tensors)
-        and (x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last))
-        and not torch.is_autocast_enabled('cpu')
-    )
 
 
 def forward(x: Tensor, convs: Sequence[Conv], outs: Sequence[Tensor]) -> None:
@@ -157,7 +103,7 @@ def weight_gradients(
         numbers += [grad.data_ptr(), out.data_ptr()]
         numbers += [conv.groups, outputs // conv.groups, inputs, size, conv.dilation]
         numbers += [*grad.shape[2:], *grad.stride()[:2]]
-    _call(_library.direct_conv_weight_gradient, numbers, len(convs))
+    cpu_kernels.call('weight_gradient', numbers, len(convs))
 
 
 def _map(x: Tensor, stride: int) -> List[int]:
@@ -181,54 +127,4 @@ def _correlation(
 def _correlate(numbers: List[int], correlations: Sequence[List[int]]) -> None:
     for correlation in correlations:
         numbers += correlation
-    _call(_library.direct_conv_correlate, numbers, len(correlations))
-
-
-def _call(function, numbers: List[int], count: int) -> None:
-    if function(_instruction_set.encode(), (ctypes.c_int64 * len(numbers))(*numbers), count):
-        raise MemoryError('The direct convolution found no memory for a padded copy')
-
-
-def load_kernel(path: Path) -> Optional[ctypes.CDLL]:
-    """Load the compiled kernel; None if it is missing or fits neither this system nor this code."""
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError:
-        return None
-    if not _is_of_this_version(library):
-        warnings.warn(
-            f'{path} is of another version and not used; install epsanet_mmdet again to build it',
-            stacklevel=2,
-        )
-        return None
-    library.direct_conv_name.restype = ctypes.c_char_p
-    for function in (library.direct_conv_correlate, library.direct_conv_weight_gradient):
-        function.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64]
-    library.direct_conv_name.argtypes = [ctypes.c_int64]
-    return library
-
-
-def _is_of_this_version(library: ctypes.CDLL) -> bool:
-    """Whether the library reads what this module writes: else it would read beyond it."""
-    try:
-        count = library.direct_conv_numbers
-    except AttributeError:
-        return False
-    count.argtypes, count.restype = [ctypes.c_int64], ctypes.c_int64
-    return tuple(map(count, range(len(NUMBERS)))) == NUMBERS
-
-
-def default_instruction_set() -> Optional[str]:
-    """Name of the one to use: what the environment variable says, else the fastest."""
-    names = instruction_sets()
-    wanted = os.environ.get(VARIABLE, 'on')
-    if wanted not in ('on', 'off', *names):
-        options = ', '.join(('on', 'off', *names))
-        raise ArgumentError(f'{VARIABLE}={wanted!r} is not possible here; choose one of {options}')
-    if wanted == 'off' or not names:
-        return None
-    return names[0] if wanted == 'on' else wanted
-
-
-_library = load_kernel(Path(__file__).with_name('_direct_conv.so'))
-_instruction_set = default_instruction_set()
+    cpu_kernels.call('correlate', numbers, len(correlations))

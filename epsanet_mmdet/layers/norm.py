@@ -1,8 +1,13 @@
-"""Batch normalisation where torch's own refuses: single values per channel, processes on CPUs."""
+"""Batch normalisation where torch's own refuses, and as the affine map that it is in evaluation."""
+
+from typing import Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .bypass import may_be_bypassed
 
 
 class PooledBatchNorm2d(nn.BatchNorm2d):
@@ -85,3 +90,21 @@ def conv_norm_relu(
         PooledBatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
     )
+
+
+def is_affine(norm: nn.Module) -> bool:
+    """Whether it is a batch norm that :func:`affine_of` may stand for calling."""
+    return (
+        may_be_bypassed(nn.BatchNorm2d, norm)
+        and not norm.training
+        and norm.running_mean is not None
+    )
+
+
+def affine_of(norm: _BatchNorm) -> Tuple[Tensor, Tensor]:
+    """Give the scale and shift, (C,) each, that a batch norm applies in evaluation."""
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    shift = -norm.running_mean * scale
+    return scale, shift if norm.bias is None else shift + norm.bias

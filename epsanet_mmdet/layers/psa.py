@@ -1,6 +1,6 @@
 """Pyramid Squeeze Attention, the convolution of EPSANet (arXiv 2105.14447)."""
 
-from typing import Sequence
+from typing import Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from ..errors import ArgumentError
 from .branch_convs import branch_convs
+from .bypass import hooked, may_be_bypassed
+from .fused_ops import psa_attention
 from .grouped_conv import GroupedConv2d
 from .squeeze import SqueezeMLP
 
@@ -82,10 +84,29 @@ class PSAModule(nn.Module):
         features = self._features(x)
         return _weigh(features, self._attention(features)).flatten(1, 2)
 
+    def is_plain(self) -> bool:
+        """Whether :meth:`features_and_attention` may stand for calling this module and its parts."""
+        return not hooked(self) and self._squeezes_plainly()
+
+    def features_and_attention(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        """Give both instead of their product, for evaluation, without gradients.
+
+        Returns:
+            (B, C', H', W') and (B, C').
+        """
+        features = self._features(x)
+        fc1, fc2 = self.se.fc1, self.se.fc2
+        attention = psa_attention(features, fc1.weight, fc1.bias, fc2.weight, fc2.bias)
+        return features.flatten(1, 2), attention.flatten(1)
+
+    def _squeezes_plainly(self) -> bool:
+        se = self.se
+        return may_be_bypassed(nn.Conv2d, se.fc1, se.fc2) and not hooked(self.gap, se, se.relu)
+
     def _features(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, branches, C' / branches, H', W'), in the output's order."""
         convs = [getattr(self, f'conv_{i}') for i in range(self.branches, 0, -1)]
-        if torch.jit.is_tracing() or not _may_be_bypassed(GroupedConv2d, *convs):
+        if torch.jit.is_tracing() or not may_be_bypassed(GroupedConv2d, *convs):
             return torch.stack([conv(x) for conv in convs], dim=1)
         (stride, _), (dilation, _) = convs[0].stride, convs[0].dilation
         weights, groups = [conv.weight for conv in convs], [conv.groups for conv in convs]
@@ -94,25 +115,13 @@ class PSAModule(nn.Module):
     def _attention(self, features: Tensor) -> Tensor:
         """(B, branches, C, H, W) -> (B, branches, C, 1, 1)."""
         fc1, fc2 = self.se.fc1, self.se.fc2
-        if _may_be_bypassed(nn.Conv2d, fc1, fc2) and not _hooked(self.gap, self.se, self.se.relu):
+        if self._squeezes_plainly():
             # On single pixels, convolutions cost several times what matrices do.
             hidden = F.linear(features.mean((3, 4)), fc1.weight.flatten(1), fc1.bias).relu()
             scores = F.linear(hidden, fc2.weight.flatten(1), fc2.bias)[..., None, None]
         else:
             scores = self.se(self.gap(features.flatten(0, 1))).unflatten(0, features.shape[:2])
         return scores.sigmoid().softmax(dim=1)
-
-
-def _may_be_bypassed(kind: type, *modules: nn.Module) -> bool:
-    """Whether all are of exactly this kind, and calling them does nothing besides."""
-    return all(type(module) is kind for module in modules) and not _hooked(*modules)
-
-
-def _hooked(*modules: nn.Module) -> bool:
-    return any(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
-        for module in modules
-    )
 
 
 def _weigh(features: Tensor, attention: Tensor) -> Tensor:

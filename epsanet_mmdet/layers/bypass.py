@@ -1,0 +1,16 @@
+"""When modules may be computed together instead of being called one by one."""
+
+from torch import nn
+
+
+def may_be_bypassed(kind: type, *modules: nn.Module) -> bool:
+    """Whether all are of exactly this kind, and calling them does nothing besides."""
+    return all(type(module) is kind for module in modules) and not hooked(*modules)
+
+
+def hooked(*modules: nn.Module) -> bool:
+    """Whether calling any of them calls something else too."""
+    return any(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
+        for module in modules
+    )

@@ -1,0 +1,164 @@
+"""What an EPSANet computes in evaluation on CPUs, in few passes over memory, as operators of torch.
+
+There are no gradients. Where our own kernels are missing or do not take the tensors, the
+operators compute the same by the library.
+"""
+
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import cpu_kernels
+
+torch.library.define(
+    'epsanet_mmdet::pointwise_conv',
+    '(Tensor x, Tensor weight, Tensor scale, Tensor shift, int stride, bool relu,'
+    ' Tensor? add=None, Tensor? in_scale=None, Tensor? in_shift=None) -> Tensor',
+    tags=torch.Tag.pt2_compliant_tag,
+)
+torch.library.define(
+    'epsanet_mmdet::relu_max_pool',
+    '(Tensor x, Tensor scale, Tensor shift) -> Tensor',
+    tags=torch.Tag.pt2_compliant_tag,
+)
+torch.library.define(
+    'epsanet_mmdet::psa_attention',
+    '(Tensor features, Tensor weight1, Tensor bias1, Tensor weight2, Tensor bias2) -> Tensor',
+    tags=torch.Tag.pt2_compliant_tag,
+)
+
+
+def pointwise_conv(
+    x: Tensor,
+    weight: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    stride: int = 1,
+    relu: bool = False,
+    add: Optional[Tensor] = None,
+    in_scale: Optional[Tensor] = None,
+    in_shift: Optional[Tensor] = None,
+) -> Tensor:
+    """Convolve by 1x1, with what comes before and after: ``relu(scale * (weight @ x) + shift + add)``.
+
+    Args:
+        x: (B, C, H, W).
+        weight: (out_channels, C, 1, 1).
+        scale: (out_channels,).
+        shift: (out_channels,).
+        stride: Stride.
+        relu: Whether to rectify the result.
+        add: (B, out_channels, H', W').
+        in_scale: (B, C); with it and in_shift, x becomes ``relu(in_scale * x + in_shift)`` first.
+        in_shift: (C,).
+
+    Returns:
+        (B, out_channels, ceil(H / stride), ceil(W / stride)).
+    """
+    return torch.ops.epsanet_mmdet.pointwise_conv(
+        x, weight, scale, shift, stride, relu, add, in_scale, in_shift
+    )
+
+
+def relu_max_pool(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Pool ``relu(scale * x + shift)`` to the maximum of 3x3 with stride 2 and padding 1.
+
+    Args:
+        x: (B, C, H, W).
+        scale: (C,).
+        shift: (C,).
+
+    Returns:
+        (B, C, ceil(H / 2), ceil(W / 2)).
+    """
+    return torch.ops.epsanet_mmdet.relu_max_pool(x, scale, shift)
+
+
+def psa_attention(
+    features: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor
+) -> Tensor:
+    """Attention of PSA's branches: softmax over them of the sigmoid of the shared squeeze MLP.
+
+    Args:
+        features: (B, branches, C, H, W).
+        weight1: (hidden, C, 1, 1).
+        bias1: (hidden,).
+        weight2: (C, hidden, 1, 1).
+        bias2: (C,).
+
+    Returns:
+        (B, branches, C).
+    """
+    return torch.ops.epsanet_mmdet.psa_attention(features, weight1, bias1, weight2, bias2)
+
+
+@torch.library.impl('epsanet_mmdet::pointwise_conv', 'cpu')
+def _(x, weight, scale, shift, stride, relu, add=None, in_scale=None, in_shift=None):
+    extras = [t for t in (add, in_scale, in_shift) if t is not None]
+    if not cpu_kernels.takes(x, weight, scale, shift, *extras) or x.numel() == 0:
+        if in_scale is not None:
+            x = torch.addcmul(in_shift[:, None, None], x, in_scale[..., None, None]).relu()
+        out = F.conv2d(x, weight * scale[:, None, None, None], shift, stride)
+        out = out if add is None else out + add
+        return out.relu() if relu else out
+    tensors = [weight, scale, shift, in_scale, in_shift, add]
+    tensors = [t if t is None else t.contiguous() for t in tensors]
+    x = x.contiguous()
+    out = cpu_kernels.fresh(x, *_pointwise_shape(x, weight, stride))
+    pointers = [0 if t is None else t.data_ptr() for t in tensors]
+    map_ = [x.data_ptr(), *x.shape, x.stride(0), stride, torch.get_num_threads()]
+    cpu_kernels.call('pointwise', [*map_, *pointers, out.data_ptr(), *out.shape[1:], relu])
+    return out
+
+
+@torch.library.impl('epsanet_mmdet::relu_max_pool', 'cpu')
+def _(x, scale, shift):
+    if not cpu_kernels.takes(x, scale, shift) or x.numel() == 0:
+        x = torch.addcmul(shift[:, None, None], x, scale[:, None, None]).relu()
+        return F.max_pool2d(x, 3, 2, 1)
+    x, scale, shift = x.contiguous(), scale.contiguous(), shift.contiguous()
+    out = cpu_kernels.fresh(x, *_pooled_shape(x))
+    numbers = [x.data_ptr(), *x.shape, torch.get_num_threads(), scale.data_ptr(), shift.data_ptr()]
+    cpu_kernels.call('max_pool', [*numbers, out.data_ptr(), *out.shape[2:]])
+    return out
+
+
+@torch.library.impl('epsanet_mmdet::psa_attention', 'cpu')
+def _(features, weight1, bias1, weight2, bias2):
+    if not cpu_kernels.takes(features, weight1, bias1, weight2, bias2) or features.numel() == 0:
+        hidden = F.linear(features.mean((3, 4)), weight1.flatten(1), bias1).relu()
+        return F.linear(hidden, weight2.flatten(1), bias2).sigmoid().softmax(dim=1)
+    features = features.contiguous()
+    out = features.new_empty(features.shape[:3])
+    size = features.shape[3] * features.shape[4]
+    tensors = [t.contiguous() for t in (weight1, bias1, weight2, bias2)]
+    numbers = [features.data_ptr(), *out.shape, size, torch.get_num_threads()]
+    pointers = [t.data_ptr() for t in (*tensors, out)]
+    cpu_kernels.call('attention', [*numbers, *pointers, len(bias1)])
+    return out
+
+
+def _pointwise_shape(x: Tensor, weight: Tensor, stride: int) -> tuple:
+    size = [(side + stride - 1) // stride for side in x.shape[2:]]
+    return (x.shape[0], weight.shape[0], *size)
+
+
+def _pooled_shape(x: Tensor) -> tuple:
+    return (*x.shape[:2], *[(side + 1) // 2 for side in x.shape[2:]])
+
+
+@torch.library.register_fake('epsanet_mmdet::pointwise_conv')
+def _(x, weight, scale, shift, stride, relu, add=None, in_scale=None, in_shift=None):
+    return x.new_empty(_pointwise_shape(x, weight, stride))
+
+
+@torch.library.register_fake('epsanet_mmdet::relu_max_pool')
+def _(x, scale, shift):
+    return x.new_empty(_pooled_shape(x))
+
+
+@torch.library.register_fake('epsanet_mmdet::psa_attention')
+def _(features, weight1, bias1, weight2, bias2):
+    return features.new_empty(features.shape[:3])
