@@ -39,7 +39,7 @@ class EPSABlock(Bottleneck):
 
     def _fuses(self, x: Tensor) -> bool:
         """Whether fewer passes over memory compute the same here: in evaluation on CPUs."""
-        if torch.is_grad_enabled() or self.with_plugins or cpu_kernels.for_another_program():
+        if torch.is_grad_enabled() or self.plugins or cpu_kernels.for_another_program():
             return False
         ends = [(self.conv1, self.norm1), (self.conv3, self.norm3)]
         if self.downsample is not None:

@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ..backbones import EPSANet
+from ..backbones.epsa_block import EPSABlock
 from ..errors import ArgumentError
 from ..layers import PSAModule, SqueezeMLP
 from ..layers.grouped_conv import GroupedConv2d
@@ -41,16 +43,24 @@ def deploy(network: Network, own_kernels: bool = False) -> Network:
     network = copy.deepcopy(network)
     if isinstance(network, PSAModule):
         return DeployedPSA(network, own_kernels=own_kernels).requires_grad_(False).eval()
-    for parent in network.modules():
+    parents = [m for m in network.modules() if not (own_kernels and _folds_itself(m))]
+    for parent in parents:
         if not isinstance(parent, ConvModule) or parent.order[:2] == ('conv', 'norm'):
             _fold_norms(parent, own_kernels)
-    for parent in list(network.modules()):
-        for name, child in parent.named_children():
+    for parent in parents:
+        for name, child in list(parent.named_children()):
             if isinstance(child, PSAModule):
                 setattr(parent, name, DeployedPSA(child, own_kernels=own_kernels).eval())
             elif isinstance(child, GroupedConv2d) and not own_kernels:
                 setattr(parent, name, plain_conv(child).eval())
     return network.requires_grad_(False)
+
+
+def _folds_itself(module: nn.Module) -> bool:
+    """Whether its own kernels compute the norms along with what surrounds them."""
+    if isinstance(module, EPSABlock):
+        return not module.plugins
+    return isinstance(module, EPSANet) and not module.deep_stem
 
 
 def _fold_norms(parent: nn.Module, own_kernels: bool) -> None:

@@ -1,7 +1,8 @@
 """The package's own kernels for CPUs: loading them, and choosing an instruction set.
 
-They are plain C++ without torch (``epsanet_mmdet/csrc``), built when the package is installed and a
-compiler is there. Where they are missing, :func:`instruction_set` is None and nothing may be called.
+They are plain C++ without torch (``epsanet_mmdet/csrc``), built when the package is installed and
+a compiler is there. Where they are missing, :func:`instruction_set` is None and nothing may be
+called.
 """
 
 import ctypes
@@ -95,7 +96,7 @@ def call(function: str, numbers: List[int], *more: int) -> None:
 
 
 def load_kernels(path: Path) -> Optional[ctypes.CDLL]:
-    """Load the compiled kernels; None if they are missing or fit neither this system nor this code."""
+    """Load the kernels; None if they are missing or fit neither this system nor this code."""
     try:
         library = ctypes.CDLL(str(path))
     except OSError:

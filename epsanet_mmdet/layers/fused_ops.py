@@ -41,7 +41,7 @@ def pointwise_conv(
     in_scale: Optional[Tensor] = None,
     in_shift: Optional[Tensor] = None,
 ) -> Tensor:
-    """Convolve by 1x1, with what comes before and after: ``relu(scale * (weight @ x) + shift + add)``.
+    """Give ``relu(scale * (weight @ x) + shift + add)``, a 1x1 convolution and what follows it.
 
     Args:
         x: (B, C, H, W).

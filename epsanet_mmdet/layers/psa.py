@@ -85,7 +85,7 @@ class PSAModule(nn.Module):
         return _weigh(features, self._attention(features)).flatten(1, 2)
 
     def is_plain(self) -> bool:
-        """Whether :meth:`features_and_attention` may stand for calling this module and its parts."""
+        """Whether :meth:`features_and_attention` may stand for calling it and its parts."""
         return not hooked(self) and self._squeezes_plainly()
 
     def features_and_attention(self, x: Tensor) -> Tuple[Tensor, Tensor]:

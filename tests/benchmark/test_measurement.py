@@ -20,7 +20,7 @@ from epsanet_mmdet.benchmark import (
 from epsanet_mmdet.benchmark.passes import make_pass
 from epsanet_mmdet.costs import count_parameters
 from epsanet_mmdet.errors import ArgumentError, ConfigError
-from epsanet_mmdet.layers import PSAModule, direct_conv
+from epsanet_mmdet.layers import PSAModule, cpu_kernels
 
 CPU = torch.device('cpu')
 SMALL = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
@@ -71,18 +71,18 @@ def test_measures_inference_and_training_side_by_side():
 
 def test_the_library_s_own_convolutions_can_be_measured_beside_ours(monkeypatch):
     used = []
-    forward = PSAModule.forward
+    features = PSAModule._features
 
     def spy(self, x):
-        used.append(direct_conv.instruction_set())
-        return forward(self, x)
+        used.append(cpu_kernels.instruction_set())
+        return features(self, x)
 
-    monkeypatch.setattr(PSAModule, 'forward', spy)
+    monkeypatch.setattr(PSAModule, '_features', spy)
     network = build_network('epsanet50-s+library', CPU)
     make_pass(network, 'inference', TINY, CPU, 'fp32')()
     assert set(used) == {None}
     make_pass(build_network('epsanet50-s', CPU), 'inference', TINY, CPU, 'fp32')()
-    assert used[-1] == direct_conv.instruction_set()
+    assert used[-1] == cpu_kernels.instruction_set()
 
 
 def test_measures_whole_detectors(tiny_detector):  # noqa: F811

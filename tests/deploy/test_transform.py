@@ -58,7 +58,22 @@ def test_only_plain_modules_are_left_of_an_epsanet(arch):
 def test_with_the_package_s_own_kernels_it_computes_the_same(arch):
     network = randomise(EPSANet(50, arch)).eval()
     deployed = deploy(network, own_kernels=True)
-    assert not any(isinstance(module, (_BatchNorm, PSAModule)) for module in deployed.modules())
+    # The blocks' own kernels compute the norms along.
+    assert type(deployed.layer1[0].norm1) is nn.BatchNorm2d
+    images = torch.randn(2, 3, 70, 93)
+    with torch.no_grad():
+        assert greatest_difference(deployed(images), network(images)) < 5e-5
+
+
+@pytest.mark.parametrize('options', ['plugins', 'deep_stem'])
+def test_own_kernels_leave_no_norm_that_they_do_not_compute(options):
+    plugin = dict(cfg=dict(type='SELayer2d'), position='after_conv2')
+    network = randomise(
+        EPSANet(50, plugins=[plugin]) if options == 'plugins' else EPSANet(50, deep_stem=True)
+    ).eval()
+    deployed = deploy(network, own_kernels=True)
+    part = deployed.layer1 if options == 'plugins' else deployed.stem
+    assert not any(isinstance(module, _BatchNorm) for module in part.modules())
     images = torch.randn(2, 3, 70, 93)
     with torch.no_grad():
         assert greatest_difference(deployed(images), network(images)) < 5e-5

@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch.library import opcheck
 
-from epsanet_mmdet.layers import PSAModule, direct_conv
+from epsanet_mmdet.layers import PSAModule, cpu_kernels, direct_conv
 from epsanet_mmdet.layers.branch_convs import branch_convs
 
 OPERATOR = torch.ops.epsanet_mmdet.branch_convs
 needs_kernel = pytest.mark.skipif(
-    direct_conv.instruction_set() is None, reason='the direct kernel was not built'
+    cpu_kernels.instruction_set() is None, reason='the kernels were not built'
 )
 KERNELS, GROUPS = (9, 7, 3), (16, 8, 1)  # two for the direct kernel, one for the library
 
@@ -51,8 +51,8 @@ def close(actual, expected, tolerance=3e-6):
 def test_equals_the_convolutions_and_their_gradients(kernels, groups, stride, dilation, direct):
     x, weights = branches(kernels=kernels, groups=groups, outputs=32)
     exact_x, *exact_weights = double(x, weights)
-    name = direct_conv.instruction_set() if direct else None
-    with direct_conv.use_instruction_set(name):
+    name = cpu_kernels.instruction_set() if direct else None
+    with cpu_kernels.use_instruction_set(name):
         actual = branch_convs(x, weights, groups, stride, dilation)
         expected = by_library(exact_x, exact_weights, groups, stride, dilation)
         close(actual, expected)
@@ -160,7 +160,7 @@ def test_export_holds_the_operator_and_switched_off_only_torch_s_own():
     exported = torch.export.export(layer, (x,))
     assert 'epsanet_mmdet.branch_convs' in exported.graph_module.code
     torch.testing.assert_close(exported.module()(x), layer(x))
-    with direct_conv.use_instruction_set(None):
+    with cpu_kernels.use_instruction_set(None):
         portable = torch.export.export(layer, (x,))
     assert 'epsanet_mmdet' not in portable.graph_module.code
     torch.testing.assert_close(portable.module()(x), layer(x))

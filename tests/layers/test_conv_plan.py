@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from epsanet_mmdet.layers import direct_conv
+from epsanet_mmdet.layers import cpu_kernels
 from epsanet_mmdet.layers.conv_plan import DIRECT, merged_groups, plan_convs
 
 needs_kernel = pytest.mark.skipif(
-    direct_conv.instruction_set() is None, reason='the direct kernel was not built'
+    cpu_kernels.instruction_set() is None, reason='the kernels were not built'
 )
 
 
@@ -51,5 +51,5 @@ def test_what_the_kernel_does_not_cover_goes_to_the_library(other):
 
 
 def test_without_the_kernel_all_goes_to_the_library():
-    with direct_conv.use_instruction_set(None):
+    with cpu_kernels.use_instruction_set(None):
         assert plan(64, 16) == 4

@@ -1,18 +1,17 @@
 """The direct kernel against the library in double precision, for every instruction set here."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from epsanet_mmdet.layers import direct_conv
+from epsanet_mmdet.layers import cpu_kernels, direct_conv
 from epsanet_mmdet.layers.direct_conv import Conv
 
-SETS = direct_conv.instruction_sets()
+SETS = cpu_kernels.instruction_sets()
 SIZES = [(1, 1), (7, 5), (20, 20), (11, 37), (2, 90)]
-needs_kernel = pytest.mark.skipif(not SETS, reason='the direct kernel was not built')
+needs_kernel = pytest.mark.skipif(not SETS, reason='the kernels were not built')
 
 
 def case(batch, inputs, outputs, groups, kernel, size, stride=1, dilation=1):
@@ -51,7 +50,7 @@ def test_convolves_and_differentiates_as_the_library_does(name, stride, dilation
     for batch, (size, inputs, outputs) in zip(itertools.cycle([1, 2]), shapes):
         groups = 3 if batch == 1 else 2
         given, expected = case(batch, inputs, outputs, groups, kernel, size, stride, dilation)
-        with direct_conv.use_instruction_set(name):
+        with cpu_kernels.use_instruction_set(name):
             check(compute(*given, groups, stride, dilation), expected)
 
 
@@ -59,10 +58,10 @@ def test_convolves_and_differentiates_as_the_library_does(name, stride, dilation
 @pytest.mark.parametrize('name', SETS)
 def test_maps_larger_than_the_cache_are_computed_in_bands(name):
     given, expected = case(1, 16, 4, 1, 9, (61, 300))
-    with direct_conv.use_instruction_set(name):
+    with cpu_kernels.use_instruction_set(name):
         check(compute(*given, 1), expected)
     given, expected = case(1, 16, 4, 1, 5, (61, 300), stride=2)
-    with direct_conv.use_instruction_set(name):
+    with cpu_kernels.use_instruction_set(name):
         check(compute(*given, 1, stride=2), expected)
 
 
@@ -123,59 +122,3 @@ def test_nothing_but_its_own_inputs_makes_an_output_infinite():
     direct_conv.forward(x, [Conv(weight, 1, 1, 1)], [out])
     affected = out.isfinite().logical_not().any(dim=1)[0].nonzero().tolist()
     assert affected == [[y, x] for y in (4, 5, 6) for x in (18, 19)]
-
-
-def test_a_set_that_is_not_there_is_refused_in_one_line():
-    with pytest.raises(ValueError, match='sse9') as caught:
-        with direct_conv.use_instruction_set('sse9'):
-            pass
-    assert '\n' not in str(caught.value)
-
-
-def test_switching_is_undone_also_after_an_error():
-    before = direct_conv.instruction_set()
-    with pytest.raises(KeyError):
-        with direct_conv.use_instruction_set(None):
-            assert direct_conv.instruction_set() is None
-            raise KeyError
-    assert direct_conv.instruction_set() == before
-
-
-def test_an_environment_variable_switches_it_off(monkeypatch):
-    monkeypatch.setenv('EPSANET_DIRECT_CONV', 'off')
-    assert direct_conv.default_instruction_set() is None
-
-
-@pytest.mark.parametrize('name', SETS)
-def test_an_environment_variable_picks_the_instruction_set(monkeypatch, name):
-    monkeypatch.setenv('EPSANET_DIRECT_CONV', name)
-    assert direct_conv.default_instruction_set() == name
-
-
-@needs_kernel
-def test_the_fastest_is_the_default(monkeypatch):
-    monkeypatch.delenv('EPSANET_DIRECT_CONV', raising=False)
-    assert direct_conv.default_instruction_set() == SETS[0]
-    assert SETS[-1] == 'plain'
-
-
-def test_a_mistake_in_the_environment_variable_is_named_in_one_line(monkeypatch):
-    monkeypatch.setenv('EPSANET_DIRECT_CONV', 'avx1024')
-    with pytest.raises(ValueError, match="EPSANET_DIRECT_CONV='avx1024'.* off") as caught:
-        direct_conv.default_instruction_set()
-    assert '\n' not in str(caught.value)
-
-
-@needs_kernel
-def test_a_kernel_of_another_version_is_not_used(monkeypatch):
-    path = Path(direct_conv.__file__).with_name('_direct_conv.so')
-    assert direct_conv.load_kernel(path)
-    monkeypatch.setattr(direct_conv, 'NUMBERS', (8, 19, 11))
-    with pytest.warns(UserWarning, match='of another version and not used; install'):
-        assert direct_conv.load_kernel(path) is None
-
-
-def test_a_missing_or_broken_file_leaves_the_library(tmp_path):
-    (tmp_path / 'broken.so').write_bytes(b'not a library')
-    assert direct_conv.load_kernel(tmp_path / 'missing.so') is None
-    assert direct_conv.load_kernel(tmp_path / 'broken.so') is None
