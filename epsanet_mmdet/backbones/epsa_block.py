@@ -7,6 +7,14 @@ from mmdet.models.backbones.resnet import Bottleneck
 from torch import Tensor, nn
 
 from ..layers import PSAModule, cpu_kernels
+from ..layers.block_training import (
+    ChannelNorm,
+    conv1x1,
+    is_channel_norm,
+    norm_add_relu,
+    norm_relu_branches,
+    norm_relu_conv1x1,
+)
 from ..layers.bypass import hooked, may_be_bypassed
 from ..layers.fused_ops import pointwise_conv
 from ..layers.norm import affine_of, is_affine
@@ -35,25 +43,35 @@ class EPSABlock(Bottleneck):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._forward_fused(x) if self._fuses(x) else super().forward(x)
+        if not self._fuses(x):
+            return super().forward(x)
+        return self._forward_training(x) if self._learns(x) else self._forward_fused(x)
 
     def _fuses(self, x: Tensor) -> bool:
-        """Whether fewer passes over memory compute the same here: in evaluation on CPUs."""
-        if torch.is_grad_enabled() or self.plugins or cpu_kernels.for_another_program():
+        """Whether fewer passes over memory compute the same here: on CPUs."""
+        if self.plugins or cpu_kernels.for_another_program():
+            return False
+        learns = self._learns(x)
+        if learns and (torch.compiler.is_compiling() or self.with_cp and x.requires_grad):
             return False
         ends = [(self.conv1, self.norm1), (self.conv3, self.norm3)]
         if self.downsample is not None:
             if type(self.downsample) is not nn.Sequential or hooked(self.downsample):
                 return False
             ends.append(tuple(self.downsample[-2:]))
+        norms = [self.norm2, *(norm for _, norm in ends)]
         return (
             cpu_kernels.takes(x, *(conv.weight for conv, _ in ends))
-            and all(_is_pointwise(conv) and is_affine(norm) for conv, norm in ends)
+            and all(_is_pointwise(conv) for conv, _ in ends)
+            and all(is_channel_norm(norm, x) if learns else is_affine(norm) for norm in norms)
             and type(self.conv2) is PSAModule
             and self.conv2.is_plain()
-            and is_affine(self.norm2)
             and may_be_bypassed(nn.ReLU, self.relu)
         )
+
+    def _learns(self, x: Tensor) -> bool:
+        tensors = (x, *self.parameters())
+        return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
     def _forward_fused(self, x: Tensor) -> Tensor:
         identity = x
@@ -73,6 +91,18 @@ class EPSABlock(Bottleneck):
             in_scale=attention * scale,
             in_shift=shift,
         )
+
+    def _forward_training(self, x: Tensor) -> Tensor:
+        identity = x
+        if self.downsample is not None:
+            *before, conv, norm = self.downsample
+            for module in before:
+                identity = module(identity)
+            identity = norm_add_relu(conv1x1(identity, conv), ChannelNorm(norm), relu=False)
+        out = conv1x1(x, self.conv1)
+        out = norm_relu_branches(out, ChannelNorm(self.norm1), self.conv2)
+        out = norm_relu_conv1x1(out, ChannelNorm(self.norm2, self.conv2), self.conv3)
+        return norm_add_relu(out, ChannelNorm(self.norm3), identity)
 
 
 def _is_pointwise(conv: nn.Module) -> bool:

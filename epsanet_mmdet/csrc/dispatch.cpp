@@ -8,10 +8,14 @@
 #define DECLARE(isa)                                                                                               \
   namespace isa {                                                                                                  \
   void correlate(const Correlation&, const float*, const float*, float*, int64_t);                                 \
-  void weight_gradient(const Gradient&, int64_t, const float*, const float*, float*, int64_t, int64_t);             \
-  void pointwise(const Pointwise&, int64_t, int64_t, int64_t, int64_t, int64_t, float*);                             \
-  void max_pool(const Pool&, const float*, float, float, float*, float*);                                            \
-  float mean(const float*, int64_t);                                                                                 \
+  void weight_gradient(const Gradient&, int64_t, const float*, const float*, float*, int64_t, int64_t);            \
+  void pointwise(const Pointwise&, int64_t, int64_t, int64_t, int64_t, int64_t, float*);                           \
+  void max_pool(const Pool&, const float*, float, float, float*, float*);                                          \
+  float mean(const float*, int64_t);                                                                               \
+  float squares(const float*, float, int64_t);                                                                     \
+  void affine(const Affine&, int64_t);                                                                             \
+  void affine_sums(const AffineGradient&, int64_t);                                                                \
+  void affine_gradient(const AffineGradient&, int64_t);                                                            \
   }
 DECLARE(plain)
 #if defined(__x86_64__)
@@ -19,8 +23,9 @@ DECLARE(avx2)
 DECLARE(avx512)
 #endif
 
-#define ENTRY(isa, lanes, widest) \
-  {#isa, lanes, widest, isa::correlate, isa::weight_gradient, isa::pointwise, isa::max_pool, isa::mean}
+#define ENTRY(isa, lanes, widest)                                                                                  \
+  {#isa,      lanes,        widest,      isa::correlate, isa::weight_gradient, isa::pointwise, isa::max_pool,      \
+   isa::mean, isa::squares, isa::affine, isa::affine_sums, isa::affine_gradient}
 static const Kernels KERNELS[] = {
 #if defined(__x86_64__)
     ENTRY(avx512, 16, 6),
@@ -74,7 +79,8 @@ const char* epsanet_instruction_set(int64_t index) {
 // How many numbers each of these is given by. A binding that gives others is of another version.
 int64_t epsanet_numbers(int64_t index) {
   const int64_t bytes[] = {sizeof(Map),       offsetof(Correlation, band), offsetof(Gradient, band),
-                           sizeof(Pointwise), sizeof(Pool),                sizeof(Attention)};
+                           sizeof(Pointwise), sizeof(Pool),                sizeof(Attention),
+                           sizeof(Moments),   sizeof(Affine),              sizeof(AffineGradient)};
   return bytes[index] / sizeof(int64_t);
 }
 

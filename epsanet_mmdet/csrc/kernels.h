@@ -2,6 +2,7 @@
 // vector has (LANES), how many vectors a row of accumulators may have (WIDEST), and how many output channels of three
 // vectors each the registers hold (TALLEST).
 
+#include "affine.h"
 #include "attention.h"
 #include "correlation.h"
 #include "pointwise.h"

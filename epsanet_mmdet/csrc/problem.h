@@ -81,8 +81,39 @@ struct Attention {
   int64_t hidden;
 };
 
+// Mean and variance of each row, (rows, size), contiguous, as all maps below.
+struct Moments {
+  const float* x;
+  int64_t rows, size, threads;
+  float *mean, *variance;  // (rows)
+};
+
+// out = relu(scale * x + shift + add).
+struct Affine {
+  const float* x;
+  int64_t rows, size, threads;
+  const float *scale, *shift;  // (rows)
+  const float* add;            // or null
+  float* out;
+  int64_t relu;
+};
+
+// Its gradients, where scale and shift depend on x by its moments: first the sums of grad and of grad * (x - centre),
+// of what the ReLU let through; then grad_x = grad * scale + (x - centre) * slope + constant, and grad_add.
+struct AffineGradient {
+  const float* x;
+  int64_t rows, size, threads;
+  const float *scale, *shift, *centre;  // (rows)
+  const float* out;                     // of the ReLU; null if it is to be computed again from x
+  const float* grad;
+  float *sums, *centred_sums;            // (rows)
+  const float *slope, *constant;         // (rows)
+  float *grad_x, *grad_add;              // grad_add or null
+  int64_t relu;
+};
+
 // The first two work on one band of one group: `in` is the padded copy. The third gives `count` pixels, from `first` on,
-// of the outputs from `begin` to `end` of image n.
+// of the outputs from `begin` to `end` of image n. The last three are for one row.
 struct Kernels {
   const char* name;
   int64_t lanes, widest;
@@ -93,4 +124,8 @@ struct Kernels {
                     float* scratch);
   void (*max_pool)(const Pool&, const float* x, float scale, float shift, float* out, float* scratch);
   float (*mean)(const float* x, int64_t count);
+  float (*squares)(const float* x, float centre, int64_t count);  // sum of (x - centre)^2
+  void (*affine)(const Affine&, int64_t row);
+  void (*affine_sums)(const AffineGradient&, int64_t row);
+  void (*affine_gradient)(const AffineGradient&, int64_t row);
 };

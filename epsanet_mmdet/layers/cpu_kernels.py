@@ -18,9 +18,10 @@ from torch import Tensor
 from ..errors import ArgumentError
 
 VARIABLE = 'EPSANET_CPU_KERNELS'
-# What a map, a correlation, a weight's gradient, a 1x1 convolution, a pool and an attention are
-# described by.
-NUMBERS = (8, 18, 11, 19, 11, 12)
+# What a map, a correlation, a weight's gradient, a 1x1 convolution, a pool, an attention, moments, an
+# affine map and its gradient are described by.
+FUNCTIONS = ('pointwise', 'max_pool', 'attention', 'moments', 'affine', 'affine_sums', 'affine_gradient')
+NUMBERS = (8, 18, 11, 19, 11, 12, 6, 9, 16)
 
 
 def instruction_sets() -> List[str]:
@@ -114,7 +115,7 @@ def load_kernels(path: Path) -> Optional[ctypes.CDLL]:
     task = [ctypes.c_char_p, ctypes.c_void_p]
     for function in (library.epsanet_correlate, library.epsanet_weight_gradient):
         function.argtypes = [*task, ctypes.c_int64]
-    for name in ('pointwise', 'max_pool', 'attention'):
+    for name in FUNCTIONS:
         getattr(library, f'epsanet_{name}').argtypes = task
     return library
 

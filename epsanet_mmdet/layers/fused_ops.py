@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import cpu_kernels
+from .squeeze import branch_attention
 
 torch.library.define(
     'epsanet_mmdet::pointwise_conv',
@@ -79,7 +80,7 @@ def relu_max_pool(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 def psa_attention(
     features: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor
 ) -> Tensor:
-    """Attention of PSA's branches: softmax over them of the sigmoid of the shared squeeze MLP.
+    """Attention of PSA's branches, :func:`branch_attention` of their global means.
 
     Args:
         features: (B, branches, C, H, W).
@@ -128,8 +129,7 @@ def _(x, scale, shift):
 @torch.library.impl('epsanet_mmdet::psa_attention', 'cpu')
 def _(features, weight1, bias1, weight2, bias2):
     if not cpu_kernels.takes(features, weight1, bias1, weight2, bias2) or features.numel() == 0:
-        hidden = F.linear(features.mean((3, 4)), weight1.flatten(1), bias1).relu()
-        return F.linear(hidden, weight2.flatten(1), bias2).sigmoid().softmax(dim=1)
+        return branch_attention(features.mean((3, 4)), weight1, bias1, weight2, bias2)
     features = features.contiguous()
     out = features.new_empty(features.shape[:3])
     size = features.shape[3] * features.shape[4]

@@ -1,9 +1,8 @@
 """Pyramid Squeeze Attention, the convolution of EPSANet (arXiv 2105.14447)."""
 
-from typing import Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
@@ -11,7 +10,7 @@ from .branch_convs import branch_convs
 from .bypass import hooked, may_be_bypassed
 from .fused_ops import psa_attention
 from .grouped_conv import GroupedConv2d
-from .squeeze import SqueezeMLP
+from .squeeze import SqueezeMLP, branch_attention
 
 
 class PSAModule(nn.Module):
@@ -85,8 +84,20 @@ class PSAModule(nn.Module):
         return _weigh(features, self._attention(features)).flatten(1, 2)
 
     def is_plain(self) -> bool:
-        """Whether :meth:`features_and_attention` may stand for calling it and its parts."""
-        return not hooked(self) and self._squeezes_plainly()
+        """Whether its convolutions and parameters may stand for calling it and its parts."""
+        plain = may_be_bypassed(GroupedConv2d, *self.convs) and self._squeezes_plainly()
+        return plain and not hooked(self)
+
+    @property
+    def convs(self) -> List[GroupedConv2d]:
+        """The branches' convolutions, in the output's order."""
+        return [getattr(self, f'conv_{i}') for i in range(self.branches, 0, -1)]
+
+    @property
+    def conv_options(self) -> Tuple[List[int], int, int]:
+        """Groups of each of :attr:`convs`, and the stride and dilation of all."""
+        convs = self.convs
+        return [conv.groups for conv in convs], convs[0].stride[0], convs[0].dilation[0]
 
     def features_and_attention(self, x: Tensor) -> Tuple[Tensor, Tensor]:
         """Give both instead of their product, for evaluation, without gradients.
@@ -95,9 +106,13 @@ class PSAModule(nn.Module):
             (B, C', H', W') and (B, C').
         """
         features = self._features(x)
-        fc1, fc2 = self.se.fc1, self.se.fc2
-        attention = psa_attention(features, fc1.weight, fc1.bias, fc2.weight, fc2.bias)
+        attention = psa_attention(features, *self.se_parameters)
         return features.flatten(1, 2), attention.flatten(1)
+
+    @property
+    def se_parameters(self) -> List[nn.Parameter]:
+        """Weights and biases of the squeeze MLP."""
+        return [p for conv in (self.se.fc1, self.se.fc2) for p in (conv.weight, conv.bias)]
 
     def _squeezes_plainly(self) -> bool:
         se = self.se
@@ -105,22 +120,16 @@ class PSAModule(nn.Module):
 
     def _features(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, branches, C' / branches, H', W'), in the output's order."""
-        convs = [getattr(self, f'conv_{i}') for i in range(self.branches, 0, -1)]
+        convs = self.convs
         if torch.jit.is_tracing() or not may_be_bypassed(GroupedConv2d, *convs):
             return torch.stack([conv(x) for conv in convs], dim=1)
-        (stride, _), (dilation, _) = convs[0].stride, convs[0].dilation
-        weights, groups = [conv.weight for conv in convs], [conv.groups for conv in convs]
-        return branch_convs(x, weights, groups, stride, dilation)
+        return branch_convs(x, [conv.weight for conv in convs], *self.conv_options)
 
     def _attention(self, features: Tensor) -> Tensor:
         """(B, branches, C, H, W) -> (B, branches, C, 1, 1)."""
-        fc1, fc2 = self.se.fc1, self.se.fc2
         if self._squeezes_plainly():
-            # On single pixels, convolutions cost several times what matrices do.
-            hidden = F.linear(features.mean((3, 4)), fc1.weight.flatten(1), fc1.bias).relu()
-            scores = F.linear(hidden, fc2.weight.flatten(1), fc2.bias)[..., None, None]
-        else:
-            scores = self.se(self.gap(features.flatten(0, 1))).unflatten(0, features.shape[:2])
+            return branch_attention(features.mean((3, 4)), *self.se_parameters)[..., None, None]
+        scores = self.se(self.gap(features.flatten(0, 1))).unflatten(0, features.shape[:2])
         return scores.sigmoid().softmax(dim=1)
 
 
