@@ -8,14 +8,13 @@ from torch import Tensor, nn
 
 from ..layers import PSAModule, cpu_kernels
 from ..layers.block_training import (
-    ChannelNorm,
     conv1x1,
-    is_channel_norm,
     norm_add_relu,
     norm_relu_branches,
     norm_relu_conv1x1,
 )
 from ..layers.bypass import hooked, may_be_bypassed
+from ..layers.channel_norm import ChannelNorm, is_channel_norm
 from ..layers.fused_ops import pointwise_conv
 from ..layers.norm import affine_of, is_affine
 

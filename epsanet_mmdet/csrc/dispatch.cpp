@@ -63,9 +63,9 @@ struct Scratch {
   }
   ~Scratch() { free(floats); }
 };
-static thread_local Scratch scratch;
+static thread_local Scratch scratch[2];
 
-float* room(int64_t size) { return scratch.of_size(size); }
+float* room(int64_t size, Use use) { return scratch[use].of_size(size); }
 
 extern "C" {
 
@@ -80,7 +80,8 @@ const char* epsanet_instruction_set(int64_t index) {
 int64_t epsanet_numbers(int64_t index) {
   const int64_t bytes[] = {sizeof(Map),       offsetof(Correlation, band), offsetof(Gradient, band),
                            sizeof(Pointwise), sizeof(Pool),                sizeof(Attention),
-                           sizeof(Moments),   sizeof(Affine),              sizeof(AffineGradient)};
+                           sizeof(Moments),   sizeof(Affine),              sizeof(AffineGradient),
+                           sizeof(Norm),      sizeof(NormGradient)};
   return bytes[index] / sizeof(int64_t);
 }
 

@@ -7,8 +7,10 @@
 
 const Kernels& kernels_of(const char* name);  // one of those that epsanet_instruction_set gives
 
-// The calling thread's room for that many floats, kept from call to call; null if memory is short.
-float* room(int64_t size);
+// The calling thread's room for that many floats, kept from call to call, for itself or for what it shares with the
+// threads that it starts; null if memory is short.
+enum Use { OWN, SHARED };
+float* room(int64_t size, Use use = OWN);
 
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }

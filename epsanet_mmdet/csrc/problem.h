@@ -61,6 +61,7 @@ struct Pointwise {
   const float* add;                  // as out, or null
   float* out;                        // (n, outputs, out_h, out_w), contiguous
   int64_t outputs, out_h, out_w, relu;
+  int64_t turned;                    // whether the weight is (channels, outputs)
 };
 
 // Max pooling by 3x3 with stride 2 and one row and column of padding: out = pool(relu(scale * x + shift)).
@@ -110,6 +111,29 @@ struct AffineGradient {
   const float *slope, *constant;         // (rows)
   float *grad_x, *grad_add;              // grad_add or null
   int64_t relu;
+};
+
+// A batch norm of attention * x, or of x if there is none, as scale * x + shift.
+struct Norm {
+  int64_t n, channels;
+  const float *mean, *variance, *attention;  // (n, channels), of x; the variance may be null in evaluation
+  const float *weight, *bias;                // (channels)
+  double eps;
+  int64_t learns;           // whether centre and spread are the batch's, to be written, or given
+  float *centre, *spread;   // (channels)
+  float* inverse;           // (channels), of the deviation
+  float *scale, *shift;     // (n, channels)
+};
+
+// Its gradients, from the sums of an AffineGradient around the mean, and that one's slope and constant, which are yet
+// without what goes through the attention.
+struct NormGradient {
+  int64_t n, channels, pixels, learns;
+  const float *mean, *variance, *attention;
+  const float *weight, *centre, *inverse;
+  const float *sums, *centred_sums;                         // (n, channels)
+  float *grad_weight, *grad_bias;                           // (channels)
+  float *slope, *constant, *grad_attention;                 // (n, channels), the last or null
 };
 
 // The first two work on one band of one group: `in` is the padded copy. The third gives `count` pixels, from `first` on,

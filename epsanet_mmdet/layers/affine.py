@@ -1,7 +1,7 @@
-"""Maps that are scaled and shifted channel by channel, and their gradients, by our own kernels on CPUs.
+"""Maps that are scaled and shifted channel by channel, and their gradients, by our own kernels.
 
-All maps are (B, C, H, W), contiguous, in float32; all that belongs to channels is (B, C), or what
-broadcasts to it.
+All maps are (B, C, H, W), all that belongs to channels is (B, C), and all is contiguous and in
+float32.
 """
 
 from typing import List, NamedTuple, Optional, Tuple
@@ -23,9 +23,8 @@ def affine(
     x: Tensor, scale: Tensor, shift: Tensor, add: Optional[Tensor] = None, relu: bool = True
 ) -> Tensor:
     """Give ``relu(scale * x + shift + add)``."""
-    tensors = [_of_rows(scale, x), _of_rows(shift, x), add]
     out = cpu_kernels.fresh(x, *x.shape)
-    cpu_kernels.call('affine', [*_rows(x), *_pointers(*tensors, out), relu])
+    cpu_kernels.call('affine', [*_rows(x), *pointers(scale, shift, add, out), relu])
     return out
 
 
@@ -61,14 +60,12 @@ class AffineGradient(NamedTuple):
         """Give ``scale * g + slope * (x - centre) + constant`` and, if wanted, ``g``."""
         grad_x = cpu_kernels.fresh(self.x, *self.x.shape)
         grad_add = cpu_kernels.fresh(self.x, *self.x.shape) if with_add else None
-        of_rows = _of_rows(slope, self.x), _of_rows(constant, self.x)
-        self._call('affine_gradient', None, None, *of_rows, grad_x, grad_add)
+        self._call('affine_gradient', None, None, slope, constant, grad_x, grad_add)
         return grad_x, grad_add
 
     def _call(self, function: str, *results: Optional[Tensor]) -> None:
-        given = [_of_rows(t, self.x) for t in (self.scale, self.shift, self.centre)]
-        pointers = _pointers(*given, self.out, self.grad, *results)
-        cpu_kernels.call(function, [*_rows(self.x), *pointers, self.relu])
+        given = [self.scale, self.shift, self.centre, self.out, self.grad]
+        cpu_kernels.call(function, [*_rows(self.x), *pointers(*given, *results), self.relu])
 
 
 def _rows(x: Tensor) -> List[int]:
@@ -76,9 +73,6 @@ def _rows(x: Tensor) -> List[int]:
     return [x.data_ptr(), batch * channels, height * width, torch.get_num_threads()]
 
 
-def _of_rows(values: Tensor, x: Tensor) -> Tensor:
-    return values.to(x.dtype).expand(x.shape[:2]).contiguous()
-
-
-def _pointers(*tensors: Optional[Tensor]) -> List[int]:
+def pointers(*tensors: Optional[Tensor]) -> List[int]:
+    """Where they begin, for a kernel; 0 for None."""
     return [0 if t is None else t.data_ptr() for t in tensors]

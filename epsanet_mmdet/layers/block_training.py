@@ -2,7 +2,7 @@
 
 Convolutions take the map before its normalisation and compute from that, in the backward pass
 again, what they are given: the normalised and rectified map is not saved. All else is of the size
-of channels, (B, C), and left to autograd, in double precision.
+of channels, (B, C).
 """
 
 from typing import List, Optional, Sequence, Tuple
@@ -12,121 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from .affine import AffineGradient, affine, moments
-from .bypass import may_be_bypassed
+from .affine import affine
+from .channel_norm import ChannelNorm, NormedMap
 from .fused_ops import pointwise_conv
 from .pointwise_gradients import input_gradient, weight_gradient
 from .psa import PSAModule
-from .squeeze import branch_attention
-
-
-def is_channel_norm(norm: nn.Module, x: Tensor) -> bool:
-    """Whether :class:`ChannelNorm` may stand for calling it, on maps of half the size of x or more."""
-    return (
-        may_be_bypassed(nn.BatchNorm2d, norm)
-        and norm.weight is not None
-        and norm.running_mean is not None
-        and not (norm.training and x[:, 0, ::2, ::2].numel() < 2)  # which torch refuses
-    )
-
-
-class ChannelNorm:
-    """A batch norm as the scale and shift of every channel.
-
-    Args:
-        norm: With affine parameters and running statistics.
-        psa: If given, the map is its branches' features, to be weighted by their attention first.
-    """
-
-    def __init__(self, norm: nn.BatchNorm2d, psa: Optional[PSAModule] = None) -> None:
-        self.norm, self.psa = norm, psa
-        self.parameters = [norm.weight, norm.bias, *(psa.se_parameters if psa else ())]
-
-    @property
-    def needs_moments(self) -> bool:
-        return self.norm.training or self.psa is not None
-
-    def __call__(
-        self, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor, *squeeze: Tensor
-    ) -> Tuple[Tensor, ...]:
-        """Give scale and shift, (B, C) each, and the mean and variance normalised by, (C,).
-
-        Args:
-            mean, variance: Of the map, (B, C).
-            weight, bias, squeeze: Values of ``parameters``.
-        """
-        norm, attention = self.norm, None
-        if self.psa is not None:
-            branches = mean.unflatten(1, (self.psa.branches, -1))
-            attention = branch_attention(branches, *squeeze).flatten(1)
-            mean, variance = mean * attention, variance * attention.square()
-        centre, spread = norm.running_mean.to(mean), norm.running_var.to(mean)
-        if norm.training:
-            centre = mean.mean(0)
-            spread = (variance + (mean - centre).square()).mean(0)
-        scale = weight * (spread + norm.eps).rsqrt()
-        shift = bias - scale * centre
-        scale = scale if attention is None else scale * attention
-        return scale.expand_as(mean), shift.expand_as(mean), centre, spread
-
-    @torch.no_grad()
-    def update(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Let the running statistics learn from those of a batch of that many values."""
-        norm = self.norm
-        norm.num_batches_tracked.add_(1)
-        momentum = norm.momentum
-        if momentum is None:
-            momentum = 1 / norm.num_batches_tracked.item()
-        norm.running_mean.lerp_(mean.to(norm.running_mean), momentum)
-        norm.running_var.lerp_((variance * (count / (count - 1))).to(norm.running_var), momentum)
-
-
-class _ChannelGraph:
-    """What a :class:`ChannelNorm` computed, to be differentiated when the map's passes ask for it."""
-
-    def __init__(self, x: Tensor, norm: ChannelNorm) -> None:
-        if norm.needs_moments:
-            self.centre, variance = moments(x)
-        else:
-            self.centre = variance = norm.norm.running_mean.expand(x.shape[:2])
-        with torch.enable_grad():
-            self.leaves = [
-                t.detach().double().requires_grad_()
-                for t in (self.centre, variance, *norm.parameters)
-            ]
-            self.results = norm(*self.leaves)
-        self.scale, self.shift, mean, variance = (t.detach().float() for t in self.results)
-        self.size = x.shape[2] * x.shape[3]
-        if norm.norm.training:
-            norm.update(mean, variance, len(x) * self.size)
-
-    def backward(
-        self, x: Tensor, grad: Tensor, out: Optional[Tensor], relu: bool, with_add: bool = False
-    ) -> Tuple[Tensor, Optional[Tensor], List[Tensor]]:
-        """Give the gradients of the map, of what was added to it, and of the norm's parameters."""
-        passes = AffineGradient(
-            x, self.scale, self.shift, self.centre, out, relu, grad.contiguous()
-        )
-        sums, centred = (s.double() for s in passes.sums())
-        grads = torch.autograd.grad(
-            self.results[:2],
-            self.leaves,
-            (centred + self.centre * sums, sums),
-            retain_graph=True,
-            allow_unused=True,
-            materialize_grads=True,
-        )
-        of_mean, of_variance, *of_parameters = grads
-        slope, constant = of_variance * 2 / self.size, of_mean / self.size
-        grad_x, grad_add = passes.gradients(slope, constant, with_add)
-        return grad_x, grad_add, [g.float() for g in of_parameters]
-
-
-def _differentiably(x: Tensor, norm: ChannelNorm, parameters: Sequence[Tensor]) -> Tensor:
-    """The normalised map in torch's own operations, for gradients of gradients."""
-    mean, variance = x.mean((2, 3)), x.var((2, 3), correction=0)
-    scale, shift, *_ = norm(*(t.double() for t in (mean, variance, *parameters)))
-    return x * scale.float()[..., None, None] + shift.float()[..., None, None]
 
 
 class _NormReLUConv(Function):
@@ -134,10 +24,9 @@ class _NormReLUConv(Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, norm: ChannelNorm, conv, *tensors: Tensor) -> Tensor:
-        ctx.graph = _ChannelGraph(x, norm)
-        ctx.norm, ctx.conv, ctx.count = norm, conv, len(norm.parameters)
+        ctx.normed, ctx.conv, ctx.count = NormedMap(x, norm), conv, len(norm.parameters)
         ctx.save_for_backward(x, *tensors)
-        return conv.forward(x, ctx.graph.scale, ctx.graph.shift, tensors[ctx.count :])
+        return conv.forward(x, ctx.normed.scale, ctx.normed.shift, tensors[ctx.count :])
 
     @staticmethod
     def backward(ctx, grad: Tensor):
@@ -145,11 +34,13 @@ class _NormReLUConv(Function):
         parameters, weights = tensors[: ctx.count], tensors[ctx.count :]
         needed = ctx.needs_input_grad
         if torch.is_grad_enabled():
-            out = ctx.conv.plain(_differentiably(x, ctx.norm, parameters).relu(), weights)
+            out = ctx.conv.plain(ctx.normed.norm.plain(x, *parameters).relu(), weights)
             return _twice(out, [x, None, None, *tensors], needed, grad)
-        graph, learning = ctx.graph, needed[3 + ctx.count :]
-        grad, of_weights = ctx.conv.backward(grad, x, graph.scale, graph.shift, weights, learning)
-        grad_x, _, of_parameters = graph.backward(x, grad, None, relu=True)
+        normed, learning = ctx.normed, needed[3 + ctx.count :]
+        grad, of_weights = ctx.conv.backward(
+            grad.contiguous(), x, normed.scale, normed.shift, weights, learning
+        )
+        grad_x, _, of_parameters = normed.backward(x, grad, parameters)
         return grad_x, None, None, *of_parameters, *of_weights
 
 
@@ -170,7 +61,6 @@ class _Conv1x1:
 
     @staticmethod
     def backward(grad, x, scale, shift, weights, learning) -> Tuple[Tensor, List[Optional[Tensor]]]:
-        grad = grad.contiguous()
         of_weight = weight_gradient(grad, affine(x, scale, shift)) if learning[0] else None
         return input_gradient(grad, weights[0]), [of_weight]
 
@@ -214,8 +104,8 @@ class _Norm(Function):
     def forward(
         ctx, x: Tensor, add: Optional[Tensor], norm: ChannelNorm, relu: bool, *parameters: Tensor
     ) -> Tensor:
-        ctx.graph, ctx.norm, ctx.relu = _ChannelGraph(x, norm), norm, relu
-        out = affine(x, ctx.graph.scale, ctx.graph.shift, add, relu)
+        ctx.normed, ctx.relu = NormedMap(x, norm), relu
+        out = affine(x, ctx.normed.scale, ctx.normed.shift, add, relu)
         ctx.save_for_backward(x, out if relu else None, *parameters)
         return out
 
@@ -225,12 +115,14 @@ class _Norm(Function):
         needed = ctx.needs_input_grad
         if torch.is_grad_enabled():
             grad = grad * (out > 0) if ctx.relu else grad
-            normed = _differentiably(x, ctx.norm, parameters)
+            normed = ctx.normed.norm.plain(x, *parameters)
             inputs = [x, None, None, None, *parameters]
             needed = [need and i != 1 for i, need in enumerate(needed)]
             grad_x, _, *others = _twice(normed, inputs, needed, grad)
             return grad_x, grad, *others
-        grad_x, grad_add, of_parameters = ctx.graph.backward(x, grad, out, ctx.relu, needed[1])
+        grad_x, grad_add, of_parameters = ctx.normed.backward(
+            x, grad.contiguous(), parameters, out, ctx.relu, with_add=needed[1]
+        )
         return grad_x, grad_add, None, None, *of_parameters
 
 

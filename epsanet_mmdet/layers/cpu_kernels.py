@@ -7,6 +7,7 @@ called.
 
 import ctypes
 import os
+import struct
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +19,19 @@ from torch import Tensor
 from ..errors import ArgumentError
 
 VARIABLE = 'EPSANET_CPU_KERNELS'
-# What a map, a correlation, a weight's gradient, a 1x1 convolution, a pool, an attention, moments, an
-# affine map and its gradient are described by.
-FUNCTIONS = ('pointwise', 'max_pool', 'attention', 'moments', 'affine', 'affine_sums', 'affine_gradient')
-NUMBERS = (8, 18, 11, 19, 11, 12, 6, 9, 16)
+# What the structs of problem.h are described by, in the order of epsanet_numbers.
+NUMBERS = (8, 18, 11, 20, 11, 12, 6, 9, 16, 14, 17)
+FUNCTIONS = (
+    'pointwise',
+    'max_pool',
+    'attention',
+    'moments',
+    'affine',
+    'affine_sums',
+    'affine_gradient',
+    'norm',
+    'norm_gradient',
+)
 
 
 def instruction_sets() -> List[str]:
@@ -78,6 +88,11 @@ def fresh(like: Tensor, *shape: int) -> Tensor:
     if _library:
         _library.epsanet_fresh(memory.data_ptr(), memory.nbytes)
     return memory
+
+
+def bits(value: float) -> int:
+    """Write a number as :func:`call` takes it."""
+    return struct.unpack('q', struct.pack('d', value))[0]
 
 
 def call(function: str, numbers: List[int], *more: int) -> None:

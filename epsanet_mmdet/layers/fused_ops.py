@@ -110,7 +110,7 @@ def _(x, weight, scale, shift, stride, relu, add=None, in_scale=None, in_shift=N
     out = cpu_kernels.fresh(x, *_pointwise_shape(x, weight, stride))
     pointers = [0 if t is None else t.data_ptr() for t in tensors]
     map_ = [x.data_ptr(), *x.shape, x.stride(0), stride, torch.get_num_threads()]
-    cpu_kernels.call('pointwise', [*map_, *pointers, out.data_ptr(), *out.shape[1:], relu])
+    cpu_kernels.call('pointwise', [*map_, *pointers, out.data_ptr(), *out.shape[1:], relu, False])
     return out
 
 

@@ -1,11 +1,11 @@
-"""Gradients of 1x1 convolutions as products of matrices, which for them are faster than the library's."""
+"""Gradients of 1x1 convolutions on CPUs, faster than the library's."""
 
 import torch
 from torch import Tensor
 
 from . import cpu_kernels
 
-# Pixels below which the images of a batch are copied side by side, for products that are large enough.
+# Below these pixels, a batch's images are copied side by side, for matrices that are large enough.
 SMALL_MAP = 128
 
 
@@ -19,12 +19,13 @@ def input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
     Returns:
         (B, C, H, W).
     """
-    turned, (batch, _, *size) = weight.flatten(1).t(), grad.shape
-    if _is_small(grad):
-        return (turned @ side_by_side(grad)).unflatten(1, (batch, *size)).transpose(0, 1).contiguous()
+    batch, channels, *size = grad.shape
+    grad, weight = grad.contiguous(), weight.contiguous()
     out = cpu_kernels.fresh(grad, batch, weight.shape[1], *size)
-    for image, result in zip(grad, out):
-        torch.mm(turned, image.flatten(1), out=result.flatten(1))
+    one, zero = grad.new_ones(weight.shape[1]), grad.new_zeros(weight.shape[1])
+    map_ = [grad.data_ptr(), *grad.shape, grad.stride(0), 1, torch.get_num_threads()]
+    tensors = [t.data_ptr() for t in (weight, one, zero)]
+    cpu_kernels.call('pointwise', [*map_, *tensors, 0, 0, 0, out.data_ptr(), *out.shape[1:], 0, 1])
     return out
 
 

@@ -1,0 +1,143 @@
+"""Batch norms, with PSA's attention before or without, as the scale and shift of every channel."""
+
+from typing import List, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from . import cpu_kernels
+from .affine import AffineGradient, moments, pointers
+from .bypass import may_be_bypassed
+from .psa import PSAModule
+from .squeeze import branch_attention
+
+
+def is_channel_norm(norm: nn.Module, x: Tensor) -> bool:
+    """Whether :class:`ChannelNorm` may stand for calling it, on maps of half x's size or more."""
+    return (
+        may_be_bypassed(nn.BatchNorm2d, norm)
+        and norm.weight is not None
+        and norm.running_mean is not None
+        and not (norm.training and x[:, 0, ::2, ::2].numel() < 2)  # which torch refuses
+    )
+
+
+class ChannelNorm:
+    """A batch norm, and what it needs to become the scale and shift of every channel.
+
+    Args:
+        norm: With affine parameters and running statistics.
+        psa: If given, the map is its branches' features, to be weighted by their attention first.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d, psa: Optional[PSAModule] = None) -> None:
+        self.norm, self.psa = norm, psa
+        self.parameters = [norm.weight, norm.bias, *(psa.se_parameters if psa else ())]
+
+    def attention(self, means: Tensor, squeeze: Sequence[Tensor]) -> Tensor:
+        """(B, C), means of the map's channels -> (B, C)."""
+        branches = means.unflatten(1, (self.psa.branches, -1))
+        return branch_attention(branches, *squeeze).flatten(1)
+
+    def plain(self, x: Tensor, weight: Tensor, bias: Tensor, *squeeze: Tensor) -> Tensor:
+        """Give the normalised map in torch's own operations, which can be differentiated twice."""
+        if self.psa is not None:
+            x = x * self.attention(x.mean((2, 3)), squeeze)[..., None, None]
+        norm = self.norm
+        mean, variance = norm.running_mean, norm.running_var
+        if norm.training:
+            mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+        scale = weight * (variance + norm.eps).rsqrt()
+        return (x - mean[:, None, None]) * scale[:, None, None] + bias[:, None, None]
+
+    def update(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Let the running statistics learn from those of a batch of that many values."""
+        norm = self.norm
+        norm.num_batches_tracked.add_(1)
+        momentum = norm.momentum
+        if momentum is None:
+            momentum = 1 / norm.num_batches_tracked.item()
+        norm.running_mean.lerp_(mean, momentum)
+        norm.running_var.lerp_(variance * (count / (count - 1)), momentum)
+
+
+class NormedMap:
+    """The scale and shift of every channel of a map by a :class:`ChannelNorm`, and their gradients.
+
+    The map ``x``, weighted by the attention ``a`` (1 without), becomes ``z = a * x`` and then
+    ``weight * (z - centre) * inverse + bias``, with the centre and the inverse of the deviation of
+    z over the batch, or in evaluation the running ones.
+
+    Args:
+        x: (B, C, H, W), contiguous.
+        norm: The norm; in training, its running statistics learn.
+
+    Attributes:
+        scale: (B, C).
+        shift: (B, C), the same for all images.
+    """
+
+    def __init__(self, x: Tensor, norm: ChannelNorm) -> None:
+        self.norm, self.count, self.attention = norm, len(x) * x.shape[2] * x.shape[3], None
+        module = norm.norm
+        self.learns = module.training
+        weight, bias, *squeeze = norm.parameters
+        self.centre, spread = module.running_mean, module.running_var
+        if self.learns or norm.psa is not None:
+            self.mean, self.variance = moments(x)
+        else:
+            self.mean, self.variance = self.centre.expand(x.shape[:2]).contiguous(), None
+        if norm.psa is not None:
+            self.attention = norm.attention(self.mean, squeeze).contiguous()
+        if self.learns:
+            self.centre, spread = torch.empty_like(weight), torch.empty_like(weight)
+        self.inverse = torch.empty_like(weight)
+        self.scale, self.shift = torch.empty_like(self.mean), torch.empty_like(self.mean)
+        given = pointers(self.mean, self.variance, self.attention, weight, bias)
+        written = pointers(self.centre, spread, self.inverse, self.scale, self.shift)
+        options = [cpu_kernels.bits(module.eps), self.learns]
+        cpu_kernels.call('norm', [*x.shape[:2], *given, *options, *written])
+        if self.learns:
+            norm.update(self.centre, spread, self.count)
+
+    def backward(
+        self,
+        x: Tensor,
+        grad: Tensor,
+        parameters: Sequence[Tensor],
+        out: Optional[Tensor] = None,
+        relu: bool = True,
+        with_add: bool = False,
+    ) -> Tuple[Tensor, Optional[Tensor], List[Tensor]]:
+        """Give the gradients of the map, of what was added to it, and of the norm's parameters.
+
+        Args:
+            x: As given before.
+            grad: Gradient of what was normalised, added to and rectified, contiguous.
+            parameters: Of the norm.
+            out: What was rectified, if anything was added before.
+            relu: Whether anything was rectified.
+            with_add: Whether the gradient of what was added is wanted.
+        """
+        passes = AffineGradient(x, self.scale, self.shift, self.mean, out, relu, grad)
+        weight, _, *squeeze = parameters
+        of_weight, of_bias = torch.empty_like(weight), torch.empty_like(weight)
+        slope, constant, of_attention = (torch.empty_like(self.mean) for _ in range(3))
+        batch, channels, *size = x.shape
+        pixels = size[0] * size[1]
+        given = [self.mean, self.variance, self.attention, weight, self.centre, self.inverse]
+        sums, centred_sums = passes.sums()
+        written = [of_weight, of_bias, slope, constant, of_attention]
+        tensors = pointers(*given, sums, centred_sums, *written)
+        cpu_kernels.call('norm_gradient', [batch, channels, pixels, self.learns, *tensors])
+        of_squeeze = []
+        if self.attention is not None:
+            of_mean, *of_squeeze = self._through_attention(of_attention, squeeze)
+            constant.add_(of_mean, alpha=1 / pixels)
+        grad_x, grad_add = passes.gradients(slope, constant, with_add)
+        return grad_x, grad_add, [of_weight, of_bias, *of_squeeze]
+
+    @torch.enable_grad()
+    def _through_attention(self, grad: Tensor, squeeze: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+        leaves = [t.detach().requires_grad_() for t in (self.mean, *squeeze)]
+        return torch.autograd.grad(self.norm.attention(leaves[0], leaves[1:]), leaves, grad)
