@@ -13,10 +13,12 @@ from ..layers.block_training import (
     norm_relu_branches,
     norm_relu_conv1x1,
 )
-from ..layers.bypass import hooked, may_be_bypassed
+from ..layers.bypass import any_learns, hooked, may_be_bypassed
 from ..layers.channel_norm import ChannelNorm, is_channel_norm
 from ..layers.fused_ops import pointwise_conv
 from ..layers.norm import affine_of, is_affine
+
+LARGE_MAP = 2**21
 
 
 class EPSABlock(Bottleneck):
@@ -48,11 +50,14 @@ class EPSABlock(Bottleneck):
 
     def _fuses(self, x: Tensor) -> bool:
         """Whether fewer passes over memory compute the same here: on CPUs."""
-        if self.plugins or cpu_kernels.for_another_program():
+        learns, compiles = self._learns(x), torch.compiler.is_compiling()
+        if self.plugins or cpu_kernels.for_another_program() or learns and compiles:
             return False
-        learns = self._learns(x)
-        if learns and (torch.compiler.is_compiling() or self.with_cp and x.requires_grad):
+        if learns and self.with_cp:
             return False
+        # Fewer passes of the library pay too, in evaluation, where maps do not fit the cache.
+        by_library = x.numel() > LARGE_MAP and not (learns or compiles)
+        takes = cpu_kernels.would_take if by_library else cpu_kernels.takes
         ends = [(self.conv1, self.norm1), (self.conv3, self.norm3)]
         if self.downsample is not None:
             if type(self.downsample) is not nn.Sequential or hooked(self.downsample):
@@ -60,7 +65,7 @@ class EPSABlock(Bottleneck):
             ends.append(tuple(self.downsample[-2:]))
         norms = [self.norm2, *(norm for _, norm in ends)]
         return (
-            cpu_kernels.takes(x, *(conv.weight for conv, _ in ends))
+            takes(x, *(conv.weight for conv, _ in ends))
             and all(_is_pointwise(conv) for conv, _ in ends)
             and all(is_channel_norm(norm, x) if learns else is_affine(norm) for norm in norms)
             and type(self.conv2) is PSAModule
@@ -69,8 +74,7 @@ class EPSABlock(Bottleneck):
         )
 
     def _learns(self, x: Tensor) -> bool:
-        tensors = (x, *self.parameters())
-        return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+        return any_learns(x, *self.parameters())
 
     def _forward_fused(self, x: Tensor) -> Tensor:
         identity = x

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple, Optional, Sequence, Tuple
 
-import torch
 from mmdet.models.backbones.resnet import ResNet
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from ..checkpoints import require_match
 from ..errors import ArgumentError
 from ..layers import cpu_kernels
-from ..layers.bypass import may_be_bypassed
+from ..layers.bypass import any_learns, may_be_bypassed
 from ..layers.fused_ops import relu_max_pool
 from ..layers.norm import affine_of, is_affine
 from .epsa_block import EPSABlock
@@ -108,11 +107,12 @@ class EPSANet(ResNet):
         return tuple(outs)
 
     def _fuses_stem(self, x: Tensor) -> bool:
-        if self.deep_stem or torch.is_grad_enabled() or cpu_kernels.for_another_program():
+        if self.deep_stem or cpu_kernels.for_another_program():
             return False
         pool = self.maxpool
         return (
-            cpu_kernels.takes(x, self.conv1.weight)
+            not any_learns(x, *self.conv1.parameters(), *self.norm1.parameters())
+            and cpu_kernels.takes(x, self.conv1.weight)
             and may_be_bypassed(nn.Conv2d, self.conv1)
             and is_affine(self.norm1)
             and may_be_bypassed(nn.ReLU, self.relu)

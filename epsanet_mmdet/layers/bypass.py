@@ -1,6 +1,7 @@
 """When modules may be computed together instead of being called one by one."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def may_be_bypassed(kind: type, *modules: nn.Module) -> bool:
@@ -14,3 +15,8 @@ def hooked(*modules: nn.Module) -> bool:
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
         for module in modules
     )
+
+
+def any_learns(*tensors: Tensor) -> bool:
+    """Whether gradients with respect to any of them may be asked for."""
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)

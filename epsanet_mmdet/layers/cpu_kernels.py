@@ -67,9 +67,13 @@ def use_instruction_set(name: Optional[str]) -> Iterator[None]:
 
 def takes(x: Tensor, *others: Tensor) -> bool:
     """Whether the kernels are there, and compute with these tensors."""
+    return _instruction_set is not None and would_take(x, *others)
+
+
+def would_take(x: Tensor, *others: Tensor) -> bool:
+    """Whether the kernels, if they are there, compute with these tensors."""
     return (
-        _instruction_set is not None
-        and all(t.dtype == torch.float32 and t.device.type == 'cpu' for t in (x, *others))
+        all(t.dtype == torch.float32 and t.device.type == 'cpu' for t in (x, *others))
         and (x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last))
         and not torch.is_autocast_enabled('cpu')
     )

@@ -100,10 +100,10 @@ def _(x, weight, scale, shift, stride, relu, add=None, in_scale=None, in_shift=N
     extras = [t for t in (add, in_scale, in_shift) if t is not None]
     if not cpu_kernels.takes(x, weight, scale, shift, *extras) or x.numel() == 0:
         if in_scale is not None:
-            x = torch.addcmul(in_shift[:, None, None], x, in_scale[..., None, None]).relu()
-        out = F.conv2d(x, weight * scale[:, None, None, None], shift, stride)
-        out = out if add is None else out + add
-        return out.relu() if relu else out
+            x = torch.addcmul(in_shift[:, None, None], x, in_scale[..., None, None]).relu_()
+        out = _scaled_conv(x, weight, scale, shift, stride)
+        out = out if add is None else out.add_(add)
+        return out.relu_() if relu else out
     tensors = [weight, scale, shift, in_scale, in_shift, add]
     tensors = [t if t is None else t.contiguous() for t in tensors]
     x = x.contiguous()
@@ -117,7 +117,7 @@ def _(x, weight, scale, shift, stride, relu, add=None, in_scale=None, in_shift=N
 @torch.library.impl('epsanet_mmdet::relu_max_pool', 'cpu')
 def _(x, scale, shift):
     if not cpu_kernels.takes(x, scale, shift) or x.numel() == 0:
-        x = torch.addcmul(shift[:, None, None], x, scale[:, None, None]).relu()
+        x = torch.addcmul(shift[:, None, None], x, scale[:, None, None]).relu_()
         return F.max_pool2d(x, 3, 2, 1)
     x, scale, shift = x.contiguous(), scale.contiguous(), shift.contiguous()
     out = cpu_kernels.fresh(x, *_pooled_shape(x))
@@ -138,6 +138,14 @@ def _(features, weight1, bias1, weight2, bias2):
     pointers = [t.data_ptr() for t in (*tensors, out)]
     cpu_kernels.call('attention', [*numbers, *pointers, len(bias1)])
     return out
+
+
+def _scaled_conv(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, stride: int) -> Tensor:
+    pixels = x.shape[0] * x.shape[2] * x.shape[3] // stride**2
+    if pixels > weight.shape[1]:  # else the weight is the larger of the two that may be scaled
+        return F.conv2d(x, weight * scale[:, None, None, None], shift, stride)
+    out = F.conv2d(x, weight, None, stride)
+    return torch.addcmul(shift[:, None, None], out, scale[:, None, None], out=out)
 
 
 def _pointwise_shape(x: Tensor, weight: Tensor, stride: int) -> tuple:
