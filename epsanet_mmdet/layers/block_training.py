@@ -117,9 +117,9 @@ class _Norm(Function):
             grad = grad * (out > 0) if ctx.relu else grad
             normed = ctx.normed.norm.plain(x, *parameters)
             inputs = [x, None, None, None, *parameters]
-            needed = [need and i != 1 for i, need in enumerate(needed)]
-            grad_x, _, *others = _twice(normed, inputs, needed, grad)
-            return grad_x, grad, *others
+            of_norm = [need and i != 1 for i, need in enumerate(needed)]
+            grad_x, _, *others = _twice(normed, inputs, of_norm, grad)
+            return grad_x, grad if needed[1] else None, *others
         grad_x, grad_add, of_parameters = ctx.normed.backward(
             x, grad.contiguous(), parameters, out, ctx.relu, with_add=needed[1]
         )
@@ -160,17 +160,18 @@ def conv1x1(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 def norm_relu_conv1x1(x: Tensor, norm: ChannelNorm, conv: nn.Conv2d) -> Tensor:
     """A 1x1 convolution of a map that is normalised and rectified first."""
-    return _NormReLUConv.apply(x, norm, _Conv1x1, *norm.parameters, conv.weight)
+    return _NormReLUConv.apply(x.contiguous(), norm, _Conv1x1, *norm.parameters, conv.weight)
 
 
 def norm_relu_branches(x: Tensor, norm: ChannelNorm, psa: PSAModule) -> Tensor:
     """The branches of a PSA module, unweighted, of a map that is normalised and rectified first."""
     weights = [conv.weight for conv in psa.convs]
-    return _NormReLUConv.apply(x, norm, _Branches(psa), *norm.parameters, *weights)
+    return _NormReLUConv.apply(x.contiguous(), norm, _Branches(psa), *norm.parameters, *weights)
 
 
 def norm_add_relu(
     x: Tensor, norm: ChannelNorm, add: Optional[Tensor] = None, relu: bool = True
 ) -> Tensor:
     """``relu(norm(x) + add)``."""
-    return _Norm.apply(x, add, norm, relu, *norm.parameters)
+    add = None if add is None else add.contiguous()
+    return _Norm.apply(x.contiguous(), add, norm, relu, *norm.parameters)

@@ -1,0 +1,34 @@
+"""Gradients of 1x1 convolutions, against autograd in double precision."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from epsanet_mmdet.layers import cpu_kernels
+from epsanet_mmdet.layers.pointwise_gradients import input_gradient, weight_gradient
+
+pytestmark = pytest.mark.skipif(not cpu_kernels.instruction_sets(), reason='kernels not built')
+
+
+@pytest.fixture(params=cpu_kernels.instruction_sets())
+def kernels(request):
+    with cpu_kernels.use_instruction_set(request.param):
+        yield
+
+
+@pytest.mark.parametrize('batch, size', [(1, (1, 1)), (3, (2, 3)), (2, (7, 7)), (2, (13, 40))])
+@pytest.mark.parametrize('channels, outputs', [(1, 1), (5, 3), (33, 70), (300, 64)])
+def test_they_are_autograd_s(kernels, channels, outputs, batch, size):
+    x = torch.randn(batch, channels, *size).double().requires_grad_()
+    weight = torch.randn(outputs, channels, 1, 1).double().requires_grad_()
+    out = F.conv2d(x, weight)
+    grad = torch.randn_like(out)
+    expected = torch.autograd.grad(out, (x, weight), grad)
+    actual = (
+        input_gradient(grad.float(), weight.detach().float()),
+        weight_gradient(grad.float(), x.detach().float()),
+    )
+    for ours, theirs in zip(actual, expected):
+        assert ours.shape == theirs.shape and ours.is_contiguous()
+        scale = theirs.abs().max()
+        torch.testing.assert_close(ours.double() / scale, theirs / scale, rtol=0, atol=3e-6)
