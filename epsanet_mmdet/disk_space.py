@@ -10,7 +10,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from torch import nn
 
-from .storage import StorageError, storage_error, write_whole
+from .errors import StorageError
+from .storage import storage_error, write_whole
 
 STATES_OF_OPTIMIZERS = dict(SGD=1, Adagrad=1, none=0)  # tensors for a parameter; others two
 

@@ -22,3 +22,23 @@ class DataError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint that cannot be read, is refused, or is of another model."""
+
+
+class StorageError(UserError):
+    """A folder that cannot be written to."""
+
+
+class NonFiniteError(UserError):
+    """A training whose loss or weights have become NaN or infinite."""
+
+
+class ExpectationError(UserError):
+    """A measured ratio above the one expected."""
+
+
+class DifferenceError(UserError):
+    """A deployed network that does not compute what the trained one does."""
+
+
+class ExtraError(UserError):
+    """An optional package that is not installed."""

@@ -15,7 +15,7 @@ from typing import Optional, Union
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from .errors import UserError
+from .errors import CheckpointError, StorageError
 
 PARTIAL = '.partial'
 REMEDIES = {
@@ -29,10 +29,6 @@ REMEDIES = {
     errno.EEXIST: 'a file is in the place of a folder; give another --work-dir',
 }
 WRITING_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # no reading ends in these
-
-
-class StorageError(UserError):
-    """A folder that cannot be written to."""
 
 
 def storage_error(error: OSError, folder: Union[str, Path, None] = None) -> Optional[StorageError]:
@@ -129,7 +125,6 @@ def is_whole(path: Union[str, Path]) -> bool:
 
 def _is_whole_legacy(path: Union[str, Path]) -> bool:
     from .checkpoints import restricted_load  # which needs torch's loader only here
-    from .errors import CheckpointError
 
     with open(path, 'rb') as file:
         if file.read(1) != b'\x80':  # a pickle's first byte; zip files begin with PK

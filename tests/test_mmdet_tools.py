@@ -12,9 +12,14 @@ import torch
 
 from epsanet_mmdet import mmdet_tools
 from epsanet_mmdet.configs import configs_dir
-from epsanet_mmdet.errors import ArgumentError, CheckpointError, ConfigError, DataError
+from epsanet_mmdet.errors import (
+    ArgumentError,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    StorageError,
+)
 from epsanet_mmdet.mmdet_tools import prepare_arguments
-from epsanet_mmdet.storage import StorageError
 
 TOOLS = Path(mmdet_tools.__file__).parents[1] / 'tools'
 NAME = 'mask-rcnn_epsanet50-s_fpn_1x_coco'

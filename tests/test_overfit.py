@@ -33,7 +33,7 @@ def four_images(tiny_coco, tmp_path):
     return str(path)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=7)
 def test_box_ap50_on_four_training_images_reaches_080(tiny_coco, four_images, tmp_path):
     config = load_config('mask-rcnn_epsanet50-s_fpn_1x_coco', dict(data_root=str(tiny_coco)))
     for pipeline in (config.train_dataloader.dataset, config.val_dataloader.dataset):

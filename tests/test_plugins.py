@@ -1,3 +1,4 @@
+import os
 import pickle
 import subprocess
 import sys
@@ -207,7 +208,8 @@ metadata.version = without_mm
 from epsanet_mmdet import layers
 layers.CBAM2d(64)
 """
+    env = {name: value for name, value in os.environ.items() if name != 'PYTHONWARNINGS'}
     done = subprocess.run(
-        [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, '-c', code], cwd=ROOT, env=env, capture_output=True, text=True, check=True
     )
     assert 'only epsanet_mmdet.layers can be used' in done.stderr

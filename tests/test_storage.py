@@ -15,13 +15,8 @@ import torch
 from mmengine.fileio import get_file_backend
 
 from epsanet_mmdet.disk_space import check_writable
-from epsanet_mmdet.storage import (
-    StorageError,
-    is_whole,
-    remove_partial_files,
-    storage_error,
-    write_whole,
-)
+from epsanet_mmdet.errors import StorageError
+from epsanet_mmdet.storage import is_whole, remove_partial_files, storage_error, write_whole
 
 
 def files(folder: Path) -> list:
@@ -146,7 +141,8 @@ def test_a_folder_without_permission_is_named(call, open_folder):
     code = f"""
 import os, sys, pathlib
 from epsanet_mmdet.disk_space import check_writable
-from epsanet_mmdet.storage import StorageError, write_whole
+from epsanet_mmdet.errors import StorageError
+from epsanet_mmdet.storage import write_whole
 f = pathlib.Path({str(open_folder)!r})
 f.chmod(0o555)
 if os.getuid() == 0:

@@ -51,7 +51,7 @@ def parse_args():
     data.add_argument('--classes', nargs='+', help="(the training annotations')")
     training = parser.add_argument_group('training, for all rows')
     training.add_argument('--seeds', nargs='+', type=int)
-    training.add_argument('--weights', help="of the backbones, or 'scratch'")
+    training.add_argument('--weights', help="of all rows' backbones, or 'scratch'")
     training.add_argument('--epochs', type=int, help='the schedule is stretched or shortened')
     training.add_argument('--batch-size', type=int, help='images per process')
     training.add_argument('--image-scale', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT'))

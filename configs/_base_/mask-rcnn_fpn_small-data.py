@@ -1,7 +1,7 @@
 # Mask R-CNN for comparing backbones on some hundred images: trained from random weights with
 # everything learning, heads slim enough for a CPU. The data set and its classes come from a plan
 # (docs/reproduce.md) or --cfg-options.
-_base_ = './mask-rcnn_fpn_1x_coco.py'
+_base_ = './mask-rcnn_fpn_adamw-cosine_coco.py'
 
 channels = 128
 norm_cfg = dict(type='BN', requires_grad=True)
@@ -51,21 +51,8 @@ test_dataloader = val_dataloader
 
 max_epochs = 60
 train_cfg = dict(max_epochs=max_epochs, val_interval=10)
-optim_wrapper = dict(
-    _delete_=True,
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
-    clip_grad=dict(max_norm=10),
-)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=max_epochs,
-        eta_min_ratio=0.01,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
+    _base_.param_scheduler[0],
+    {**_base_.param_scheduler[1], 'T_max': max_epochs},
 ]
 default_hooks = dict(logger=dict(interval=10))

@@ -1,6 +1,6 @@
 # The embedded example: a slim Mask R-CNN that learns generated shapes from random weights in
 # minutes on two CPU cores (epsanet_mmdet/datasets/shapes.py draws them).
-_base_ = '../_base_/mask-rcnn_fpn_1x_coco.py'
+_base_ = '../_base_/mask-rcnn_fpn_adamw-cosine_coco.py'
 
 channels = 64
 classes = ('disc', 'square', 'triangle', 'star')
@@ -80,23 +80,6 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/val.json')
 test_evaluator = val_evaluator
 
-max_epochs = 10
-train_cfg = dict(max_epochs=max_epochs, val_interval=5)
-optim_wrapper = dict(
-    _delete_=True,
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
-    clip_grad=dict(max_norm=10),
-)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=max_epochs,
-        eta_min_ratio=0.01,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
-]
+train_cfg = dict(val_interval=5)
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2))

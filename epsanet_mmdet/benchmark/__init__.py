@@ -1,7 +1,7 @@
 """How fast networks are and how much memory they take, measured side by side."""
 
 from .command import run_benchmark
-from .expectation import Expectation, ExpectationError, check_expectations, parse_expectation
+from .expectation import Expectation, check_expectations, parse_expectation
 from .measurement import Measurement, measure
 from .memory import peak_bytes, saved_bytes
 from .networks import BACKBONES, OPTIONS, build_network
@@ -13,7 +13,6 @@ from .timing import Timing, time_interleaved
 __all__ = [
     'BACKBONES',
     'Expectation',
-    'ExpectationError',
     'Input',
     'Measurement',
     'OPTIONS',

@@ -3,13 +3,9 @@
 import re
 from typing import List, NamedTuple, Optional, Sequence
 
-from ..errors import ArgumentError, UserError
+from ..errors import ArgumentError, ExpectationError
 from .measurement import Measurement
 from .passes import INFERENCE, TRAINING
-
-
-class ExpectationError(UserError):
-    """A measured ratio above the one expected."""
 
 
 class Expectation(NamedTuple):

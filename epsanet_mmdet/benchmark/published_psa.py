@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from ..deploy.plain import plain_conv
 from ..layers import PSAModule
 
 
@@ -26,7 +27,7 @@ class PublishedPSA(nn.Module):
         super().__init__()
         self.branches = psa.branches
         for i in range(1, psa.branches + 1):
-            self.add_module(f'conv_{i}', _plain(getattr(psa, f'conv_{i}')))
+            self.add_module(f'conv_{i}', plain_conv(getattr(psa, f'conv_{i}')))
         self.se = psa.se
         self.softmax = nn.Softmax(dim=1)
 
@@ -58,19 +59,3 @@ def published_formulation(network: nn.Module) -> nn.Module:
             if isinstance(child, PSAModule):
                 setattr(parent, name, PublishedPSA(child))
     return network
-
-
-def _plain(conv: nn.Conv2d) -> nn.Conv2d:
-    plain = nn.Conv2d(
-        conv.in_channels,
-        conv.out_channels,
-        conv.kernel_size,
-        conv.stride,
-        conv.padding,
-        conv.dilation,
-        conv.groups,
-        bias=conv.bias is not None,
-        device='meta',
-    )
-    plain.weight, plain.bias = conv.weight, conv.bias
-    return plain

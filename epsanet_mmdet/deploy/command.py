@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..checkpoints import restricted_load
 from ..configs import load_config
-from ..errors import ArgumentError, CheckpointError, UserError
+from ..errors import ArgumentError, CheckpointError, DifferenceError
 from ..inference.detector import Detector, check_checkpoint_path
 from ..storage import write_whole
 from ..version import __version__
@@ -26,10 +26,6 @@ SUFFIXES = {
 }
 TOLERANCE = 1e-4  # of the greatest value
 CHECK_SIZE = (1, 3, 320, 416)
-
-
-class DifferenceError(UserError):
-    """A deployed network that does not compute what the trained one does."""
 
 
 def run_deploy(

@@ -9,7 +9,7 @@ from typing import Dict, Sequence, Tuple, Union
 import torch
 from torch import Tensor, nn
 
-from ..errors import ArgumentError, UserError
+from ..errors import ArgumentError, ExtraError
 from ..storage import write_whole
 
 OPSET = 18  # the least that torch's exporter writes without converting down
@@ -17,10 +17,6 @@ OPSET = 18  # the least that torch's exporter writes without converting down
 # a side of 1 for a constant.
 EXAMPLE_SIZE = (2, 3, 160, 288)
 DYNAMIC = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
-
-
-class ExtraError(UserError):
-    """An optional package that is not installed."""
 
 
 class RawOutputs(nn.Module):

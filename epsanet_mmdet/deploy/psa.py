@@ -8,8 +8,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..layers import PSAModule
 from ..layers.branch_convs import branch_convs
-from ..layers.grouped_conv import GroupedConv2d, merge_groups, merged_groups
 from ..layers.norm import affine_of
+from .plain import merged_conv, plain_linear
 
 
 class DeployedPSA(nn.Module):
@@ -64,7 +64,7 @@ class PlainBranches(nn.Module):
     def __init__(self, psa: PSAModule) -> None:
         super().__init__()
         order = range(psa.branches, 0, -1)
-        self.convs = nn.ModuleList(plain_conv(getattr(psa, f'conv_{i}')) for i in order)
+        self.convs = nn.ModuleList(merged_conv(getattr(psa, f'conv_{i}')) for i in order)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([conv(x) for conv in self.convs], dim=1)
@@ -89,29 +89,3 @@ class OwnBranches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return branch_convs(x, list(self.weights), self.groups, self.stride, self.dilation)
-
-
-def plain_conv(conv: GroupedConv2d) -> nn.Conv2d:
-    """Write a grouped convolution as the plain one that is computed with its groups merged."""
-    groups = merged_groups(conv.in_channels, conv.groups, conv.weight)
-    weight = merge_groups(conv.weight.detach(), conv.groups, groups)
-    plain = nn.Conv2d(
-        conv.in_channels,
-        conv.out_channels,
-        conv.kernel_size,
-        conv.stride,
-        conv.padding,
-        conv.dilation,
-        groups,
-        bias=conv.bias is not None,
-        device='meta',
-    )
-    plain.weight, plain.bias = nn.Parameter(weight), conv.bias
-    return plain
-
-
-def plain_linear(conv: nn.Conv2d) -> nn.Linear:
-    """Write a 1x1 convolution as what it is in a single position."""
-    linear = nn.Linear(conv.in_channels, conv.out_channels, device='meta')
-    linear.weight, linear.bias = nn.Parameter(conv.weight.detach().flatten(1)), conv.bias
-    return linear

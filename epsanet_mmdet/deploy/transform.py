@@ -13,7 +13,8 @@ from ..backbones.epsa_block import EPSABlock
 from ..errors import ArgumentError
 from ..layers import PSAModule, SqueezeMLP
 from ..layers.grouped_conv import GroupedConv2d
-from .psa import DeployedPSA, plain_conv
+from .plain import merged_conv
+from .psa import DeployedPSA
 
 Network = TypeVar('Network', bound=nn.Module)
 
@@ -52,7 +53,7 @@ def deploy(network: Network, own_kernels: bool = False) -> Network:
             if isinstance(child, PSAModule):
                 setattr(parent, name, DeployedPSA(child, own_kernels=own_kernels).eval())
             elif isinstance(child, GroupedConv2d) and not own_kernels:
-                setattr(parent, name, plain_conv(child).eval())
+                setattr(parent, name, merged_conv(child).eval())
     return network.requires_grad_(False)
 
 

@@ -5,7 +5,7 @@ from .atomic_checkpoint import AtomicCheckpointHook
 from .checkpoint_match import CheckpointMatchHook
 from .deploy import DeployHook
 from .exact_resume import ExactResumeHook
-from .finite_loss import FiniteLossHook, NonFiniteError
+from .finite_loss import FiniteLossHook
 from .preemption import EXIT_STATUS, PreemptionHook
 
 __all__ = [
@@ -16,6 +16,5 @@ __all__ = [
     'EXIT_STATUS',
     'ExactResumeHook',
     'FiniteLossHook',
-    'NonFiniteError',
     'PreemptionHook',
 ]

@@ -13,14 +13,10 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import NonFiniteError
 from ..storage import write_whole
 
 NAME = 'nonfinite_loss'
-
-
-class NonFiniteError(UserError):
-    """A training whose loss or weights have become NaN or infinite."""
 
 
 @HOOKS.register_module()

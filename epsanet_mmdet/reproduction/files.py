@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Optional
 
-from ..errors import DataError
-from ..storage import StorageError, write_whole
+from ..errors import DataError, StorageError
+from ..storage import write_whole
 
 
 def write_text(path: Path, text: str) -> None:

@@ -44,7 +44,8 @@ def read_plan(name: str, changes: Optional[Dict[str, Any]] = None) -> Plan:
 
     Args:
         name: Path, or bare name of a shipped plan.
-        changes: Values by dotted key, such as ``data.root``, that replace the file's.
+        changes: Values by dotted key, such as ``data.root``, that replace the file's; ``weights``
+            replace those of its rows too.
 
     Raises:
         ConfigError: One line that names the plan, what is wrong with it, and the remedy.
@@ -66,7 +67,11 @@ def read_plan(name: str, changes: Optional[Dict[str, Any]] = None) -> Plan:
             target = content[holder] = {}
         reader.is_mapping(target, holder)
         target[last] = value
-    return reader.plan(content, path.stem)
+    plan = reader.plan(content, path.stem)
+    if 'weights' in (changes or {}):
+        for row in plan.rows:
+            row.weights = None
+    return plan
 
 
 class _Reader:

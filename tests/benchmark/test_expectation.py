@@ -1,13 +1,7 @@
 import pytest
 
-from epsanet_mmdet.benchmark import (
-    ExpectationError,
-    Input,
-    Measurement,
-    check_expectations,
-    parse_expectation,
-)
-from epsanet_mmdet.errors import ArgumentError
+from epsanet_mmdet.benchmark import Input, Measurement, check_expectations, parse_expectation
+from epsanet_mmdet.errors import ArgumentError, ExpectationError
 
 NAMES = ('resnet50', 'ours+deploy')
 

@@ -13,7 +13,7 @@ from tiny_detector import CLASSES, tiny_detector, write_checkpoint  # noqa: F401
 from epsanet_mmdet.backbones import EPSANet
 from epsanet_mmdet.backbones.epsanet import EPSABlock
 from epsanet_mmdet.deploy import command, deploy, export, load_deployed, run_deploy
-from epsanet_mmdet.errors import ArgumentError, CheckpointError
+from epsanet_mmdet.errors import ArgumentError, CheckpointError, DifferenceError, ExtraError
 from epsanet_mmdet.inference.detector import Detector
 
 META = dict(classes=CLASSES, palette=None)
@@ -69,7 +69,7 @@ def test_a_file_that_computes_something_else_is_an_error(tiny_detector, monkeypa
         return network
 
     monkeypatch.setattr(command, 'deploy', spoil)
-    with pytest.raises(command.DifferenceError, match='do not use it'):
+    with pytest.raises(DifferenceError, match='do not use it'):
         run_deploy(*tiny_detector[:2], [tmp_path / 'model.pth'], write=lambda line: None)
 
 
@@ -87,7 +87,7 @@ def test_refuses_what_it_cannot_write(tiny_detector, out, options, named):  # no
 
 def test_a_missing_extra_is_named(tiny_detector, monkeypatch):  # noqa: F811
     monkeypatch.setattr(export.importlib.util, 'find_spec', lambda name: None)
-    with pytest.raises(export.ExtraError, match=r"onnx is not .*'epsanet_mmdet\[export\]'"):
+    with pytest.raises(ExtraError, match=r"onnx is not .*'epsanet_mmdet\[export\]'"):
         run_deploy(*tiny_detector[:2], ['model.onnx'])
 
 

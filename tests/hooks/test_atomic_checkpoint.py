@@ -12,8 +12,9 @@ from mmengine.registry import METRICS
 from toy_training import EPOCH_LENGTH, EPOCHS, toy_runner
 
 from epsanet_mmdet import disk_space
+from epsanet_mmdet.errors import StorageError
 from epsanet_mmdet.hooks import AtomicCheckpointHook
-from epsanet_mmdet.storage import StorageError, is_whole
+from epsanet_mmdet.storage import is_whole
 
 ITERATIONS = EPOCHS * EPOCH_LENGTH
 

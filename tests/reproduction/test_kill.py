@@ -28,7 +28,7 @@ def detections(work_dir: Path) -> Dict[str, bytes]:
     return {str(path.relative_to(work_dir)): path.read_bytes() for path in paths}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=9)
 def test_killing_a_plan_changes_nothing(tmp_path):
     plan = write_plan(
         tmp_path / 'plan',

@@ -51,6 +51,14 @@ def test_changes_replace_values_of_any_depth(write):
     assert (plan.launcher.type, plan.launcher.gpus) == ('pytorch', 2)
 
 
+def test_changed_weights_are_those_of_all_rows(write):
+    path = write(dict(weights='a.pth', rows=[{**ROWS[0], 'weights': 'mine.pth'}, ROWS[1]]))
+    assert [row.weights for row in read_plan(path, {'seeds': [3]}).rows] == ['mine.pth', None]
+    plan = read_plan(path, {'weights': 'scratch'})
+    assert plan.weights == 'scratch'
+    assert [row.weights for row in plan.rows] == [None, None]
+
+
 @pytest.mark.parametrize(
     ('changed', 'words'),
     [

@@ -12,8 +12,7 @@ from mmdet.registry import MODELS
 
 import epsanet_mmdet  # noqa: F401
 from epsanet_mmdet.configs import load_config
-from epsanet_mmdet.errors import ArgumentError, CheckpointError, DataError
-from epsanet_mmdet.storage import StorageError
+from epsanet_mmdet.errors import ArgumentError, CheckpointError, DataError, StorageError
 from epsanet_mmdet.transplant import command, run_transplant
 
 

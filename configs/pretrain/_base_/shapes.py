@@ -1,9 +1,8 @@
 # Ten classes of generated images (tools/draw_image_folder.py): a small pre-training for machines
 # without a GPU.
-_base_ = './imagenet.py'
+_base_ = ['./imagenet.py', '../../_base_/schedules/adamw_cosine.py']
 
 data_root = '{{$IMAGENET_ROOT:data/shape_folder}}/'
-max_epochs = 10
 model = dict(num_classes=10, backbone=dict(zero_init_residual=True))
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -29,21 +28,10 @@ val_dataloader = dict(
     dataset=dict(data_root=data_root, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
-    clip_grad=dict(max_norm=5),
-)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=_base_.max_epochs, val_interval=1)
+optim_wrapper = dict(clip_grad=dict(max_norm=5))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=max_epochs,
-        eta_min_ratio=0.01,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
+    {**_base_.param_scheduler[0], 'end': 100},
+    _base_.param_scheduler[1],
 ]
 default_hooks = dict(logger=dict(interval=25))
