@@ -73,9 +73,9 @@ def test_in_evaluation_it_is_the_same_function(options, counted):
 
 
 def error(actual, expected):
-    """Of all but a few in a thousand: where rounding decides whether a ReLU lets through."""
+    """Of all but a few in a hundred: where rounding decides whether a ReLU lets through."""
     difference = (actual.double() - expected).abs().flatten()
-    count = len(difference) - len(difference) // 500
+    count = len(difference) - len(difference) // 50
     return (difference.kthvalue(count).values / expected.abs().max().clamp(min=1e-6)).item()
 
 
@@ -102,7 +102,7 @@ def test_in_training_it_is_the_same_function_with_the_same_gradients(options, co
     assert counted == dict(_forward_fused=0, _forward_training=16)
     with mmdets_sequence():
         mmdets = outputs_and_gradients(model, images.clone())
-    assert_as_precise(ours, mmdets, outputs_and_gradients(model.double(), images.double()), 1e-3)
+    assert_as_precise(ours, mmdets, outputs_and_gradients(model.double(), images.double()), 1e-4)
 
 
 @needs_kernel
