@@ -56,7 +56,7 @@ class EPSABlock(Bottleneck):
         if learns and self.with_cp:
             return False
         # Fewer passes of the library pay too, in evaluation, where maps do not fit the cache.
-        by_library = x.numel() > LARGE_MAP and not (learns or compiles)
+        by_library = not (learns or compiles) and x.numel() > LARGE_MAP
         takes = cpu_kernels.would_take if by_library else cpu_kernels.takes
         ends = [(self.conv1, self.norm1), (self.conv3, self.norm3)]
         if self.downsample is not None:
