@@ -53,7 +53,7 @@ class EPSABlock(Bottleneck):
         learns, compiles = self._learns(x), torch.compiler.is_compiling()
         if self.plugins or cpu_kernels.for_another_program() or learns and compiles:
             return False
-        if learns and self.with_cp:
+        if learns and (self.with_cp or x.numel() == 0):
             return False
         # Fewer passes of the library pay too, in evaluation, where maps do not fit the cache.
         by_library = not (learns or compiles) and x.numel() > LARGE_MAP

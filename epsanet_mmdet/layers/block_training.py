@@ -14,8 +14,7 @@ from torch.autograd import Function
 
 from .affine import affine
 from .channel_norm import ChannelNorm, NormedMap
-from .fused_ops import pointwise_conv
-from .pointwise_gradients import input_gradient, weight_gradient
+from .pointwise import input_gradient, pointwise, weight_gradient
 from .psa import PSAModule
 
 
@@ -55,9 +54,7 @@ class _Conv1x1:
 
     @staticmethod
     def forward(x: Tensor, scale: Tensor, shift: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        (weight,) = weights
-        one, zero = x.new_ones(len(weight)), x.new_zeros(len(weight))
-        return pointwise_conv(x, weight, one, zero, in_scale=scale, in_shift=shift[0])
+        return pointwise(x, weights[0], in_scale=scale, in_shift=shift[0])
 
     @staticmethod
     def backward(grad, x, scale, shift, weights, learning) -> Tuple[Tensor, List[Optional[Tensor]]]:
@@ -133,8 +130,7 @@ class _Pointwise(Function):
     def forward(ctx, x: Tensor, weight: Tensor, stride: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride = stride
-        one, zero = x.new_ones(len(weight)), x.new_zeros(len(weight))
-        return pointwise_conv(x, weight, one, zero, stride)
+        return pointwise(x, weight, stride=stride)
 
     @staticmethod
     def backward(ctx, grad: Tensor):

@@ -46,11 +46,25 @@ def branch_convs(
     plans = plan_convs(x, weights, groups, stride, dilation)
     if DIRECT in plans and not cpu_kernels.for_another_program():
         return torch.ops.epsanet_mmdet.branch_convs(x, weights, groups, stride, dilation)
-    features = [
-        library_conv(x, w, g, stride, dilation, merged_groups(x.shape[1], g, x))
-        for w, g in zip(weights, groups)
-    ]
+    features = [None] * len(weights)
+    for alike in _alike(x, weights, groups):
+        group = groups[alike[0]]
+        merged = merged_groups(x.shape[1], group, x)
+        joined = torch.stack([weights[i].unflatten(0, (group, -1)) for i in alike], dim=1)
+        out = library_conv(x, joined.flatten(0, 2), group, stride, dilation, merged)
+        for i, part in zip(alike, out.unflatten(1, (group, len(alike), -1)).unbind(2)):
+            features[i] = part.flatten(1, 2)
     return torch.stack(features, dim=1)
+
+
+def _alike(x: Tensor, weights: Sequence[Tensor], groups: Sequence[int]) -> List[List[int]]:
+    """Branches to be computed as one: alike, and of so few outputs per group that CPUs idle."""
+    sets: Dict[tuple, List[int]] = {}
+    for i, (weight, group) in enumerate(zip(weights, groups)):
+        few = len(weight) // merged_groups(x.shape[1], group, x) < 8
+        alike = (group, weight.shape[-1]) if few and x.device.type == 'cpu' else (i,)
+        sets.setdefault(alike, []).append(i)
+    return list(sets.values())
 
 
 def library_conv(

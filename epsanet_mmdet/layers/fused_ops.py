@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import cpu_kernels
+from .pointwise import output_shape, pointwise
 from .squeeze import branch_attention
 
 torch.library.define(
@@ -104,14 +105,7 @@ def _(x, weight, scale, shift, stride, relu, add=None, in_scale=None, in_shift=N
         out = _scaled_conv(x, weight, scale, shift, stride)
         out = out if add is None else out.add_(add)
         return out.relu_() if relu else out
-    tensors = [weight, scale, shift, in_scale, in_shift, add]
-    tensors = [t if t is None else t.contiguous() for t in tensors]
-    x = x.contiguous()
-    out = cpu_kernels.fresh(x, *_pointwise_shape(x, weight, stride))
-    pointers = [0 if t is None else t.data_ptr() for t in tensors]
-    map_ = [x.data_ptr(), *x.shape, x.stride(0), stride, torch.get_num_threads()]
-    cpu_kernels.call('pointwise', [*map_, *pointers, out.data_ptr(), *out.shape[1:], relu, False])
-    return out
+    return pointwise(x, weight, scale, shift, stride, relu, add, in_scale, in_shift)
 
 
 @torch.library.impl('epsanet_mmdet::relu_max_pool', 'cpu')
@@ -148,18 +142,13 @@ def _scaled_conv(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, stride
     return torch.addcmul(shift[:, None, None], out, scale[:, None, None], out=out)
 
 
-def _pointwise_shape(x: Tensor, weight: Tensor, stride: int) -> tuple:
-    size = [(side + stride - 1) // stride for side in x.shape[2:]]
-    return (x.shape[0], weight.shape[0], *size)
-
-
 def _pooled_shape(x: Tensor) -> tuple:
     return (*x.shape[:2], *[(side + 1) // 2 for side in x.shape[2:]])
 
 
 @torch.library.register_fake('epsanet_mmdet::pointwise_conv')
 def _(x, weight, scale, shift, stride, relu, add=None, in_scale=None, in_shift=None):
-    return x.new_empty(_pointwise_shape(x, weight, stride))
+    return x.new_empty(output_shape(x, len(weight), stride))
 
 
 @torch.library.register_fake('epsanet_mmdet::relu_max_pool')

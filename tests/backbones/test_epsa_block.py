@@ -253,6 +253,13 @@ def test_other_modules_in_a_block_s_places_are_called():
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+def test_a_batch_without_images_learns_nothing():
+    model = network(norm_eval=True, frozen_stages=-1).train()
+    images = torch.randn(0, 3, 64, 64, requires_grad=True)
+    sum(out.sum() for out in model(images)).backward()
+    assert images.grad.shape == images.shape
+
+
 def test_norms_that_learn_refuse_a_single_value_as_torch_s_do():
     block = network().train().layer4[1].train()
     with pytest.raises(ValueError, match='more than 1 value per channel'):

@@ -46,10 +46,18 @@ def close(actual, expected, tolerance=3e-6):
 @pytest.mark.parametrize('direct', [True, False])
 @pytest.mark.parametrize('stride, dilation', [(1, 1), (2, 1), (1, 2), (2, 2)])
 @pytest.mark.parametrize(
-    'kernels, groups', [(KERNELS, GROUPS), ((11, 5, 3), (16, 16, 1)), ((3, 5, 7), (32, 32, 32))]
+    'kernels, groups, outputs',
+    [
+        (KERNELS, GROUPS, 32),
+        ((11, 5, 3), (16, 16, 1), 32),
+        ((3, 5, 7), (32, 32, 32), 32),
+        ((7, 5, 5, 5), (16, 16, 16, 8), 16),  # two that are alike
+    ],
 )
-def test_equals_the_convolutions_and_their_gradients(kernels, groups, stride, dilation, direct):
-    x, weights = branches(kernels=kernels, groups=groups, outputs=32)
+def test_equals_the_convolutions_and_their_gradients(
+    kernels, groups, outputs, stride, dilation, direct
+):
+    x, weights = branches(kernels=kernels, groups=groups, outputs=outputs)
     exact_x, *exact_weights = double(x, weights)
     name = cpu_kernels.instruction_set() if direct else None
     with cpu_kernels.use_instruction_set(name):

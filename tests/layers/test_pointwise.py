@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from epsanet_mmdet.layers import cpu_kernels
-from epsanet_mmdet.layers.pointwise_gradients import input_gradient, weight_gradient
+from epsanet_mmdet.layers.pointwise import input_gradient, weight_gradient
 
 pytestmark = pytest.mark.skipif(not cpu_kernels.instruction_sets(), reason='kernels not built')
 

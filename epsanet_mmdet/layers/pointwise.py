@@ -1,0 +1,84 @@
+"""1x1 convolutions on CPUs by our own kernel, with what surrounds them, and their gradients."""
+
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+from . import cpu_kernels
+from .affine import pointers
+
+# Below these pixels, a batch's images are copied side by side, for matrices that are large enough.
+SMALL_MAP = 128
+
+
+def pointwise(
+    x: Tensor,
+    weight: Tensor,
+    scale: Optional[Tensor] = None,
+    shift: Optional[Tensor] = None,
+    stride: int = 1,
+    relu: bool = False,
+    add: Optional[Tensor] = None,
+    in_scale: Optional[Tensor] = None,
+    in_shift: Optional[Tensor] = None,
+    turned: bool = False,
+) -> Tensor:
+    """As :func:`~.fused_ops.pointwise_conv`, of which scale and shift may be left out.
+
+    The weight is (out_channels, C, 1, 1), or (C, out_channels, 1, 1) if it is ``turned``.
+    """
+    outputs = weight.shape[turned]
+    scale = x.new_ones(outputs) if scale is None else scale
+    shift = x.new_zeros(outputs) if shift is None else shift
+    tensors = [weight, scale, shift, in_scale, in_shift, add]
+    tensors = [t if t is None else t.contiguous() for t in tensors]
+    x = x.contiguous()
+    out = cpu_kernels.fresh(x, *output_shape(x, outputs, stride))
+    map_ = [x.data_ptr(), *x.shape, x.stride(0), stride, torch.get_num_threads()]
+    numbers = [*map_, *pointers(*tensors, out), *out.shape[1:], relu, turned]
+    cpu_kernels.call('pointwise', numbers)
+    return out
+
+
+def output_shape(x: Tensor, outputs: int, stride: int) -> tuple:
+    """(B, outputs, ceil(H / stride), ceil(W / stride))."""
+    return (x.shape[0], outputs, *[(side + stride - 1) // stride for side in x.shape[2:]])
+
+
+def input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
+    """Gradient of a 1x1 convolution of stride 1 with respect to its input.
+
+    Args:
+        grad: (B, out_channels, H, W), gradient of the output.
+        weight: (out_channels, C, 1, 1).
+
+    Returns:
+        (B, C, H, W).
+    """
+    return pointwise(grad, weight, turned=True)
+
+
+def weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
+    """Gradient of a 1x1 convolution of stride 1 with respect to its weight.
+
+    Args:
+        grad: (B, out_channels, H, W), gradient of the output.
+        x: (B, C, H, W).
+
+    Returns:
+        (out_channels, C, 1, 1).
+    """
+    out = cpu_kernels.fresh(x, grad.shape[1], x.shape[1])
+    if len(x) > 1 and x.shape[2] * x.shape[3] < SMALL_MAP:
+        torch.mm(_side_by_side(grad), _side_by_side(x).t(), out=out)
+    else:
+        torch.mm(grad[0].flatten(1), x[0].flatten(1).t(), out=out)
+        for of_image, image in zip(grad[1:], x[1:]):
+            out.addmm_(of_image.flatten(1), image.flatten(1).t())
+    return out[..., None, None]
+
+
+def _side_by_side(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (C, B * H * W)."""
+    return x.transpose(0, 1).flatten(1)
