@@ -72,6 +72,8 @@ def takes(x: Tensor, *others: Tensor) -> bool:
 
 def would_take(x: Tensor, *others: Tensor) -> bool:
     """Whether the kernels, if they are there, compute with these tensors."""
+    if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        return False  # torch.func's tensors have no memory
     return (
         all(t.dtype == torch.float32 and t.device.type == 'cpu' for t in (x, *others))
         and (x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last))

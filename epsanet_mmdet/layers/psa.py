@@ -150,6 +150,8 @@ class _Weigh(torch.autograd.Function):
     attention, a softmax over few values in 0..1, is far from zero.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(features: Tensor, attention: Tensor) -> Tensor:
         return features * attention

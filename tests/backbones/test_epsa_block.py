@@ -260,6 +260,19 @@ def test_a_batch_without_images_learns_nothing():
     assert images.grad.shape == images.shape
 
 
+@pytest.mark.parametrize('learns', [False, True])
+def test_transforms_of_torch_func_get_torch_s_operators(learns):
+    model = network(num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,), norm_eval=True)
+    images = torch.randn(3, 2, 3, 32, 32)
+    if learns:
+        expected = torch.autograd.functional.jacobian(lambda x: model(x)[0].sum(), images[0])
+        actual = torch.func.grad(lambda x: model(x)[0].sum())(images[0])
+    else:
+        expected = torch.stack([model(batch)[0] for batch in images])
+        actual = torch.func.vmap(lambda batch: model(batch)[0])(images)
+    torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_norms_that_learn_refuse_a_single_value_as_torch_s_do():
     block = network().train().layer4[1].train()
     with pytest.raises(ValueError, match='more than 1 value per channel'):
