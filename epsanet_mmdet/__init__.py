@@ -5,16 +5,18 @@ Importing this package registers everything in mmdet's registries; a config does
 ``epsanet_mmdet.layers`` can be used, which needs torch alone.
 """
 
+import warnings
+
 from .stack import INSTALL_HINT, check_stack
 from .version import __version__
 
 __all__ = ['__version__', 'infer']
 
 if check_stack():
+    # mmengine's, whenever a tool starts; nothing that users of this package could mend.
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     from . import backbones, checkpoints, datasets, hooks, necks, plugins  # noqa: F401
 else:
-    import warnings
-
     warnings.warn(
         'mmengine, mmcv and mmdet are not installed: only epsanet_mmdet.layers can be used; '
         + INSTALL_HINT,

@@ -3,6 +3,7 @@
 import os.path as osp
 import runpy
 import sys
+from importlib.util import find_spec
 from typing import Callable, Dict, List, Optional
 
 import mmdet
@@ -14,7 +15,7 @@ from .configs import DATALOADERS, dataset_options, find_config, load_config
 from .datasets.checks import check_paths
 from .disk_space import check_writable
 from .distributed import join_cpu_processes
-from .errors import CheckpointError, UserError
+from .errors import CheckpointError, ConfigError, UserError
 from .storage import WRITING_ONLY, storage_error
 
 
@@ -55,6 +56,8 @@ def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
         check_checkpoint_path(path)
     check_positions(config.get('model', {}).get('backbone', {}).get('plugins'))
     check_data(config, sections)
+    if tool == 'train.py':
+        check_pretrained(config)
     stem = osp.splitext(osp.basename(config_file))[0]
     work_dir = given.work_dir or config.get('work_dir') or osp.join('work_dirs', stem)
     check_writable(work_dir)  # as mmdet will choose it
@@ -79,6 +82,21 @@ def check_checkpoint_path(path: Optional[str]) -> None:
     """
     if path and path != 'auto' and '://' not in path and not osp.isfile(path):
         raise CheckpointError(f"checkpoint '{path}' does not exist; check the path")
+
+
+def check_pretrained(config: Config) -> None:
+    """Check that mmengine can find a backbone's weights that torchvision has.
+
+    Raises:
+        ConfigError: If torchvision, which knows their address, is not installed.
+    """
+    backbone = config.get('model', {}).get('backbone', {})
+    path = (backbone.get('init_cfg') or {}).get('checkpoint', '')
+    if path.startswith('torchvision://') and find_spec('torchvision') is None:
+        raise ConfigError(
+            f"the backbone's weights '{path}' need torchvision, which is not installed; install "
+            'it, or name a file: --cfg-options model.backbone.init_cfg.checkpoint=FILE'
+        )
 
 
 def check_data(config: Config, sections=DATALOADERS) -> None:

@@ -73,6 +73,17 @@ def write_whole(data: bytes, path: Union[str, Path]) -> None:
         raise storage_error(error, path.parent) or error
 
 
+def check_file_writable(path: Union[str, Path]) -> None:
+    """Check that a file could be written, before the work that leads to it; it is left as it is.
+
+    Raises:
+        StorageError: If its folder cannot be written to.
+    """
+    trial = Path(path).with_name(f'.{Path(path).name}.trial')
+    write_whole(b'', trial)
+    trial.unlink()
+
+
 def _sync_folder(folder: Path) -> None:
     """Bring a rename to the disk, where the file system can."""
     try:

@@ -127,6 +127,17 @@ def test_a_checkpoint_that_does_not_exist_is_named(tool, arguments, prepare):
         prepare(tool, *arguments)
 
 
+def test_weights_of_torchvision_without_torchvision_are_named(prepare, monkeypatch):
+    monkeypatch.setattr(mmdet_tools, 'find_spec', lambda name: None)
+    name = 'mask-rcnn_resnet50_fpn_1x_coco'
+    with pytest.raises(ConfigError, match='torchvision://resnet50.* need torchvision') as caught:
+        prepare('train.py', name)
+    assert '\n' not in str(caught.value)
+    prepare('test.py', name, 'weights.pth')
+    option = 'model.backbone.init_cfg.checkpoint=weights.pth'
+    prepare('train.py', name, '--cfg-options', option)
+
+
 def test_a_work_dir_that_cannot_be_made_is_named(prepare, tmp_path):
     (tmp_path / 'runs').touch()
     with pytest.raises(StorageError, match=f"cannot write to '{tmp_path}/runs'.*--work-dir"):

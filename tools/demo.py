@@ -1,4 +1,4 @@
-"""Train and test Mask R-CNN with EPSANet on generated images: about 8 minutes on two CPU cores."""
+"""Train and test Mask R-CNN with EPSANet on generated images: ten minutes on two CPU cores."""
 
 import argparse
 import time

@@ -6,7 +6,7 @@ import torch
 
 from ..devices import usable_device
 from ..errors import ArgumentError
-from ..storage import write_whole
+from ..storage import check_file_writable, write_whole
 from .expectation import check_expectations, parse_expectation
 from .measurement import measure
 from .passes import parse_input
@@ -57,7 +57,7 @@ def run_benchmark(
             raise ArgumentError(f'threads={threads} cannot compute; give at least 1')
         torch.set_num_threads(threads)
     if out:
-        write_whole(b'', out)  # says now if it cannot be written
+        check_file_writable(out)
     machine = describe_machine(usable_device(device))
     measurements = measure(names, *sizes, repeats, device, precision, progress)
     settings = dict(**machine, precision=precision, repeats=repeats)

@@ -14,7 +14,7 @@ from ..deploy import deploy
 class DeployHook(Hook):
     """Put a deployed detector in the trained one's place while testing.
 
-    ``--cfg-options "custom_hooks=[dict(type='DeployHook')]"`` of ``tools/test.py`` shows the AP of
+    ``tools/test.py`` with a config of ``custom_hooks = [dict(type='DeployHook')]`` shows the AP of
     what :func:`epsanet_mmdet.deploy.deploy` makes.
     """
 

@@ -10,7 +10,7 @@ import torch
 
 from ..backbones.epsanet import EPSANet
 from ..errors import ArgumentError, CheckpointError
-from ..storage import write_whole
+from ..storage import check_file_writable, write_whole
 from ..version import __version__
 from .donor import Donor, read_donor
 from .images import Pictures, batches, draw_pictures, read_pictures
@@ -186,6 +186,4 @@ def check_out(out: Path, donor: str) -> None:
     """
     if out.exists() and Path(donor).exists() and os.path.samefile(out, donor):
         raise ArgumentError(f"'{out}' is the donor itself; give another file to write to")
-    trial = out.with_name(f'.{out.name}.trial')
-    write_whole(b'', trial)
-    trial.unlink()
+    check_file_writable(out)

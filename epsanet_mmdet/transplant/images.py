@@ -35,7 +35,7 @@ def read_pictures(
 ) -> Pictures:
     """Read a folder, with the folders in it.
 
-    A fifth of the images is held out, a fifth of the others serves to choose the ridge.
+    A fifth of the images is held out, another fifth serves to choose the ridge.
 
     Args:
         folder: Folder of pictures of any size.

@@ -1,6 +1,7 @@
 """Networks by name, what is measured of them, and what a user may get wrong."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ from epsanet_mmdet.benchmark import (
 )
 from epsanet_mmdet.benchmark.passes import make_pass
 from epsanet_mmdet.costs import count_parameters
-from epsanet_mmdet.errors import ArgumentError, ConfigError
+from epsanet_mmdet.errors import ArgumentError, ConfigError, UserError
 from epsanet_mmdet.layers import PSAModule, cpu_kernels
 
 CPU = torch.device('cpu')
@@ -160,3 +161,11 @@ def test_tool_writes_tables_and_json_and_fails_where_slower_than_expected(tmp_pa
     assert content['precision'] == 'fp32' and content['torch'] == torch.__version__
     assert [r['name'] for r in content['results']] == ['resnet50', 'epsanet50-s']
     assert content['results'][0]['input'] == '1x3x64x64'
+
+
+def test_what_cannot_be_measured_leaves_the_file_of_a_run_before(tmp_path):
+    out = tmp_path / 'out.json'
+    out.write_text('before')
+    with pytest.raises(UserError):
+        run_benchmark(['absent'], inference=['1x64x64'], device='cpu', out=str(out))
+    assert out.read_text() == 'before' and os.listdir(tmp_path) == ['out.json']

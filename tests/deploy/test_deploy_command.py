@@ -107,9 +107,10 @@ def test_a_deployed_checkpoint_of_another_detector_is_refused(tiny_detector, tmp
 def test_the_hook_tests_a_deployed_detector(tiny_detector, tmp_path):  # noqa: F811
     scores = []
     for hooks in ([], [dict(type='DeployHook')]):
-        config = Config.fromfile(tiny_detector.config)
+        file = tmp_path / 'deployed.py'
+        file.write_text(f'_base_ = {str(tiny_detector.config)!r}\ncustom_hooks = {hooks}\n')
+        config = Config.fromfile(file)
         config.work_dir, config.load_from = str(tmp_path), tiny_detector.checkpoint
-        config.custom_hooks = hooks
         runner = Runner.from_cfg(config)
         original = runner.model
         scores.append(runner.test())

@@ -24,6 +24,10 @@ def test_what_was_measured_is_not_measured_again(donor_file, tmp_path, monkeypat
     for others in (dict(methods=['permute']), dict(methods=['slice'], seed=1)):
         with pytest.raises(TypeError):  # not measured yet
             run(**others)
+    with open(donor_file, 'ab') as file:
+        file.write(b'another')
+    with pytest.raises(TypeError):
+        run(['slice'])
 
 
 def test_the_table_has_a_line_for_each_stage():
