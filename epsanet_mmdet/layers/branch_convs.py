@@ -49,11 +49,11 @@ def branch_convs(
     features = [None] * len(weights)
     for alike in _alike(x, weights, groups):
         group = groups[alike[0]]
+        weight = _joined([weights[i] for i in alike], group)
         merged = merged_groups(x.shape[1], group, x)
-        joined = torch.stack([weights[i].unflatten(0, (group, -1)) for i in alike], dim=1)
-        out = library_conv(x, joined.flatten(0, 2), group, stride, dilation, merged)
-        for i, part in zip(alike, out.unflatten(1, (group, len(alike), -1)).unbind(2)):
-            features[i] = part.flatten(1, 2)
+        out = library_conv(x, weight, group, stride, dilation, merged)
+        for i, part in zip(alike, _parts(out, group, len(alike))):
+            features[i] = part
     return torch.stack(features, dim=1)
 
 
@@ -65,6 +65,20 @@ def _alike(x: Tensor, weights: Sequence[Tensor], groups: Sequence[int]) -> List[
         alike = (group, weight.shape[-1]) if few and x.device.type == 'cpu' else (i,)
         sets.setdefault(alike, []).append(i)
     return list(sets.values())
+
+
+def _joined(weights: Sequence[Tensor], groups: int) -> Tensor:
+    """The weight of one convolution whose groups have the outputs of all."""
+    if len(weights) == 1:
+        return weights[0]
+    return torch.stack([w.unflatten(0, (groups, -1)) for w in weights], dim=1).flatten(0, 2)
+
+
+def _parts(out: Tensor, groups: int, count: int) -> Sequence[Tensor]:
+    """The maps of each of the convolutions that :func:`_joined` made one."""
+    if count == 1:
+        return [out]
+    return [part.flatten(1, 2) for part in out.unflatten(1, (groups, count, -1)).unbind(2)]
 
 
 def library_conv(
