@@ -1,5 +1,6 @@
 """Several convolutions of one map into one tensor, as one operator of torch."""
 
+from itertools import combinations
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
@@ -47,38 +48,42 @@ def branch_convs(
     if DIRECT in plans and not cpu_kernels.for_another_program():
         return torch.ops.epsanet_mmdet.branch_convs(x, weights, groups, stride, dilation)
     features = [None] * len(weights)
-    for alike in _alike(x, weights, groups):
-        group = groups[alike[0]]
-        weight = _joined([weights[i] for i in alike], group)
-        merged = merged_groups(x.shape[1], group, x)
-        out = library_conv(x, weight, group, stride, dilation, merged)
-        for i, part in zip(alike, _parts(out, group, len(alike))):
-            features[i] = part
+    merged = [merged_groups(x.shape[1], g, x) for g in groups]
+    for i, j in _pairs(x, weights, merged):
+        if i == j:
+            features[i] = library_conv(x, weights[i], groups[i], stride, dilation, merged[i])
+            continue
+        pair = [merge_groups(weights[k], groups[k], merged[k]) for k in (i, j)]
+        out = library_conv(x, _joined(pair, merged[i]), merged[i], stride, dilation, merged[i])
+        parts = out.unflatten(1, (merged[i], 2, -1)).unbind(2)
+        features[i], features[j] = (part.flatten(1, 2) for part in parts)
     return torch.stack(features, dim=1)
 
 
-def _alike(x: Tensor, weights: Sequence[Tensor], groups: Sequence[int]) -> List[List[int]]:
-    """Branches to be computed as one: alike, and of so few outputs per group that CPUs idle."""
-    sets: Dict[tuple, List[int]] = {}
-    for i, (weight, group) in enumerate(zip(weights, groups)):
-        few = len(weight) // merged_groups(x.shape[1], group, x) < 8
-        alike = (group, weight.shape[-1]) if few and x.device.type == 'cpu' else (i,)
-        sets.setdefault(alike, []).append(i)
-    return list(sets.values())
+def _pairs(x: Tensor, weights: Sequence[Tensor], merged: Sequence[int]) -> List[Tuple[int, int]]:
+    """Branches to be computed as one convolution, and the others, each paired with itself.
+
+    A pair has groups in common, so few outputs in each that CPUs would idle, and kernels of equal
+    size, or the next smaller, which gets zeros around.
+    """
+    here = x.device.type == 'cpu' and not torch.compiler.is_compiling()
+    sizes = [w.shape[-1] for w in weights]
+    alone = set(range(len(weights)))
+    pairs = []
+    for difference in (0, 2) if here else ():
+        for i, j in combinations(sorted(alone, key=lambda i: -sizes[i]), 2):
+            few = merged[i] == merged[j] and len(weights[i]) // merged[i] < 8
+            if few and sizes[i] - sizes[j] == difference and {i, j} <= alone:
+                pairs.append((i, j))
+                alone -= {i, j}
+    return [*pairs, *((i, i) for i in alone)]
 
 
-def _joined(weights: Sequence[Tensor], groups: int) -> Tensor:
-    """The weight of one convolution whose groups have the outputs of all."""
-    if len(weights) == 1:
-        return weights[0]
-    return torch.stack([w.unflatten(0, (groups, -1)) for w in weights], dim=1).flatten(0, 2)
-
-
-def _parts(out: Tensor, groups: int, count: int) -> Sequence[Tensor]:
-    """The maps of each of the convolutions that :func:`_joined` made one."""
-    if count == 1:
-        return [out]
-    return [part.flatten(1, 2) for part in out.unflatten(1, (groups, count, -1)).unbind(2)]
+def _joined(pair: Sequence[Tensor], groups: int) -> Tensor:
+    """The weight of one convolution whose groups have the outputs of both."""
+    margins = [(pair[0].shape[-1] - weight.shape[-1]) // 2 for weight in pair]
+    padded = [F.pad(weight, (margin,) * 4) for weight, margin in zip(pair, margins)]
+    return torch.stack([w.unflatten(0, (groups, -1)) for w in padded], dim=1).flatten(0, 2)
 
 
 def library_conv(
