@@ -66,7 +66,7 @@ def _pairs(x: Tensor, weights: Sequence[Tensor], merged: Sequence[int]) -> List[
     A pair has groups in common, so few outputs in each that CPUs would idle, and kernels of equal
     size, or the next smaller, which gets zeros around.
     """
-    here = x.device.type == 'cpu' and not torch.compiler.is_compiling()
+    here = x.device.type == 'cpu' and x.is_contiguous() and not torch.compiler.is_compiling()
     sizes = [w.shape[-1] for w in weights]
     alone = set(range(len(weights)))
     pairs = []
