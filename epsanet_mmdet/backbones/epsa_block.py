@@ -18,7 +18,7 @@ from ..layers.channel_norm import ChannelNorm, is_channel_norm
 from ..layers.fused_ops import pointwise_conv
 from ..layers.norm import affine_of, is_affine
 
-LARGE_MAP = 2**21
+LARGE_MAP = 2**21  # values
 
 
 class EPSABlock(Bottleneck):
@@ -44,13 +44,14 @@ class EPSABlock(Bottleneck):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self._fuses(x):
+        learns = any_learns(x, self)
+        if not self._fuses(x, learns):
             return super().forward(x)
-        return self._forward_training(x) if self._learns(x) else self._forward_fused(x)
+        return self._forward_training(x) if learns else self._forward_fused(x)
 
-    def _fuses(self, x: Tensor) -> bool:
+    def _fuses(self, x: Tensor, learns: bool) -> bool:
         """Whether fewer passes over memory compute the same here: on CPUs."""
-        learns, compiles = self._learns(x), torch.compiler.is_compiling()
+        compiles = torch.compiler.is_compiling()
         if self.plugins or cpu_kernels.for_another_program() or learns and compiles:
             return False
         if learns and (self.with_cp or x.numel() == 0):
@@ -72,9 +73,6 @@ class EPSABlock(Bottleneck):
             and self.conv2.is_plain()
             and may_be_bypassed(nn.ReLU, self.relu)
         )
-
-    def _learns(self, x: Tensor) -> bool:
-        return any_learns(x, *self.parameters())
 
     def _forward_fused(self, x: Tensor) -> Tensor:
         identity = x

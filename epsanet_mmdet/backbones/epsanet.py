@@ -111,7 +111,7 @@ class EPSANet(ResNet):
             return False
         pool = self.maxpool
         return (
-            not any_learns(x, *self.conv1.parameters(), *self.norm1.parameters())
+            not any_learns(x, self.conv1, self.norm1)
             and cpu_kernels.takes(x, self.conv1.weight)
             and may_be_bypassed(nn.Conv2d, self.conv1)
             and is_affine(self.norm1)

@@ -24,7 +24,7 @@ def affine(
 ) -> Tensor:
     """Give ``relu(scale * x + shift + add)``."""
     out = cpu_kernels.fresh(x, *x.shape)
-    cpu_kernels.call('affine', [*_rows(x), *pointers(scale, shift, add, out), relu])
+    cpu_kernels.call('affine', [*_rows(x), *cpu_kernels.pointers(scale, shift, add, out), relu])
     return out
 
 
@@ -65,14 +65,11 @@ class AffineGradient(NamedTuple):
 
     def _call(self, function: str, *results: Optional[Tensor]) -> None:
         given = [self.scale, self.shift, self.centre, self.out, self.grad]
-        cpu_kernels.call(function, [*_rows(self.x), *pointers(*given, *results), self.relu])
+        cpu_kernels.call(
+            function, [*_rows(self.x), *cpu_kernels.pointers(*given, *results), self.relu]
+        )
 
 
 def _rows(x: Tensor) -> List[int]:
     batch, channels, height, width = x.shape
     return [x.data_ptr(), batch * channels, height * width, torch.get_num_threads()]
-
-
-def pointers(*tensors: Optional[Tensor]) -> List[int]:
-    """Where they begin, for a kernel; 0 for None."""
-    return [0 if t is None else t.data_ptr() for t in tensors]

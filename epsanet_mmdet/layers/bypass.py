@@ -17,6 +17,8 @@ def hooked(*modules: nn.Module) -> bool:
     )
 
 
-def any_learns(*tensors: Tensor) -> bool:
-    """Whether gradients with respect to any of them may be asked for."""
-    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+def any_learns(x: Tensor, *modules: nn.Module) -> bool:
+    """Whether gradients of x or of any parameter of the modules may be asked for."""
+    if not torch.is_grad_enabled():
+        return False
+    return x.requires_grad or any(p.requires_grad for m in modules for p in m.parameters())

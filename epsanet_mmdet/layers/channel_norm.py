@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from . import cpu_kernels
-from .affine import AffineGradient, moments, pointers
+from .affine import AffineGradient, moments
 from .bypass import may_be_bypassed
 from .psa import PSAModule
 from .squeeze import branch_attention
@@ -94,8 +94,8 @@ class NormedMap:
             self.centre, spread = torch.empty_like(weight), torch.empty_like(weight)
         self.inverse = torch.empty_like(weight)
         self.scale, self.shift = torch.empty_like(self.mean), torch.empty_like(self.mean)
-        given = pointers(self.mean, self.variance, self.attention, weight, bias)
-        written = pointers(self.centre, spread, self.inverse, self.scale, self.shift)
+        given = cpu_kernels.pointers(self.mean, self.variance, self.attention, weight, bias)
+        written = cpu_kernels.pointers(self.centre, spread, self.inverse, self.scale, self.shift)
         options = [cpu_kernels.bits(module.eps), self.learns]
         cpu_kernels.call('norm', [*x.shape[:2], *given, *options, *written])
         if self.learns:
@@ -129,7 +129,7 @@ class NormedMap:
         given = [self.mean, self.variance, self.attention, weight, self.centre, self.inverse]
         sums, centred_sums = passes.sums()
         written = [of_weight, of_bias, slope, constant, of_attention]
-        tensors = pointers(*given, sums, centred_sums, *written)
+        tensors = cpu_kernels.pointers(*given, sums, centred_sums, *written)
         cpu_kernels.call('norm_gradient', [batch, channels, pixels, self.learns, *tensors])
         of_squeeze = []
         if self.attention is not None:

@@ -81,18 +81,7 @@ def relu_max_pool(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 def psa_attention(
     features: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor
 ) -> Tensor:
-    """Attention of PSA's branches, :func:`branch_attention` of their global means.
-
-    Args:
-        features: (B, branches, C, H, W).
-        weight1: (hidden, C, 1, 1).
-        bias1: (hidden,).
-        weight2: (C, hidden, 1, 1).
-        bias2: (C,).
-
-    Returns:
-        (B, branches, C).
-    """
+    """As :func:`branch_attention`, of the global means of features (B, branches, C, H, W)."""
     return torch.ops.epsanet_mmdet.psa_attention(features, weight1, bias1, weight2, bias2)
 
 
@@ -115,8 +104,9 @@ def _(x, scale, shift):
         return F.max_pool2d(x, 3, 2, 1)
     x, scale, shift = x.contiguous(), scale.contiguous(), shift.contiguous()
     out = cpu_kernels.fresh(x, *_pooled_shape(x))
-    numbers = [x.data_ptr(), *x.shape, torch.get_num_threads(), scale.data_ptr(), shift.data_ptr()]
-    cpu_kernels.call('max_pool', [*numbers, out.data_ptr(), *out.shape[2:]])
+    numbers = [x.data_ptr(), *x.shape, torch.get_num_threads()]
+    pointers = cpu_kernels.pointers(scale, shift, out)
+    cpu_kernels.call('max_pool', [*numbers, *pointers, *out.shape[2:]])
     return out
 
 
@@ -129,7 +119,7 @@ def _(features, weight1, bias1, weight2, bias2):
     size = features.shape[3] * features.shape[4]
     tensors = [t.contiguous() for t in (weight1, bias1, weight2, bias2)]
     numbers = [features.data_ptr(), *out.shape, size, torch.get_num_threads()]
-    pointers = [t.data_ptr() for t in (*tensors, out)]
+    pointers = cpu_kernels.pointers(*tensors, out)
     cpu_kernels.call('attention', [*numbers, *pointers, len(bias1)])
     return out
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from . import cpu_kernels
-from .affine import pointers
 
 # Below these pixels, a batch's images are copied side by side, for matrices that are large enough.
 SMALL_MAP = 128
@@ -36,7 +35,7 @@ def pointwise(
     x = x.contiguous()
     out = cpu_kernels.fresh(x, *output_shape(x, outputs, stride))
     map_ = [x.data_ptr(), *x.shape, x.stride(0), stride, torch.get_num_threads()]
-    numbers = [*map_, *pointers(*tensors, out), *out.shape[1:], relu, turned]
+    numbers = [*map_, *cpu_kernels.pointers(*tensors, out), *out.shape[1:], relu, turned]
     cpu_kernels.call('pointwise', numbers)
     return out
 

@@ -33,33 +33,18 @@ def conv1x1_case(training):
     return lambda x: conv1x1(x, conv), lambda x: F.conv2d(x, conv.weight, None, 2), [x], [conv]
 
 
-def conv_case(training):
-    conv, norm = nn.Conv2d(32, 16, 1, bias=False), norm_of(32, training)
+def conv_case(training, psa=None):
+    conv, norm = nn.Conv2d(32, 16, 1, bias=False), norm_of(32, training, psa)
 
     def plain(x):
         return F.conv2d(norm.plain(x, *norm.parameters).relu(), conv.weight)
 
-    return (
-        lambda x: norm_relu_conv1x1(x, norm, conv),
-        plain,
-        [torch.randn(2, 32, 5, 7)],
-        [conv, norm.norm],
-    )
+    modules = [conv, norm.norm, *([psa.se] if psa else [])]
+    return lambda x: norm_relu_conv1x1(x, norm, conv), plain, [torch.randn(2, 32, 5, 7)], modules
 
 
 def attention_case(training):
-    conv, psa = nn.Conv2d(32, 16, 1, bias=False), psa_module()
-    norm = norm_of(32, training, psa)
-
-    def plain(x):
-        return F.conv2d(norm.plain(x, *norm.parameters).relu(), conv.weight)
-
-    return (
-        lambda x: norm_relu_conv1x1(x, norm, conv),
-        plain,
-        [torch.randn(2, 32, 5, 7)],
-        [conv, norm.norm, psa.se],
-    )
+    return conv_case(training, psa_module())
 
 
 def branches_case(training, stride=1):

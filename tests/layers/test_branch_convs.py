@@ -72,6 +72,15 @@ def test_equals_the_convolutions_and_their_gradients(
         close(ours, theirs)
 
 
+def test_the_library_computes_alike_branches_as_one(monkeypatch):
+    calls, conv2d = [], F.conv2d
+    monkeypatch.setattr(F, 'conv2d', lambda *a: calls.append(1) or conv2d(*a))
+    x, weights = branches(kernels=(7, 5, 5, 3), groups=(16,) * 4)
+    with cpu_kernels.use_instruction_set(None):
+        branch_convs(x, weights, (16,) * 4, 1, 1)
+    assert len(calls) == 3
+
+
 @needs_kernel
 @pytest.mark.parametrize('stride', [1, 2])
 def test_keeps_the_contract_of_torch_operators(stride):
