@@ -163,15 +163,19 @@ def _library_backward(
     grad_x, grads = None, [None] * len(weights)
     for i, fewer in merged.items():
         weight = merge_groups(weights[i], groups[i], fewer) if fewer != groups[i] else weights[i]
-        padding = [dilation * (weight.shape[-1] // 2)] * 2
-        strides, dilations = [stride] * 2, [dilation] * 2
+        reach, height = dilation * (weight.shape[-1] // 2), x.shape[2]
+        # oneDNN has fast gradients only of weights that are no higher than the map.
+        margin = max(0, reach - (height - 1) // 2) if weight_needed[i] else 0
+        padded = F.pad(x, (0, 0, margin, margin)) if margin else x
+        padding, strides, dilations = [reach - margin, reach], [stride] * 2, [dilation] * 2
         options = (strides, padding, dilations, False, [0, 0], fewer)
         mask = [x_needed, weight_needed[i], False]
         own_x, own, _ = torch.ops.aten.convolution_backward(
-            grad[:, i], x, weight, None, *options, mask
+            grad[:, i], padded, weight, None, *options, mask
         )
         if x_needed:
-            grad_x = own_x if grad_x is None else grad_x.add_(own_x)
+            own_x = own_x.narrow(2, margin, height)
+            grad_x = own_x.contiguous() if grad_x is None else grad_x.add_(own_x)
         if weight_needed[i]:
             grads[i] = split_groups(own, groups[i], fewer) if fewer != groups[i] else own
     return grad_x, grads
