@@ -16,6 +16,7 @@ from .datasets.checks import check_paths
 from .disk_space import check_writable
 from .distributed import join_cpu_processes
 from .errors import CheckpointError, ConfigError, UserError
+from .host_memory import reuse_memory
 from .storage import WRITING_ONLY, storage_error
 
 
@@ -28,6 +29,7 @@ def run_mmdet_tool(tool: str) -> None:
     Args:
         tool: File name in mmdet's ``tools``, such as ``train.py``.
     """
+    reuse_memory()
     if not set(sys.argv) & {'-h', '--help'} and len(sys.argv) > 1:
         sys.argv[1:] = exit_on_user_error(prepare_arguments, sys.argv[1:], tool)
     exit_on_user_error(runpy.run_path, tool_path(tool), run_name='__main__')

@@ -4,6 +4,7 @@ import argparse
 import time
 
 from epsanet_mmdet.demo import run_demo
+from epsanet_mmdet.host_memory import reuse_memory
 
 
 def main():
@@ -11,6 +12,7 @@ def main():
     parser.add_argument('--work-dir', default='work_dirs/demo')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
+    reuse_memory()
     started = time.time()
     metrics = run_demo(args.work_dir, args.seed)
     print(

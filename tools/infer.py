@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 
 from mmengine.config import DictAction
 
+from epsanet_mmdet.host_memory import reuse_memory
 from epsanet_mmdet.inference import infer_to_folder
 from epsanet_mmdet.mmdet_tools import exit_on_user_error
 
@@ -31,6 +32,7 @@ def parse_args():
 
 def main():
     args = parse_args()
+    reuse_memory(args.device)
     faults = exit_on_user_error(infer_to_folder, **vars(args))
     print(f'Written to {args.out_dir}')
     if faults:
