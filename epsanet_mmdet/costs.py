@@ -79,8 +79,13 @@ def _kind(layer: nn.Module) -> Optional[str]:
 def _layer_flops(layer: nn.Module, kind: str, x: torch.Tensor, y: torch.Tensor) -> int:
     if kind != 'weighted':
         return x.numel() * (2 if kind == 'norm' else 1)
+    return multiplications(layer, x, y) + (y.numel() if layer.bias is not None else 0)
+
+
+def multiplications(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> int:
+    """Count the multiply-accumulates by which one of :data:`WEIGHTED` makes y of x."""
     if isinstance(layer, TRANSPOSED):
         positions = x.numel() // layer.in_channels
     else:
         positions = y.numel() // layer.weight.shape[0]
-    return positions * layer.weight.numel() + (y.numel() if layer.bias is not None else 0)
+    return positions * layer.weight.numel()

@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 from epsanet_mmdet.benchmark import BACKBONES, OPTIONS, PRECISIONS, run_benchmark
+from epsanet_mmdet.host_memory import reuse_memory
 from epsanet_mmdet.mmdet_tools import exit_on_user_error
 
 
@@ -56,9 +57,11 @@ def parse_args():
 
 
 def main():
+    args = parse_args()
+    reuse_memory(args.device)
     exit_on_user_error(
         run_benchmark,
-        **vars(parse_args()),
+        **vars(args),
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
 

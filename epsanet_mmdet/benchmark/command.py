@@ -9,8 +9,9 @@ from ..errors import ArgumentError
 from ..storage import check_file_writable, write_whole
 from .expectation import check_expectations, parse_expectation
 from .measurement import measure
-from .passes import parse_input
+from .passes import choose_precision, parse_input
 from .table import as_json, describe_machine, format_tables
+from .work import measure_ceilings
 
 
 def run_benchmark(
@@ -58,12 +59,16 @@ def run_benchmark(
         torch.set_num_threads(threads)
     if out:
         check_file_writable(out)
-    machine = describe_machine(usable_device(device))
+    used = usable_device(device)
+    machine = describe_machine(used)
+    dtype = choose_precision(precision, used)
+    progress('what the machine reaches at most')
+    ceilings = measure_ceilings(used, dtype)
     measurements = measure(names, *sizes, repeats, device, precision, progress)
     settings = dict(**machine, precision=precision, repeats=repeats)
     if out:
-        write_whole(as_json(measurements, settings).encode(), out)
+        write_whole(as_json(measurements, settings, ceilings).encode(), out)
     write(', '.join(f'{key} {value}' for key, value in settings.items()) + '\n')
-    write(format_tables(measurements))
+    write(format_tables(measurements, ceilings))
     for line in check_expectations(expectations, measurements):
         write(line)

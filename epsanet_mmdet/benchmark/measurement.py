@@ -3,15 +3,14 @@
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
 import torch
-from torch import nn
 
-from ..costs import count_flops
 from ..devices import usable_device
 from ..errors import ArgumentError, ConfigError
 from .memory import peak_bytes, saved_bytes
-from .networks import Network, build_network, is_detector, is_for_inference, split_options
-from .passes import INFERENCE, TRAINING, Input, make_pass
+from .networks import Network, build_network, is_for_inference, split_options
+from .passes import INFERENCE, PRECISIONS, TRAINING, Input, make_pass
 from .timing import time_interleaved
+from .work import Work, count_work
 
 
 class Measurement(NamedTuple):
@@ -26,8 +25,8 @@ class Measurement(NamedTuple):
         ratio: Median, over the rounds, of the time over the baseline's in that round.
         ratio_spread: Interquartile range of these ratios.
         images_per_second: Throughput at the median time.
-        flops_ratio: Multiply-accumulates of convolutions and linear layers over the baseline's; of
-            a detector, those of backbone and neck.
+        work: FLOPs and bytes of the pass.
+        flops_ratio: These FLOPs over the baseline's.
         saved_bytes: What a forward pass in training keeps for the backward pass.
         peak_bytes: The most that tensors take at a time, over what is there between passes.
     """
@@ -40,6 +39,7 @@ class Measurement(NamedTuple):
     ratio: float
     ratio_spread: float
     images_per_second: float
+    work: Work
     flops_ratio: float
     saved_bytes: Optional[int]
     peak_bytes: int
@@ -102,7 +102,7 @@ def _measure_input(
     precision: str,
     progress: Callable[[str], None],
 ) -> List[Measurement]:
-    passes, memory, flops = [], [], []
+    passes, memory, work = [], [], []
     for network in networks:
         progress(f'memory of {network.name}')
         run = make_pass(network, task, size, device, precision)
@@ -114,7 +114,7 @@ def _measure_input(
         network.module.zero_grad(set_to_none=True)  # so that gradients count in the peak
         saved = saved_bytes(network.module, run.loss) if task == TRAINING else None
         memory.append((saved, peak_bytes(run, device)))
-        flops.append(_multiplications(network.plain, size))
+        work.append(_work(network, task, size, device, precision))
         passes.append(run)
     timings = time_interleaved(passes, repeats, device, progress)
     return [
@@ -127,14 +127,16 @@ def _measure_input(
             timing.ratio,
             timing.ratio_spread,
             size.batch / timing.median,
-            flops[i] / flops[0],
+            work[i],
+            work[i].flops / work[0].flops,
             *memory[i],
         )
         for i, (network, timing) in enumerate(zip(networks, timings))
     ]
 
 
-def _multiplications(network: nn.Module, size: Input) -> int:
-    if is_detector(network):
-        network = nn.Sequential(network.backbone, *([network.neck] if network.with_neck else []))
-    return count_flops(network, (3, size.height, size.width)).weighted
+def _work(network: Network, task: str, size: Input, device: torch.device, precision: str) -> Work:
+    plain = network._replace(module=network.plain, options=())
+    run = make_pass(plain, task, size, device, precision)
+    forward = run if task == INFERENCE else run.loss
+    return count_work(network.plain, forward, PRECISIONS[precision].itemsize)

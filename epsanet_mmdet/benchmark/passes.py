@@ -11,7 +11,12 @@ from ..layers.cpu_kernels import use_instruction_set
 from .networks import Network
 
 INFERENCE, TRAINING = 'inference', 'training'
-PRECISIONS = {'fp32': None, 'tf32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+PRECISIONS = {
+    'fp32': torch.float32,
+    'tf32': torch.float32,
+    'bf16': torch.bfloat16,
+    'fp16': torch.float16,
+}
 OBJECTS = 7  # in each image of a training batch, about as many as COCO has
 LEAST_SIZE = 32  # the stride of a ResNet's last stage
 
@@ -65,21 +70,21 @@ def make_pass(
     forward = (_detector_pass if network.is_detector else _backbone_pass)(
         network.module, task, size, device, 'channels-last' in network.options
     )
-    precise = _in_precision(precision, device)
+    dtype = choose_precision(precision, device)
     kernels = _library_only if 'library' in network.options else contextlib.nullcontext
     if task == INFERENCE:
 
         @torch.no_grad()
         def infer() -> None:
             network.module.eval()
-            with precise(), kernels():
+            with _cast_to(dtype, device), kernels():
                 forward()
 
         return infer
 
     def loss() -> torch.Tensor:
         network.module.train()
-        with precise(), kernels():
+        with _cast_to(dtype, device), kernels():
             return forward()
 
     def train() -> None:
@@ -136,17 +141,25 @@ def _library_only() -> contextlib.AbstractContextManager:
     return use_instruction_set(None)
 
 
-def _in_precision(precision: str, device: torch.device) -> Callable:
+def choose_precision(precision: str, device: torch.device) -> torch.dtype:
+    """Let a device compute in a precision, and give the type of its numbers.
+
+    Raises:
+        ArgumentError: If there is no such precision, or the device does not have it.
+    """
     if precision not in PRECISIONS:
         raise ArgumentError(
             f"there is no precision '{precision}'; choose one of {', '.join(PRECISIONS)}"
         )
-    dtype = PRECISIONS[precision]
     if device.type == 'cuda':
         torch.backends.cudnn.allow_tf32 = precision == 'tf32'
         torch.backends.cuda.matmul.allow_tf32 = precision == 'tf32'
     elif precision in ('tf32', 'fp16'):
         raise ArgumentError(f'precision {precision} needs a GPU; choose fp32 or bf16 on {device}')
-    if dtype is None:
-        return contextlib.nullcontext
-    return lambda: torch.autocast(device.type, dtype=dtype)
+    return PRECISIONS[precision]
+
+
+def _cast_to(dtype: torch.dtype, device: torch.device) -> contextlib.AbstractContextManager:
+    if dtype == torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=dtype)

@@ -62,13 +62,14 @@ def time_interleaved(
         progress(f'round {round_ + 1} of {repeats}' if round_ >= 0 else 'warming up')
         for k in range(len(calls)):
             i = (k + round_) % len(calls)
-            elapsed = _seconds(calls[i], device)
+            elapsed = seconds_of(calls[i], device)
             if round_ >= 0:
                 seconds[i].append(elapsed)
     return [Timing(own, [a / b for a, b in zip(own, seconds[0])]) for own in seconds]
 
 
-def _seconds(call: Callable[[], object], device: torch.device) -> float:
+def seconds_of(call: Callable[[], object], device: torch.device) -> float:
+    """Time a call, with the device waited for before and after."""
     _synchronize(device)
     start = time.perf_counter()
     call()

@@ -1,14 +1,16 @@
 import pytest
 
 from epsanet_mmdet.benchmark import Input, Measurement, check_expectations, parse_expectation
+from epsanet_mmdet.benchmark.work import Work
 from epsanet_mmdet.errors import ArgumentError, ExpectationError
 
+WORK = Work(1e9, 1e8)
 NAMES = ('resnet50', 'ours+deploy')
 
 
 def measured(task, ratio, name='ours+deploy'):
     size = Input(1, 320, 320)
-    return Measurement(name, task, size, 0.1, 0.0, ratio, 0.0, 10.0, 0.9, None, 10**6)
+    return Measurement(name, task, size, 0.1, 0.0, ratio, 0.0, 10.0, WORK, 0.9, None, 10**6)
 
 
 def check(*texts, inference=0.95, training=1.2):

@@ -160,7 +160,13 @@ def test_tool_writes_tables_and_json_and_fails_where_slower_than_expected(tmp_pa
     content = json.loads(out.read_text())
     assert content['precision'] == 'fp32' and content['torch'] == torch.__version__
     assert [r['name'] for r in content['results']] == ['resnet50', 'epsanet50-s']
-    assert content['results'][0]['input'] == '1x3x64x64'
+    first = content['results'][0]
+    assert first['input'] == '1x3x64x64'
+    # Of a ResNet-50, 4.09 G multiply-accumulates at 224x224 with the classifier's 2 M.
+    assert first['work']['flops'] == pytest.approx(2 * 4.087e9 * (64 / 224) ** 2, rel=0.001)
+    rate = first['work']['flops'] / first['seconds']
+    share = rate / content['ceilings_per_second']['flops']
+    assert f'| {rate / 1e9:.1f} ({share:.0%}) |' in result.stdout
 
 
 def test_what_cannot_be_measured_leaves_the_file_of_a_run_before(tmp_path):

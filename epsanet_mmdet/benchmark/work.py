@@ -1,0 +1,75 @@
+"""The work of a pass, whatever computes it, and the most of it that a machine does in a second."""
+
+from typing import Callable, NamedTuple, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from ..costs import WEIGHTED, multiplications
+from .timing import seconds_of
+
+
+class Work(NamedTuple):
+    """What convolutions and linear layers compute, and move to and from memory at the least.
+
+    Attributes:
+        flops: Floating point operations, two a multiply-accumulate.
+        bytes: Of each layer's input, weight and output, once.
+    """
+
+    flops: float
+    bytes: float
+
+
+def count_work(network: nn.Module, forward: Callable[[], object], value_bytes: int) -> Work:
+    """Count the work of a pass over a network.
+
+    A layer whose weight learns, or whose input wants a gradient, does as much again for it.
+
+    Args:
+        network: Of modules that hooks can watch.
+        forward: Its forward pass; with gradients where a backward pass is to count.
+        value_bytes: Of a number.
+    """
+    flops, values = 0, 0
+
+    def add(layer: nn.Module, inputs: Tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal flops, values
+        x, weight = inputs[0], layer.weight
+        times = 1
+        if torch.is_grad_enabled():
+            times += weight.requires_grad + x.requires_grad
+        flops += 2 * times * multiplications(layer, x, output)
+        values += times * (x.numel() + weight.numel() + output.numel())
+
+    layers = [layer for layer in network.modules() if isinstance(layer, WEIGHTED)]
+    hooks = [layer.register_forward_hook(add) for layer in layers]
+    try:
+        forward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return Work(flops, values * value_bytes)
+
+
+def measure_ceilings(device: torch.device, dtype: torch.dtype, rounds: int = 7) -> Work:
+    """Measure the work that a machine does in a second, as far as anything gets.
+
+    Args:
+        device: To measure.
+        dtype: Of the numbers.
+        rounds: Of which the fastest counts.
+
+    Returns:
+        Operations of the product of two large matrices, and bytes that a copy beyond all caches
+        reads and writes, each in a second.
+    """
+    side, megabytes = (8192, 1024) if device.type == 'cuda' else (2048, 256)
+    left, right, product = (torch.rand(side, side, device=device, dtype=dtype) for _ in range(3))
+    seconds = [
+        seconds_of(lambda: torch.mm(left, right, out=product), device) for _ in range(rounds)
+    ]
+    flops = 2 * side**3 / min(seconds)
+    source, target = torch.zeros(2, megabytes << 18, device=device)
+    seconds = [seconds_of(lambda: target.copy_(source), device) for _ in range(rounds)]
+    return Work(flops, 2 * source.nbytes / min(seconds))
