@@ -52,6 +52,11 @@ def count_work(network: nn.Module, forward: Callable[[], object], value_bytes: i
     return Work(flops, values * value_bytes)
 
 
+def higher(first: Work, second: Work) -> Work:
+    """Give the more of each."""
+    return Work(*map(max, first, second))
+
+
 def measure_ceilings(device: torch.device, dtype: torch.dtype, rounds: int = 7) -> Work:
     """Measure the work that a machine does in a second, as far as anything gets.
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import epsanet_mmdet.benchmark.work as work_module
-from epsanet_mmdet.benchmark.work import Work, count_work, measure_ceilings
+from epsanet_mmdet.benchmark.work import Work, count_work, higher, measure_ceilings
 
 # Its maps are 4x6x6 and 8x3x3, its weights 4*8*9 and 8*10.
 CONV, LINEAR = nn.Conv2d(4, 8, 3, stride=2, padding=1, bias=False), nn.Linear(72, 10)
@@ -60,3 +60,7 @@ def test_ceilings_are_those_of_the_fastest_round(monkeypatch):
     )
     ceilings = measure_ceilings(torch.device('cpu'), torch.float32, rounds=2)
     assert ceilings == Work(2 * 2048**3 / 0.25, 2 * 2**28 / 0.2)
+
+
+def test_the_higher_of_two_ceilings():
+    assert higher(Work(1, 5), Work(2, 4)) == Work(2, 5)
