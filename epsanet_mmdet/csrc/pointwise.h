@@ -6,6 +6,8 @@
 
 namespace ISA {
 
+static const int64_t AHEAD = 8;  // channels
+
 // Vectors of tile t, of as equal tiles as possible, and where it begins.
 struct Tile {
   int64_t width, first;
@@ -21,12 +23,15 @@ static inline void prepare(const Pointwise& p, int64_t n, int64_t channel, float
   for (int64_t v = 0; v < vectors; ++v) store(at + v * LANES, relu(load(at + v * LANES) * scale + shift));
 }
 
-// Copy the pixels of a panel, tile by tile, each tile's channels one after the other.
+// Copy the pixels of a panel, tile by tile, each tile's channels one after the other. Those of channels ahead are fetched,
+// since each lies on a page of its own, which the processor does not foresee.
 static void pack(const Pointwise& p, int64_t n, int64_t first, int64_t count, int64_t vectors, float* to) {
   const Map& m = p.map;
   const int64_t tiles = (vectors + 2) / 3, size = m.h * m.w;
   for (int64_t c = 0; c < m.channels; ++c) {
     const float* from = m.x + n * m.x_n + c * size;
+    if (m.stride == 1)
+      for (int64_t v = 0; v < vectors; ++v) __builtin_prefetch(from + AHEAD * size + first + v * LANES);
     for (int64_t t = 0; t < tiles; ++t) {
       const Tile tile = tile_of(vectors, tiles, t);
       const int64_t begin = tile.first * LANES, all = tile.width * LANES;

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import cpu_kernels, direct_conv
-from .conv_plan import DIRECT, merged_groups, plan_convs
+from .conv_plan import DIRECT, NARROW, merged_groups, narrow_forward, plan_convs
 from .direct_conv import Conv
 from .grouped_conv import merge_groups, split_groups
 
@@ -101,7 +101,8 @@ def _forward(
     x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
 ) -> Tensor:
     features = cpu_kernels.fresh(x, *_shape(x, weights, stride))
-    direct, library = _split(x, weights, groups, stride, dilation)
+    narrow = narrow_forward(x, stride)
+    direct, library = _split(x, weights, groups, stride, dilation, narrow)
     if direct:
         convs = [Conv(weights[i].contiguous(), groups[i], stride, dilation) for i in direct]
         direct_conv.forward(x.contiguous(), convs, [features[:, i] for i in direct])
@@ -146,9 +147,11 @@ def _backward(
     return [x.new_empty(0) if g is None else g for g in (grad_x, *grads)]
 
 
-def _split(x, weights, groups, stride, dilation) -> Tuple[List[int], List[Tuple[int, int]]]:
+def _split(
+    x, weights, groups, stride, dilation, narrow=NARROW
+) -> Tuple[List[int], List[Tuple[int, int]]]:
     """Branches for our own kernel, and those for the library with their merged groups."""
-    plans = plan_convs(x, weights, groups, stride, dilation)
+    plans = plan_convs(x, weights, groups, stride, dilation, narrow)
     if x.numel() == 0:
         plans = list(groups)
     direct = [i for i, plan in enumerate(plans) if plan == DIRECT]

@@ -12,10 +12,18 @@ from . import cpu_kernels
 from .direct_conv import LARGEST_KERNEL
 
 DIRECT = 'direct'
+# Input channels of a group up to which the direct kernel is the faster; and those where it is so in
+# forward passes alone, of maps at least this wide.
+NARROW, NARROW_FORWARD, WIDE_MAP = 16, 32, 20
 
 
 def plan_convs(
-    x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
+    x: Tensor,
+    weights: Sequence[Tensor],
+    groups: Sequence[int],
+    stride: int,
+    dilation: int,
+    narrow: int = NARROW,
 ) -> List[Union[str, int]]:
     """Give the fastest way for each convolution of x; their padding keeps the map's size.
 
@@ -25,6 +33,7 @@ def plan_convs(
         groups: Groups of each.
         stride: Stride of all.
         dilation: Dilation of all.
+        narrow: Input channels of a group up to which the direct kernel is taken.
 
     Returns:
         For each ``DIRECT``, or the number of groups to give the library: the layer's own or, the
@@ -32,15 +41,19 @@ def plan_convs(
     """
     direct = min(stride, dilation) == 1 and cpu_kernels.takes(x, *weights)
     return [
-        DIRECT if direct and _pays(w, g) else merged_groups(x.shape[1], g, x)
+        DIRECT if direct and _pays(w, g, narrow) else merged_groups(x.shape[1], g, x)
         for w, g in zip(weights, groups)
     ]
 
 
-def _pays(weight: Tensor, groups: int) -> bool:
-    """Whether groups are so narrow that the direct kernel was the faster."""
+def narrow_forward(x: Tensor, stride: int) -> int:
+    """Give ``narrow`` for a forward pass, which the sizes of its map are known to."""
+    return NARROW_FORWARD if stride == 1 and x.shape[3] >= WIDE_MAP else NARROW
+
+
+def _pays(weight: Tensor, groups: int, narrow: int) -> bool:
     _, inputs, size, _ = weight.shape
-    return groups > 1 and inputs <= 16 and size <= LARGEST_KERNEL
+    return groups > 1 and inputs <= narrow and size <= LARGEST_KERNEL
 
 
 def merged_groups(in_channels: int, groups: int, x: Tensor) -> int:

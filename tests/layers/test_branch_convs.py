@@ -15,8 +15,10 @@ needs_kernel = pytest.mark.skipif(
 KERNELS, GROUPS = (9, 7, 3), (16, 8, 1)  # two for the direct kernel, one for the library
 
 
-def branches(channels=64, outputs=16, kernels=KERNELS, groups=GROUPS, dtype=torch.float32):
-    x = torch.randn(2, channels, 9, 11, dtype=dtype, requires_grad=True)
+def branches(
+    channels=64, outputs=16, kernels=KERNELS, groups=GROUPS, dtype=torch.float32, size=(9, 11)
+):
+    x = torch.randn(2, channels, *size, dtype=dtype, requires_grad=True)
     weights = [
         torch.randn(outputs, channels // g, k, k, dtype=dtype, requires_grad=True)
         for k, g in zip(kernels, groups)
@@ -67,6 +69,34 @@ def test_equals_the_convolutions_and_their_gradients(
         close(actual, expected)
         grad = torch.randn_like(actual)
         gradients = torch.autograd.grad(actual, (x, *weights), grad)
+    exact = torch.autograd.grad(expected, (exact_x, *exact_weights), grad.double())
+    for ours, theirs in zip(gradients, exact):
+        close(ours, theirs)
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    'size, stride, direct', [((6, 23), 1, 2), ((6, 23), 2, 1), ((23, 6), 1, 1)]
+)
+def test_wider_groups_go_to_the_direct_kernel_forward_on_wide_maps(
+    size, stride, direct, monkeypatch
+):
+    counts, forward = [], direct_conv.forward
+
+    def spy(x, convs, outs):
+        counts.append(len(convs))
+        forward(x, convs, outs)
+
+    monkeypatch.setattr(direct_conv, 'forward', spy)
+    groups = (8, 2, 1)  # of 8, 32 and 64 channels
+    x, weights = branches(kernels=(5, 5, 3), groups=groups, size=size)
+    exact_x, *exact_weights = double(x, weights)
+    actual = branch_convs(x, weights, groups, stride, 1)
+    expected = by_library(exact_x, exact_weights, groups, stride, 1)
+    close(actual, expected)
+    assert counts == [direct]
+    grad = torch.randn_like(actual)
+    gradients = torch.autograd.grad(actual, (x, *weights), grad)
     exact = torch.autograd.grad(expected, (exact_x, *exact_weights), grad.double())
     for ours, theirs in zip(gradients, exact):
         close(ours, theirs)
