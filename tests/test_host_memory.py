@@ -38,7 +38,7 @@ def pages(megabytes):
 
 
 def test_tensors_take_the_memory_of_freed_ones():
-    assert page_faults('never', 8) > 0.5 * pages(8)
+    # Whether they do so otherwise depends on what the process did before.
     assert page_faults('cpu', 8) < 0.05 * pages(8)
 
 
@@ -49,11 +49,12 @@ def test_large_tensors_get_large_pages():
     with open('/sys/kernel/mm/transparent_hugepage/enabled') as file:
         if '[never]' in file.read():
             pytest.skip('large pages are switched off')
+    assert page_faults('never', 128, THP_MEM_ALLOC_ENABLE='0') > 0.5 * pages(128)
     assert page_faults('cpu', 128) < 0.2 * pages(128)
 
 
 def test_a_process_that_computes_on_a_gpu_is_left_alone():
-    assert page_faults('cuda', 8) > 0.5 * pages(8)
+    assert page_faults('cuda', 128) > 0.5 * pages(128)
 
 
 def test_what_the_environment_says_stays():
