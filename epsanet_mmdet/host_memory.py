@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Optional
 
-import torch
+from mmengine.device import get_device
 
 # Of glibc's mallopt, each with the environment variable that sets it too.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -25,8 +25,7 @@ def reuse_memory(device: Optional[str] = None) -> None:
         device: That will compute; nothing happens if it is no CPU. A GPU if there is one, by
             default.
     """
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    if sys.platform != 'linux' or not str(device).startswith('cpu'):
+    if sys.platform != 'linux' or not (device or get_device()).startswith('cpu'):
         return
     os.environ.setdefault('THP_MEM_ALLOC_ENABLE', '1')  # which torch reads at its first tensor
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)

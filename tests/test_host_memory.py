@@ -1,10 +1,14 @@
 """Memory that is used again instead of asked for again, seen by the system's page faults."""
 
 import os
+import runpy
 import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
+
+from epsanet_mmdet import host_memory, mmdet_tools
 
 PROGRAM = """
 import resource, sys
@@ -61,3 +65,26 @@ def test_what_the_environment_says_stays():
     # Nothing is kept, and large pages are off.
     variables = dict(MALLOC_TRIM_THRESHOLD_='0', MALLOC_MMAP_THRESHOLD_='65536')
     assert page_faults('cpu', 8, THP_MEM_ALLOC_ENABLE='0', **variables) > 0.5 * pages(8)
+
+
+@pytest.mark.parametrize(
+    'tool, arguments, device',
+    [
+        ('train', ['--help'], None),
+        ('test', ['--help'], None),
+        ('infer', ['absent', 'absent.pth', 'absent.jpg', '--device', 'cpu'], 'cpu'),
+        ('benchmark', ['absent', '--device', 'cpu'], 'cpu'),
+    ],
+)
+def test_the_tools_use_it_before_they_compute(tool, arguments, device, monkeypatch):
+    given = []
+
+    def spy(device=None):
+        given.append(device)
+
+    for module in (host_memory, mmdet_tools):
+        monkeypatch.setattr(module, 'reuse_memory', spy)
+    monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *arguments])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / 'tools' / f'{tool}.py'), run_name='__main__')
+    assert given == [device]

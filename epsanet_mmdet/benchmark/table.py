@@ -30,13 +30,15 @@ def format_tables(measurements: Sequence[Measurement], ceilings: Work) -> str:
     for m in measurements:
         title = 'Training step' if m.task == TRAINING else 'Inference'
         tables.setdefault((title, m.input), []).append(_row(m, ceilings))
-    return (
+    most = (
         f'The most seen here: {ceilings.flops / 1e9:.0f} GFLOP/s in a product of matrices, '
-        f'{ceilings.bytes / 1e9:.0f} GB/s in a copy.\n\n'
-    ) + '\n\n'.join(
+        f'{ceilings.bytes / 1e9:.0f} GB/s in a copy.'
+    )
+    sections = [
         f'{title} at {size}:\n\n{HEADER}\n' + '\n'.join(rows)
         for (title, size), rows in tables.items()
-    )
+    ]
+    return '\n\n'.join([most, *sections])
 
 
 def as_json(measurements: Sequence[Measurement], settings: Dict[str, Any], ceilings: Work) -> str:

@@ -62,14 +62,13 @@ def time_interleaved(
         progress(f'round {round_ + 1} of {repeats}' if round_ >= 0 else 'warming up')
         for k in range(len(calls)):
             i = (k + round_) % len(calls)
-            elapsed = seconds_of(calls[i], device)
+            elapsed = _seconds(calls[i], device)
             if round_ >= 0:
                 seconds[i].append(elapsed)
     return [Timing(own, [a / b for a, b in zip(own, seconds[0])]) for own in seconds]
 
 
-def seconds_of(call: Callable[[], object], device: torch.device) -> float:
-    """Time a call, with the device waited for before and after."""
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
     _synchronize(device)
     start = time.perf_counter()
     call()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..costs import WEIGHTED, multiplications
-from .timing import seconds_of
+from .timing import time_interleaved
 
 
 class Work(NamedTuple):
@@ -71,10 +71,7 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype, rounds: int = 7) 
     """
     side, megabytes = (8192, 1024) if device.type == 'cuda' else (2048, 256)
     left, right, product = (torch.rand(side, side, device=device, dtype=dtype) for _ in range(3))
-    seconds = [
-        seconds_of(lambda: torch.mm(left, right, out=product), device) for _ in range(rounds)
-    ]
-    flops = 2 * side**3 / min(seconds)
     source, target = torch.zeros(2, megabytes << 18, device=device)
-    seconds = [seconds_of(lambda: target.copy_(source), device) for _ in range(rounds)]
-    return Work(flops, 2 * source.nbytes / min(seconds))
+    calls = [lambda: torch.mm(left, right, out=product), lambda: target.copy_(source)]
+    multiplied, copied = (min(t.seconds) for t in time_interleaved(calls, rounds, device))
+    return Work(2 * side**3 / multiplied, 2 * source.nbytes / copied)

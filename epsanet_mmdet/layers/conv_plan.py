@@ -1,7 +1,7 @@
 """How a grouped convolution is computed fastest: the one place that decides.
 
-A fixed table of device, dtype and channels per group, so the same input is always computed the same
-way. Figures: docs/benchmarks.md.
+A fixed table of device, dtype, channels per group and, forward, the map's width, so the same input
+is always computed the same way. Figures: docs/benchmarks.md.
 """
 
 from typing import List, Sequence, Union
@@ -47,7 +47,7 @@ def plan_convs(
 
 
 def narrow_forward(x: Tensor, stride: int) -> int:
-    """Give ``narrow`` for a forward pass, which the sizes of its map are known to."""
+    """Give ``narrow`` of :func:`plan_convs` for a forward pass over x."""
     return NARROW_FORWARD if stride == 1 and x.shape[3] >= WIDE_MAP else NARROW
 
 

@@ -45,6 +45,18 @@ def close(actual, expected, tolerance=3e-6):
     torch.testing.assert_close(actual.double() / scale, expected / scale, rtol=0, atol=tolerance)
 
 
+def check_value_and_gradients(x, weights, groups, stride, dilation):
+    exact_x, *exact_weights = double(x, weights)
+    actual = branch_convs(x, weights, groups, stride, dilation)
+    expected = by_library(exact_x, exact_weights, groups, stride, dilation)
+    close(actual, expected)
+    grad = torch.randn_like(actual)
+    gradients = torch.autograd.grad(actual, (x, *weights), grad)
+    exact = torch.autograd.grad(expected, (exact_x, *exact_weights), grad.double())
+    for ours, theirs in zip(gradients, exact):
+        close(ours, theirs)
+
+
 @pytest.mark.parametrize('direct', [True, False])
 @pytest.mark.parametrize('stride, dilation', [(1, 1), (2, 1), (1, 2), (2, 2)])
 @pytest.mark.parametrize(
@@ -61,17 +73,9 @@ def test_equals_the_convolutions_and_their_gradients(
     kernels, groups, outputs, stride, dilation, direct
 ):
     x, weights = branches(kernels=kernels, groups=groups, outputs=outputs)
-    exact_x, *exact_weights = double(x, weights)
     name = cpu_kernels.instruction_set() if direct else None
     with cpu_kernels.use_instruction_set(name):
-        actual = branch_convs(x, weights, groups, stride, dilation)
-        expected = by_library(exact_x, exact_weights, groups, stride, dilation)
-        close(actual, expected)
-        grad = torch.randn_like(actual)
-        gradients = torch.autograd.grad(actual, (x, *weights), grad)
-    exact = torch.autograd.grad(expected, (exact_x, *exact_weights), grad.double())
-    for ours, theirs in zip(gradients, exact):
-        close(ours, theirs)
+        check_value_and_gradients(x, weights, groups, stride, dilation)
 
 
 @needs_kernel
@@ -90,16 +94,8 @@ def test_wider_groups_go_to_the_direct_kernel_forward_on_wide_maps(
     monkeypatch.setattr(direct_conv, 'forward', spy)
     groups = (8, 2, 1)  # of 8, 32 and 64 channels
     x, weights = branches(kernels=(5, 5, 3), groups=groups, size=size)
-    exact_x, *exact_weights = double(x, weights)
-    actual = branch_convs(x, weights, groups, stride, 1)
-    expected = by_library(exact_x, exact_weights, groups, stride, 1)
-    close(actual, expected)
+    check_value_and_gradients(x, weights, groups, stride, 1)
     assert counts == [direct]
-    grad = torch.randn_like(actual)
-    gradients = torch.autograd.grad(actual, (x, *weights), grad)
-    exact = torch.autograd.grad(expected, (exact_x, *exact_weights), grad.double())
-    for ours, theirs in zip(gradients, exact):
-        close(ours, theirs)
 
 
 def test_the_library_computes_alike_branches_as_one(monkeypatch):
