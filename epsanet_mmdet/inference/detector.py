@@ -17,7 +17,9 @@ from torch import nn
 
 from ..checkpoints import require_match
 from ..configs import load_config
+from ..datasets.printable import printable
 from ..devices import usable_device
+from ..drawing import draw_objects
 from ..errors import CheckpointError, ConfigError
 from .sources import Frame
 
@@ -86,9 +88,10 @@ class Detector(DetInferencer):
 
     def draw(self, frame: Frame, sample: DetDataSample) -> np.ndarray:
         """Draw boxes and masks into a frame: BGR, of the size that the detector saw."""
-        image = np.ascontiguousarray(frame.image[..., ::-1])
-        self.visualizer.add_datasample('', image, sample, draw_gt=False, pred_score_thr=0)
-        return np.ascontiguousarray(self.visualizer.get_image()[..., ::-1])
+        found = sample.pred_instances.cpu().numpy()
+        texts = [f'{self.classes[i]} {s:.2f}' for i, s in zip(found.labels, found.scores)]
+        masks = found.masks if 'masks' in found else None
+        return draw_objects(frame.image, found.bboxes, found.labels, texts, masks)
 
     def _prepare(self, frame: Frame) -> Optional[dict]:
         if frame.fault:
@@ -169,5 +172,5 @@ def require_fit(model: nn.Module, checkpoint: dict) -> None:
 
 
 def _listing(names: Sequence[str], limit: int = 10) -> str:
-    shown = ', '.join(map(str, names[:limit]))
+    shown = ', '.join(printable(name, 40) for name in names[:limit])
     return f'{len(names)} ({shown}{", ..." if len(names) > limit else ""})'

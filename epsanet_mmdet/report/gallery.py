@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Tuple
 
 import cv2
-import mmcv
 import numpy as np
 from pycocotools.coco import COCO
 
 from ..datasets.formats.split import is_inside
-from ..datasets.image_files import header_fault
+from ..datasets.image_files import load_image
+from ..errors import DataError
 from .matching import Pair
 
 LONGEST_SIDE = 640
@@ -154,11 +154,9 @@ def _picture(
 
 def _read(image_dir: str, name: str) -> Optional[np.ndarray]:
     path = osp.normpath(osp.join(image_dir, name))
-    if not is_inside(path, image_dir) or header_fault(path):
-        return None
     try:
-        return mmcv.imread(path, flag='color', backend='cv2')
-    except (OSError, cv2.error, AssertionError):
+        return load_image(path) if is_inside(path, image_dir) else None
+    except DataError:
         return None
 
 
