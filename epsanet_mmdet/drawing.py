@@ -67,7 +67,7 @@ def draw_objects(
     if masks is not None:
         _draw_masks(canvas, list(masks), colours, line)
     for (left, top, right, bottom), colour in zip(corners[::-1], colours[::-1]):
-        cv2.rectangle(canvas, (left, top), (right, bottom), colour, line, cv2.LINE_AA)
+        cv2.rectangle(canvas, (left, top), (right, bottom), colour, line)
     _draw_labels(canvas, corners, colours, texts, line)
     return canvas
 

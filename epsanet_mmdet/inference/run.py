@@ -103,6 +103,8 @@ def infer_to_folder(
     interruption = Interruption()
     try:
         folder = OutputFolder(out_dir, ids, sources, inputs)
+        if pictures and av is None and any(source.is_video for source in sources):
+            print(f'note: {WITHOUT_AV}', file=sys.stderr)
         with interruption, contextlib.closing(folder):
             frames = interruption.until(read_frames(sources))
             results = tqdm(
@@ -111,8 +113,6 @@ def infer_to_folder(
                 unit='picture',
                 desc='Detecting',
             )
-            if pictures and av is None and any(source.is_video for source in sources):
-                results.write(f'note: {WITHOUT_AV}', file=sys.stderr)
             faults = _write(folder, results, detector, pictures)
     except OSError as error:
         raise DataError(f"'{out_dir}' cannot be written: {error}; give another --out-dir")
@@ -125,7 +125,7 @@ def _write(folder: OutputFolder, results: tqdm, detector: Detector, pictures: bo
     with results:
         for frame, sample in results:
             if sample is None:
-                faults.append(f'{printable(frame.source.path or frame.name, 300)} {frame.fault}')
+                faults.append(f'{printable(frame.source.path or frame.name, 300)}: {frame.fault}')
                 results.write(f'skipped: {faults[-1]}', file=sys.stderr)
                 continue
             found = Detections.from_sample(frame, sample, detector.classes)

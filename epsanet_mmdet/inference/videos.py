@@ -55,7 +55,8 @@ class VideoFile:
         self.size = size
         height, width = (max(MIN_SIDE, side + side % 2) for side in size)
         self.margin = height - size[0], width - size[1]
-        path.unlink(missing_ok=True)  # never through a link
+        path.unlink(missing_ok=True)
+        path.open('xb').close()  # never through a link; the codecs' own errors are less clear
         writer = _Vp8 if av is None else _H264
         self.writer = writer(path, (width, height), min(max(fps, MIN_FPS), MAX_FPS))
 
@@ -96,7 +97,7 @@ class _Vp8:
         with _quiet():
             self.file = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'VP80'), fps, size)
         if not self.file.isOpened():
-            raise OSError(0, 'OpenCV has no VP8 here; pip install av')
+            raise OSError(0, 'OpenCV writes no VP8 here; pip install av')
 
     def write(self, picture: np.ndarray) -> None:
         self.file.write(picture)
