@@ -49,9 +49,9 @@ def draw_objects(
 
     Args:
         image: BGR, uint8 of shape (height, width, 3).
-        boxes: Left, top, right and bottom in pixels, of shape (n, 4), the surest first.
+        boxes: Left, top, right and bottom in pixels, of shape (n, 4), the most confident first.
         labels: Classes, from 0; they choose the colours.
-        texts: What the labels say, such as ``'cat 0.93'``.
+        texts: Of the labels, such as ``'cat 0.93'``.
         masks: n masks of shape (height, width), or None.
 
     Returns:
@@ -105,7 +105,9 @@ def _draw_labels(
         tag = letters.shape[1] + size // 2 + 1, letters.shape[0] + size // 3
         placed.append((*_place(box, tag, placed, (width, height), line), *tag))
         tags.append((placed[-1], colour, letters))
-    for (left, top, tag_width, tag_height), colour, letters in tags[::-1]:  # the surest on top
+    for (left, top, tag_width, tag_height), colour, letters in tags[
+        ::-1
+    ]:  # the most confident on top
         part = canvas[top : top + tag_height, left : left + tag_width]
         part[:] = colour
         y, x = size // 6, size // 4

@@ -27,11 +27,11 @@ ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known of an image file.
+    """Facts about an image file.
 
     Args:
-        fault: What is wrong with it, or None; then the rest is known.
-        size: Width and height in pixels as mmdet loads it, that is, turned as EXIF says.
+        fault: Why it cannot be used, or None; then the rest is known.
+        size: Width and height in pixels as mmdet loads it, that is, turned according to EXIF.
         stored_size: Width and height in pixels before that.
         orientation: EXIF orientation, 1 to 8; 1 is upright.
         mode: Pillow's name of the kind of pixels.
@@ -62,7 +62,7 @@ def read_image(path: str) -> ImageFacts:
 
 
 def load_image(path: str) -> np.ndarray:
-    """Decode an image as mmdet does in training: 8 bit, BGR, turned as EXIF says.
+    """Decode an image as mmdet does in training: 8 bit, BGR, turned according to EXIF.
 
     Its header is checked first: OpenCV would decode 17 KB to 1,024 megapixels. What has a header
     that Pillow cannot read is refused, for its size is not known.
@@ -71,7 +71,7 @@ def load_image(path: str) -> np.ndarray:
         uint8 of shape (height, width, 3).
 
     Raises:
-        DataError: What is wrong with it, without its name.
+        DataError: The fault, without the name of the file.
     """
     fault = header_fault(path)
     if fault:
@@ -86,7 +86,7 @@ def load_image(path: str) -> np.ndarray:
 
 
 def is_image(path: str) -> bool:
-    """Return whether a file begins as an image, whatever its name and its size."""
+    """Return True if a file begins as an image, whatever its name and its size."""
     try:
         with open_regular(path) as file, Image.open(file, formats=FORMATS):
             return True

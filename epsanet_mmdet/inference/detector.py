@@ -49,7 +49,7 @@ class Detector(DetInferencer):
         cfg = load_config(config, options)
         check_checkpoint_path(checkpoint)
         if not cfg.get('model') or not cfg.get('test_dataloader'):
-            raise ConfigError(f"config '{config}' has no model and test_dataloader; give another")
+            raise ConfigError(f"config '{config}' has no model and test_dataloader; use another")
         cfg.visualizer = dict(type='mmdet.DetLocalVisualizer')  # logs to nowhere
         device = str(usable_device(device or get_device()))
         with warnings.catch_warnings():
@@ -130,7 +130,7 @@ def check_checkpoint_path(checkpoint: str) -> None:
     """
     if '://' not in str(checkpoint) and not osp.isfile(checkpoint):
         raise CheckpointError(
-            f"checkpoint '{checkpoint}' does not exist; give the .pth file that a training left"
+            f"checkpoint '{checkpoint}' does not exist; name the .pth file of a training"
         )
 
 
@@ -144,12 +144,12 @@ def class_counts(model: nn.Module) -> set:
 
 
 def require_fit(model: nn.Module, checkpoint: dict) -> None:
-    """Refuse a checkpoint that would leave a part of the model at random, such as its head.
+    """Refuse a checkpoint that would leave part of the model random, such as its head.
 
     Fine-tuning wants such a checkpoint, detection never does.
 
     Raises:
-        CheckpointError: It says which tensors, and shows the classes if these are the reason.
+        CheckpointError: It names the tensors, or the classes if these are the reason.
     """
     require_match(model)  # another architecture is refused, with its own words, on loading
     given = checkpoint.get('state_dict', checkpoint)

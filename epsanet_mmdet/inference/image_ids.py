@@ -47,8 +47,8 @@ class ImageIds:
         if lacking:
             raise DataError(
                 f"'{self.ann_file}' lacks {len(lacking)} of {len(sources)} inputs, such as "
-                f"'{printable(lacking[0], 300)}'; give its own images, or leave out the annotation "
-                'file'
+                f"'{printable(lacking[0], 300)}'; use its own images, or leave out the "
+                'annotation file'
             )
 
     def set_classes(self, classes: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ import itertools
 import os
 import unicodedata
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, Sequence, Set
+from typing import Dict, Iterable, Iterator, Set
 
 from ..datasets.printable import printable
 from ..errors import DataError
@@ -35,8 +35,13 @@ def picture_paths(folder: Path, sources: Iterable[Source]) -> Dict[str, Path]:
     return paths
 
 
-def check_inputs_stay(outputs: Iterable[Path], inputs: Sequence[str]) -> None:
-    """Check that no output is an input, by a link or under another name neither.
+def check_inputs_stay(outputs: Iterable[Path], inputs: Iterable[str], option: str) -> None:
+    """Check that no output is an input, neither by a link nor under another name.
+
+    Args:
+        outputs: Files that will be written.
+        inputs: Files that are read; those that do not exist do not count.
+        option: The argument that chooses the outputs' place.
 
     Raises:
         DataError: It names the first.
@@ -45,8 +50,8 @@ def check_inputs_stay(outputs: Iterable[Path], inputs: Sequence[str]) -> None:
     for path in outputs:
         if path.exists() and _identity(path) in known:
             raise DataError(
-                f"'{printable(path, 300)}' would be written over, but it is an input; give another "
-                '--out-dir'
+                f"'{printable(path, 300)}' would be written over, but it is an input; choose "
+                f'another {option}'
             )
 
 

@@ -54,7 +54,7 @@ class OutputFolder:
         self.video_source: Optional[Source] = None
         tables = [self.folder / name for name in (BOXES, MASKS, IMAGES, TABLE)]
         inputs = [*inputs, *(source.path for source in sources if source.path)]
-        check_inputs_stay([*tables, *self.paths.values()], inputs)
+        check_inputs_stay([*tables, *self.paths.values()], inputs, '--out-dir')
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in tables:
             path.unlink(missing_ok=True)

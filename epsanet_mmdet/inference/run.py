@@ -41,11 +41,11 @@ def infer(
         device: Such as ``'cpu'`` or ``'cuda:1'``; a GPU if there is one.
 
     Returns:
-        One entry a picture or frame of a video; where a picture could not be read, ``fault``
-        says why.
+        One entry for each picture or frame of a video; the ``fault`` of a picture that could not
+        be read is the reason.
 
     Raises:
-        UserError: One line that names what is missing or does not fit, and the remedy.
+        UserError: One line that names the thing that is missing or does not fit, and the remedy.
     """
     _check_options(score_thr, batch_size)
     if isinstance(inputs, (str, Path, np.ndarray)):
@@ -89,7 +89,7 @@ def infer_to_folder(
         A line for each input that could not be read.
 
     Raises:
-        UserError: One line that names what is missing or does not fit, and the remedy.
+        UserError: One line that names the thing that is missing or does not fit, and the remedy.
         KeyboardInterrupt: After Ctrl-C, once all is written.
         SystemExit: After SIGTERM, once all is written, with status 143.
     """
@@ -115,7 +115,7 @@ def infer_to_folder(
             )
             faults = _write(folder, results, detector, pictures)
     except OSError as error:
-        raise DataError(f"'{out_dir}' cannot be written: {error}; give another --out-dir")
+        raise DataError(f"'{out_dir}' cannot be written: {error}; choose another --out-dir")
     interruption.end(f"interrupted after {results.n} pictures; their results are in '{out_dir}'")
     return faults
 

@@ -1,4 +1,4 @@
-"""What to detect on: pictures, folders, glob patterns, videos and webcams, frame by frame."""
+"""Inputs of the detector: pictures, folders, glob patterns, videos and webcams, frame by frame."""
 
 import glob
 import os
@@ -18,7 +18,7 @@ from ..errors import DataError
 VIDEO_EXTENSIONS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
 PIXEL_LIMIT = 4096 * 2160  # 4K video; above, masks of a hundred objects would take gigabytes
 SIDE_LIMIT = 16382  # WebP and VP8 take no more
-WEBCAM_FPS = 10.0  # of the written video where the camera does not say
+WEBCAM_FPS = 10.0  # of the written video where the camera does not state it
 
 Input = Union[str, Path, np.ndarray]
 
@@ -60,7 +60,7 @@ class Frame:
         source: Where it is from.
         image: BGR, 8 bit, shrunk to the limits above; None if there is a fault.
         size: Height and width in pixels before shrinking.
-        fault: What is wrong with it.
+        fault: Why it cannot be used.
         index: Its number in a video, from 0.
         fps: Frames a second of the video.
     """
@@ -78,7 +78,7 @@ class Frame:
 
 
 def find_sources(inputs: Sequence[Input]) -> List[Source]:
-    """Find what the inputs stand for.
+    """Find the files that the inputs name.
 
     Args:
         inputs: Files, folders (without their subfolders), glob patterns (``**`` enters
@@ -114,11 +114,11 @@ def _find_files(given: str) -> List[str]:
         what = 'pattern'
     else:
         shown = printable(given, 300)
-        raise DataError(f"input '{shown}' does not exist; give a file, folder, pattern or webcam")
+        raise DataError(f"input '{shown}' does not exist; name a file, folder, pattern or webcam")
     paths = [path for path in paths if _extension(path) in (*IMG_EXTENSIONS, *VIDEO_EXTENSIONS)]
     if not paths:
         raise DataError(
-            f"{what} '{printable(given, 300)}' holds no pictures or videos; give another"
+            f"{what} '{printable(given, 300)}' holds no pictures or videos; name another"
         )
     return paths
 
@@ -139,7 +139,7 @@ def count_frames(sources: Iterable[Source]) -> Optional[int]:
 
 
 def read_frames(sources: Iterable[Source]) -> Iterator[Frame]:
-    """Read pictures and the frames of videos, one at a time; a bad file gives a fault."""
+    """Read pictures and the frames of videos, one at a time; a bad file is a frame with a fault."""
     for source in sources:
         if source.is_video:
             yield from _read_video(source)

@@ -174,7 +174,7 @@ def _shape(truth: COCO, coco: COCO, annotation: dict, outcome: str) -> Shape:
     if 'score' in annotation:
         label += f' {annotation["score"]:.2f}'
     box = [round(float(v), 1) for v in annotation['bbox']]
-    # pycocotools gives detected boxes a rectangle as segmentation
+    # pycocotools adds a rectangle to detected boxes as their segmentation
     has_mask = annotation.get('segmentation') and not (
         'score' in annotation and isinstance(annotation['segmentation'], list)
     )

@@ -66,7 +66,7 @@ def test_a_gigantic_image_takes_no_memory(tmp_path):
 
 
 def jpeg_of_many_scans(width, height, scans, progressive):
-    """Give a JPEG of a few bytes that goes over its pixels again and again."""
+    """Return a JPEG of a few bytes that goes over its pixels again and again."""
     buffer = io.BytesIO()
     Image.new('L', (16, 16)).save(buffer, 'JPEG', progressive=progressive)
     content = bytearray(buffer.getvalue())

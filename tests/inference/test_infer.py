@@ -275,7 +275,9 @@ def test_no_input_is_written_over(infer_tiny, tmp_path, kind):
             there.parent.mkdir(parents=True)
             getattr(there, 'symlink_to' if kind == 'symlink' else 'hardlink_to')(inputs[0])
     before = content_of(tmp_path)
-    with pytest.raises(DataError, match='would be written over, but it is an input; give another'):
+    with pytest.raises(
+        DataError, match='would be written over, but it is an input; choose another'
+    ):
         infer_tiny(inputs, out)
     assert content_of(tmp_path) == before
 
