@@ -26,8 +26,8 @@ MIN_FPS, MAX_FPS = 1.0, 240.0
 KEY_FRAME_SECONDS = 2  # a killed process loses as much
 av = _load_av()
 WITHOUT_AV = (
-    'videos are written as VP8 in .webm, which browsers play; for H.264 in .mp4: pip install '
-    f"'av>={MIN_AV}'"
+    'videos are written as VP8 in .webm, which browsers play; for H.264 in .mp4: '
+    f"pip install 'av>={MIN_AV}'"
 )
 
 
