@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
+from .printable import printable
 from .regular_files import open_regular, read_bytes
 
 # Pillow also reads formats that run other programs or that OpenCV, which mmdet uses, does not know.
@@ -215,4 +216,4 @@ def _reason(error: Exception) -> str:
             'PNG or JPEG'
         )
     text = str(error).splitlines()
-    return f'cannot be decoded: {text[0] if text else type(error).__name__}'
+    return f'cannot be decoded: {printable(text[0], 200) if text else type(error).__name__}'

@@ -158,9 +158,6 @@ def _read_picture(source: Source) -> Frame:
 
 def _read_video(source: Source) -> Iterator[Frame]:
     what = 'webcam' if source.is_webcam else 'video'
-    if not source.is_webcam and is_image(source.path):  # OpenCV would read it without a limit
-        yield Frame(source, fault="is an image with a video's name; rename it")
-        return
     capture = _open(source)
     fps = capture.get(cv2.CAP_PROP_FPS)
     fps = fps if 0 < fps < float('inf') else WEBCAM_FPS
@@ -184,7 +181,9 @@ def _read_video(source: Source) -> Iterator[Frame]:
 def _open(source: Source) -> cv2.VideoCapture:
     if source.is_webcam:
         return cv2.VideoCapture(int(source.path))
-    # a backend for series of images would else try a torn clip0.mp4
+    if is_image(source.path):  # OpenCV would decode it without a limit, to learn its size
+        return cv2.VideoCapture()
+    # another backend would take clip0.mp4 for a series of images
     backend = cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
     return cv2.VideoCapture(source.path, backend)
 

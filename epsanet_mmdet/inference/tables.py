@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Iterable, Sequence
 
+from ..spreadsheet import csv_row
+
 CSV_HEADER = ('image', 'frame', 'class', 'score', 'x1', 'y1', 'x2', 'y2', 'mask_area')
-FORMULA = ('=', '+', '-', '@', '\t', '\r', '\n')  # spreadsheets would calculate such a cell
 
 
 class GrowingFile:
@@ -75,9 +76,5 @@ class CsvTable(GrowingFile):
 
     def extend(self, rows: Iterable[Sequence]) -> None:
         text = io.StringIO(newline='')
-        csv.writer(text).writerows([_plain(cell) for cell in row] for row in rows)
+        csv.writer(text).writerows(map(csv_row, rows))
         self.append(text.getvalue().encode(errors='backslashreplace'))
-
-
-def _plain(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
