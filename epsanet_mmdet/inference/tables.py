@@ -1,4 +1,4 @@
-"""Files that are whole after every addition, however the process ends."""
+"""Files that are whole after every addition, in whatever way the process ends later."""
 
 import csv
 import io
@@ -12,7 +12,10 @@ CSV_HEADER = ('image', 'frame', 'class', 'score', 'x1', 'y1', 'x2', 'y2', 'mask_
 
 
 class GrowingFile:
-    """A file with an end that moves: additions overwrite it and bring it again, in one write.
+    """A file with an end that moves: an addition overwrites it and brings it again.
+
+    Nothing waits in memory. Only a process that is killed within the write, which takes
+    microseconds, leaves the addition torn.
 
     Args:
         path: Made anew; what was there under this name is never written to.
