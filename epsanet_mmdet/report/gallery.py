@@ -1,6 +1,5 @@
 """Pictures with predictions beside the ground truth, the worst first."""
 
-import base64
 import os.path as osp
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -12,11 +11,11 @@ from pycocotools.coco import COCO
 
 from ..datasets.formats.split import is_inside
 from ..datasets.image_files import load_image
+from ..drawing import jpeg_uri, shrink
 from ..errors import DataError
 from .matching import Pair
 
 LONGEST_SIDE = 640
-JPEG_QUALITY = 80
 
 
 @dataclass
@@ -145,7 +144,7 @@ def _picture(
         info['file_name'],
         width,
         height,
-        None if image is None else _jpeg(image),
+        None if image is None else jpeg_uri(shrink(image, LONGEST_SIDE)),
         counts,
         [_shape(truth, truth, p.truth, p.outcome) for p in pairs if p.truth],
         [_shape(truth, results, p.found, p.outcome) for p in pairs if p.found],
@@ -158,15 +157,6 @@ def _read(image_dir: str, name: str) -> Optional[np.ndarray]:
         return load_image(path) if is_inside(path, image_dir) else None
     except DataError:
         return None
-
-
-def _jpeg(image: np.ndarray) -> str:
-    scale = LONGEST_SIDE / max(image.shape[:2])
-    if scale < 1:
-        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    return 'data:image/jpeg;base64,' + base64.b64encode(content).decode()
 
 
 def _shape(truth: COCO, coco: COCO, annotation: dict, outcome: str) -> Shape:

@@ -212,5 +212,4 @@ def test_only_one_place_decodes_images():
         for path in package.rglob('*.py')
         if re.search(decoders, path.read_text(encoding='utf-8'))
     }
-    # the page of check_dataset shows only what read_image has passed, and by Pillow
-    assert found == {'datasets/image_files.py', 'datasets/checking/pictures.py'}
+    assert found == {'datasets/image_files.py'}
