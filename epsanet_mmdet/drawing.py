@@ -53,7 +53,7 @@ def draw_objects(
         image: BGR, uint8 of shape (height, width, 3).
         boxes: Left, top, right and bottom in pixels, of shape (n, 4), the most confident first.
         labels: Classes, from 0; they choose the colours.
-        texts: Of the labels, such as ``'cat 0.93'``; none are drawn without.
+        texts: Text of each label, such as ``'cat 0.93'``; labels are left out without.
         masks: n masks of shape (height, width), or None.
 
     Returns:
@@ -122,9 +122,8 @@ def _draw_labels(
         tag = letters.shape[1] + size // 2 + 1, letters.shape[0] + size // 3
         placed.append((*_place(box, tag, placed, (width, height), line), *tag))
         tags.append((placed[-1], colour, letters))
-    for (left, top, tag_width, tag_height), colour, letters in tags[
-        ::-1
-    ]:  # the most confident on top
+    tags.reverse()  # the most confident on top
+    for (left, top, tag_width, tag_height), colour, letters in tags:
         part = canvas[top : top + tag_height, left : left + tag_width]
         part[:] = colour
         y, x = size // 6, size // 4

@@ -181,7 +181,8 @@ def _read_video(source: Source) -> Iterator[Frame]:
 def _open(source: Source) -> cv2.VideoCapture:
     if source.is_webcam:
         return cv2.VideoCapture(int(source.path))
-    if is_image(source.path):  # OpenCV would decode it without a limit, to learn its size
+    # a pipe would be waited for, and an image decoded without a limit to learn its size
+    if not osp.isfile(source.path) or is_image(source.path):
         return cv2.VideoCapture()
     # another backend would take clip0.mp4 for a series of images
     backend = cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY

@@ -10,6 +10,11 @@ from typing import Iterator, Optional, Tuple
 import cv2
 import numpy as np
 
+MIN_AV = 14  # with FFmpeg 7.1, the first that has hybrid_fragmented
+MIN_SIDE = 16  # below, and below a frame a second, OpenCV writes nothing that can be read
+MIN_FPS, MAX_FPS = 1.0, 240.0
+KEY_FRAME_SECONDS = 2  # a killed process loses as much
+
 
 def _load_av() -> Optional[ModuleType]:
     try:
@@ -20,10 +25,6 @@ def _load_av() -> Optional[ModuleType]:
     return av if able else None
 
 
-MIN_AV = 14  # with FFmpeg 7.1, the first that has hybrid_fragmented
-MIN_SIDE = 16  # below, and below a frame a second, OpenCV writes nothing that can be read
-MIN_FPS, MAX_FPS = 1.0, 240.0
-KEY_FRAME_SECONDS = 2  # a killed process loses as much
 av = _load_av()
 WITHOUT_AV = (
     'videos are written as VP8 in .webm, which browsers play; for H.264 in .mp4: '

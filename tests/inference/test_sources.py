@@ -1,5 +1,6 @@
 """Inputs are found, and every kind of picture is read as training reads it."""
 
+import os
 import resource
 import struct
 
@@ -120,6 +121,13 @@ def test_videos(tmp_path):
     assert frames[2].name == 'clip.mp4 #2'
     assert frames[0].fps == 10
     assert abs(int(frames[2].image.mean()) - 80) < 5
+
+
+@pytest.mark.parametrize('name', ['pipe.mp4', 'pipe.png'])
+def test_pipes_are_not_waited_for(name, tmp_path):
+    os.mkfifo(tmp_path / name)
+    assert read_one(str(tmp_path / name)).fault
+    assert count_frames(find_sources([str(tmp_path / name)])) in (0, 1)
 
 
 def peak():
