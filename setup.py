@@ -85,6 +85,7 @@ setup(
         ],
         'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
         'safetensors': ['safetensors'],
-        'test': ['psutil', 'pytest', 'pytest-xdist', 'ruff==0.17.5', 'safetensors'],
+        'video': ['av>=14'],
+        'test': ['av>=14', 'psutil', 'pytest', 'pytest-xdist', 'ruff==0.17.5', 'safetensors'],
     },
 )

@@ -11,12 +11,14 @@ from mmengine.runner import Runner
 from pycocotools.coco import COCO
 
 from .configs import load_config
+from .datasets.image_files import load_image
 from .datasets.shapes import CLASSES, write_shapes
+from .drawing import draw_objects
 from .inference import infer
 
 CONFIG = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-COLOURS = ((244, 133, 66), (75, 180, 60), (60, 60, 230), (40, 190, 245))  # BGR, of CLASSES
+SCALE = 2  # the images are small
 
 
 def run_demo(work_dir: str = 'work_dirs/demo', seed: int = 0) -> Dict[str, float]:
@@ -60,13 +62,16 @@ def draw_predictions(
     predictions = infer(files, config, checkpoint, score_thr=0.5)
     truth_row, predicted_row = [], []
     for file, info, found in zip(files, infos, predictions):
-        image = cv2.imread(file)
+        image = load_image(file)
         annotations = coco.loadAnns(coco.getAnnIds(info['id']))
+        boxes = np.array([annotation['bbox'] for annotation in annotations]).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
         labels = [annotation['category_id'] - 1 for annotation in annotations]
         masks = [coco.annToMask(annotation) for annotation in annotations]
-        truth_row.append(_overlay(image, masks, labels, [CLASSES[label] for label in labels]))
+        names = [CLASSES[label] for label in labels]
+        truth_row.append(_enlarged(image, boxes, labels, names, masks))
         texts = [f'{CLASSES[label]} {s:.2f}' for label, s in zip(found.labels, found.scores)]
-        predicted_row.append(_overlay(image, found.masks, found.labels, texts))
+        predicted_row.append(_enlarged(image, found.boxes, found.labels, texts, found.masks))
     truth = _titled(np.hstack(truth_row), 'ground truth')
     cv2.imwrite(str(out_file), np.vstack([truth, _titled(np.hstack(predicted_row), 'predictions')]))
 
@@ -93,21 +98,16 @@ def draw_curves(scalars_file: Path, out_file: Path) -> None:
     plt.close(figure)
 
 
-def _overlay(
-    image: np.ndarray, masks: Sequence[np.ndarray], labels: Sequence[int], texts: Sequence[str]
+def _enlarged(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    labels: Sequence[int],
+    texts: Sequence[str],
+    masks: Sequence[np.ndarray],
 ) -> np.ndarray:
-    canvas = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    outlines = []
-    for mask, label in zip(masks, labels):
-        mask = cv2.resize(np.asarray(mask, np.uint8), canvas.shape[1::-1])
-        canvas[mask > 0] = (0.5 * canvas[mask > 0] + 0.5 * np.array(COLOURS[label])).astype('uint8')
-        outlines.append(cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0])
-    for outline, text in zip(outlines, texts):  # over all masks, so that none hides a text
-        cv2.drawContours(canvas, outline, -1, (255, 255, 255), 1, cv2.LINE_AA)
-        x, y, _, height = cv2.boundingRect(np.concatenate(outline)) if outline else (0, 0, 0, 0)
-        place = (x, y + height // 2)
-        for width, shade in ((3, (0, 0, 0)), (1, (255, 255, 255))):
-            cv2.putText(canvas, text, place, FONT, 0.42, shade, width, cv2.LINE_AA)
+    canvas = cv2.resize(image, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
+    masks = [cv2.resize(np.asarray(mask, np.uint8), canvas.shape[1::-1]) for mask in masks]
+    canvas = draw_objects(canvas, SCALE * boxes, labels, texts, masks)
     return cv2.copyMakeBorder(canvas, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255))
 
 

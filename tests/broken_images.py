@@ -41,3 +41,49 @@ def save_turned(path: Path, orientation: int, size=(64, 48)) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     save_as(path, 'RGB', size, exif=exif)
+
+
+def tiff_bomb(width: int, height: int, bits: int = 8, samples: int = 1, tags=()) -> bytes:
+    """Return a TIFF of a few kilobytes whose strips are all the same compressed zeros.
+
+    Args:
+        width: In pixels.
+        height: In pixels.
+        bits: Of a sample.
+        samples: 1 is grey, 3 is RGB.
+        tags: Further or contradicting entries of the directory: tag, type, values.
+    """
+    rows = 64
+    strips = -(-height // rows)
+    strip = zlib.compress(bytes(width * rows * samples * bits // 8), 9)
+    entries = [
+        (256, 'I', [width]),
+        (257, 'I', [height]),
+        (258, 'H', [bits] * samples),
+        (259, 'H', [8]),  # deflate
+        (262, 'H', [1 if samples == 1 else 2]),
+        (273, 'I', [8] * strips),
+        (277, 'H', [samples]),
+        (278, 'I', [rows]),
+        (279, 'I', [len(strip)] * strips),
+        *tags,
+    ]
+    content, table = b'', struct.pack('<H', len(entries))
+    for tag, kind, values in sorted(entries, key=lambda entry: entry[0]):
+        cell = struct.pack(f'<{len(values)}{kind}', *values)
+        if len(cell) > 4:
+            content, cell = content + cell, struct.pack('<I', 8 + len(strip) + len(content))
+        table += struct.pack('<HHI', tag, 3 if kind == 'H' else 4, len(values)) + cell.ljust(
+            4, b'\0'
+        )
+    place = 8 + len(strip) + len(content)
+    return b'II*\0' + struct.pack('<I', place) + strip + content + table + bytes(4)
+
+
+def rle_bmp(width: int, height: int) -> bytes:
+    """Return a BMP of a kilobyte whose run-length encoding fills any size."""
+    pixels = b'\xff\0' * 10 + b'\0\1'
+    offset = 14 + 40 + 1024
+    header = struct.pack('<2sIHHI', b'BM', offset + len(pixels), 0, 0, offset)
+    info = struct.pack('<IiiHHIIiiII', 40, width, height, 1, 8, 1, len(pixels), 0, 0, 256, 0)
+    return header + info + bytes(1024) + pixels

@@ -1,5 +1,6 @@
 """Detect and segment objects in pictures, folders, videos or a webcam's stream."""
 
+import signal
 import sys
 from argparse import ArgumentParser
 
@@ -25,6 +26,12 @@ def parse_args():
         '--batch-size', type=int, default=1, help='pictures at a time (%(default)s)'
     )
     parser.add_argument('--device', help='such as cpu or cuda:1 (a GPU if there is one)')
+    parser.add_argument(
+        '--no-pictures',
+        dest='pictures',
+        action='store_false',
+        help='write only numbers, draw neither pictures nor videos',
+    )
     parser.add_argument('--ann-file', help='COCO annotations to take image and category ids from')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, dest='options')
     return parser.parse_args()
@@ -33,7 +40,11 @@ def parse_args():
 def main():
     args = parse_args()
     reuse_memory(args.device)
-    faults = exit_on_user_error(infer_to_folder, **vars(args))
+    try:
+        faults = exit_on_user_error(infer_to_folder, **vars(args))
+    except KeyboardInterrupt as error:
+        print(str(error) or 'interrupted', file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     print(f'Written to {args.out_dir}')
     if faults:
         sys.exit(f'note: {len(faults)} inputs were skipped: ' + '; '.join(faults[:5]))

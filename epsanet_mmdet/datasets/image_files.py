@@ -4,13 +4,15 @@ import hashlib
 import os
 import struct
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import BinaryIO, Optional, Tuple
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .regular_files import open_regular
+from ..errors import DataError
+from .printable import printable
+from .regular_files import open_regular, read_bytes
 
 # Pillow also reads formats that run other programs or that OpenCV, which mmdet uses, does not know.
 FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'PPM', 'GIF', 'JPEG2000')
@@ -18,6 +20,7 @@ SUFFIXES = frozenset('.jpg .jpeg .jpe .png .bmp .webp .tif .tiff .pgm .ppm .gif 
 READ_BY_BOTH = ('JPEG', 'MPO', 'PNG', 'BMP')  # what Pillow decodes of these, OpenCV does too
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB in RGB
 SLOW_PIXELS = MAX_PIXELS // 8  # of formats that take seconds
+MAX_BYTES = 8 * MAX_PIXELS  # of a file: no image of so many pixels takes more
 SCANNED_PIXELS = 4 * MAX_PIXELS  # of JPEGs that go over their pixels again and again
 STRIP = 256  # rows hashed at a time
 ORIENTATION = 0x0112
@@ -25,11 +28,11 @@ ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known of an image file.
+    """Facts about an image file.
 
     Args:
-        fault: What is wrong with it, or None; then the rest is known.
-        size: Width and height in pixels as mmdet loads it, that is, turned as EXIF says.
+        fault: Why it cannot be used, or None; then the rest is known.
+        size: Width and height in pixels as mmdet loads it, that is, turned according to EXIF.
         stored_size: Width and height in pixels before that.
         orientation: EXIF orientation, 1 to 8; 1 is upright.
         mode: Pillow's name of the kind of pixels.
@@ -45,18 +48,53 @@ class ImageFacts:
 
 
 def read_image(path: str) -> ImageFacts:
-    """Decode an image completely and say what it is; a fault is returned, never raised."""
+    """Decode an image completely and return its facts; a fault is among them, never raised."""
     try:
         with open_regular(path) as file:
-            if not file.read(1):
-                return ImageFacts('empty file')
-            file.seek(0)
+            fault = _length_fault(file)
+            if fault:
+                return ImageFacts(fault)
             with Image.open(file, formats=FORMATS) as image:
                 return _facts(image, path)
     except FileNotFoundError:
         return ImageFacts('missing')
     except Exception as error:  # Pillow's decoders raise many kinds
         return ImageFacts(_reason(error))
+
+
+def load_image(path: str) -> np.ndarray:
+    """Decode an image as mmdet does in training: 8 bit, BGR, turned according to EXIF.
+
+    Its header is checked first: OpenCV would decode 17 KB to 1,024 megapixels. What has a header
+    that Pillow cannot read is refused, for its size is not known.
+
+    Returns:
+        uint8 of shape (height, width, 3).
+
+    Raises:
+        DataError: The fault, without the name of the file.
+    """
+    fault = header_fault(path)
+    if fault:
+        raise DataError(fault)
+    try:
+        image = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error, MemoryError) as error:
+        raise DataError(_reason(error))
+    if image is None:
+        raise DataError('cannot be decoded; save it again as PNG or JPEG')
+    return image
+
+
+def is_image(path: str) -> bool:
+    """Return True if a file begins as an image, whatever its name and its size."""
+    try:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS):
+            return True
+    except Image.DecompressionBombError:
+        return True
+    except Exception:  # as above
+        return False
 
 
 def read_size(path: str) -> Optional[Tuple[int, int]]:
@@ -69,16 +107,29 @@ def read_size(path: str) -> Optional[Tuple[int, int]]:
 
 
 def header_fault(path: str) -> Optional[str]:
-    """Say that an image is damaged or would take too much to decode, from its header alone."""
+    """Return what makes an image damaged or too large to decode, from its header alone."""
     try:
-        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
-            return _gigantic(image) or _chunk_fault(image)
+        with open_regular(path) as file:
+            fault = _length_fault(file)
+            if fault:
+                return fault
+            with Image.open(file, formats=FORMATS) as image:
+                return _gigantic(image) or _chunk_fault(image)
     except Exception as error:  # as above
         return _reason(error)
 
 
+def _length_fault(file: BinaryIO) -> Optional[str]:
+    """Return why a file is too short or too long for an image: sparse files cost no disk."""
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if length > MAX_BYTES:
+        return f'gigantic: {length} bytes, more than {MAX_BYTES} are not read; save it compressed'
+    return None if length else 'empty file'
+
+
 def _chunk_fault(image: Image.Image) -> Optional[str]:
-    """Say that a PNG's chunks are longer than its file: OpenCV 5 would take gigabytes for them."""
+    """Return a fault if a PNG's chunks outlast its file: OpenCV 5 would take gigabytes for them."""
     if image.format != 'PNG':
         return None
     file, before = image.fp, image.fp.tell()
@@ -94,7 +145,7 @@ def _chunk_fault(image: Image.Image) -> Optional[str]:
 
 
 def _gigantic(image: Image.Image, scans: Optional[int] = None) -> Optional[str]:
-    """Say that an image takes too long or too much to decode.
+    """Return a fault if an image takes too long or too much memory to decode.
 
     Args:
         image: Opened, not decoded.
@@ -160,6 +211,9 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f'unreadable: {error.strerror}'
     if isinstance(error, UnidentifiedImageError):  # its text would name the open file
-        return 'cannot be decoded: its header is damaged, or it is no image'
+        return (
+            'cannot be decoded: its header is damaged, or of a kind that is not read; save it as '
+            'PNG or JPEG'
+        )
     text = str(error).splitlines()
-    return f'cannot be decoded: {text[0] if text else type(error).__name__}'
+    return f'cannot be decoded: {printable(text[0], 200) if text else type(error).__name__}'

@@ -1,4 +1,4 @@
-"""What was found in one picture, as plain arrays."""
+"""The objects detected in one picture, as plain arrays."""
 
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -18,7 +18,7 @@ def _zeros(shape, dtype) -> np.ndarray:
 
 @dataclass
 class Detections:
-    """The objects found in one picture, the surest first.
+    """The objects found in one picture, in order of their scores.
 
     Args:
         name: The picture's name.
@@ -27,9 +27,9 @@ class Detections:
         scores: float32 of shape (n,), 0 to 1.
         labels: int64 of shape (n,), from 0.
         class_names: Names of the labels, one an object.
-        rles: COCO's run-length encoded masks; None if the model gives none.
+        rles: COCO's run-length encoded masks; None for models without masks.
         index: Number of the frame in a video, from 0.
-        fault: Why the picture could not be read; there are no objects then.
+        fault: Why the picture could not be read; it has no objects then.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Detections:
 
     @property
     def masks(self) -> Optional[np.ndarray]:
-        """The masks, bool of shape (n, height, width); None if the model gives none."""
+        """The masks, bool of shape (n, height, width); None for models without masks."""
         if self.rles is None:
             return None
         if not self.rles:
@@ -58,11 +58,11 @@ class Detections:
     def from_sample(
         cls, frame: Frame, sample: Optional[DetDataSample], classes: Sequence[str]
     ) -> 'Detections':
-        """Take a detector's output.
+        """Convert a detector's output.
 
         Args:
             frame: The picture.
-            sample: What the model gave for it; None if it has a fault.
+            sample: The model's output; None if the picture has a fault.
             classes: Names of the model's classes.
         """
         if sample is None:

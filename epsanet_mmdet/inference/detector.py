@@ -17,7 +17,9 @@ from torch import nn
 
 from ..checkpoints import require_match
 from ..configs import load_config
+from ..datasets.printable import printable
 from ..devices import usable_device
+from ..drawing import draw_objects
 from ..errors import CheckpointError, ConfigError
 from .sources import Frame
 
@@ -47,7 +49,7 @@ class Detector(DetInferencer):
         cfg = load_config(config, options)
         check_checkpoint_path(checkpoint)
         if not cfg.get('model') or not cfg.get('test_dataloader'):
-            raise ConfigError(f"config '{config}' has no model and test_dataloader; give another")
+            raise ConfigError(f"config '{config}' has no model and test_dataloader; use another")
         cfg.visualizer = dict(type='mmdet.DetLocalVisualizer')  # logs to nowhere
         device = str(usable_device(device or get_device()))
         with warnings.catch_warnings():
@@ -86,9 +88,10 @@ class Detector(DetInferencer):
 
     def draw(self, frame: Frame, sample: DetDataSample) -> np.ndarray:
         """Draw boxes and masks into a frame: BGR, of the size that the detector saw."""
-        image = np.ascontiguousarray(frame.image[..., ::-1])
-        self.visualizer.add_datasample('', image, sample, draw_gt=False, pred_score_thr=0)
-        return np.ascontiguousarray(self.visualizer.get_image()[..., ::-1])
+        found = sample.pred_instances.cpu().numpy()
+        texts = [f'{self.classes[i]} {s:.2f}' for i, s in zip(found.labels, found.scores)]
+        masks = found.masks if 'masks' in found else None
+        return draw_objects(frame.image, found.bboxes, found.labels, texts, masks)
 
     def _prepare(self, frame: Frame) -> Optional[dict]:
         if frame.fault:
@@ -127,7 +130,7 @@ def check_checkpoint_path(checkpoint: str) -> None:
     """
     if '://' not in str(checkpoint) and not osp.isfile(checkpoint):
         raise CheckpointError(
-            f"checkpoint '{checkpoint}' does not exist; give the .pth file that a training left"
+            f"checkpoint '{checkpoint}' does not exist; name the .pth file of a training"
         )
 
 
@@ -141,12 +144,12 @@ def class_counts(model: nn.Module) -> set:
 
 
 def require_fit(model: nn.Module, checkpoint: dict) -> None:
-    """Refuse a checkpoint that would leave a part of the model at random, such as its head.
+    """Refuse a checkpoint that would leave part of the model random, such as its head.
 
     Fine-tuning wants such a checkpoint, detection never does.
 
     Raises:
-        CheckpointError: It says which tensors, and shows the classes if these are the reason.
+        CheckpointError: It names the tensors, or the classes if these are the reason.
     """
     require_match(model)  # another architecture is refused, with its own words, on loading
     given = checkpoint.get('state_dict', checkpoint)
@@ -169,5 +172,5 @@ def require_fit(model: nn.Module, checkpoint: dict) -> None:
 
 
 def _listing(names: Sequence[str], limit: int = 10) -> str:
-    shown = ', '.join(map(str, names[:limit]))
+    shown = ', '.join(printable(name, 40) for name in names[:limit])
     return f'{len(names)} ({shown}{", ..." if len(names) > limit else ""})'

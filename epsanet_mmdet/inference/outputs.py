@@ -1,177 +1,136 @@
-"""Writing what was found: pictures, videos, COCO results and CSV."""
+"""Writing what was found, picture by picture: pictures, videos, COCO results and CSV."""
 
-import csv
 import json
-import os.path as osp
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 import cv2
 import numpy as np
 from pycocotools import mask as coco_masks
 
-from ..datasets.checks import check_annotations
-from ..errors import DataError
 from .detections import Detections
+from .image_ids import ImageIds
+from .output_paths import check_inputs_stay, picture_paths
 from .sources import Frame, Source
+from .tables import CsvTable, JsonList
+from .videos import VideoFile
 
-CSV_HEADER = ('image', 'frame', 'class', 'score', 'x1', 'y1', 'x2', 'y2', 'mask_area')
-
-
-class ImageIds:
-    """Numbers of images and categories: an annotation file's, or consecutive ones from 1.
-
-    Args:
-        ann_file: COCO annotations that hold the images.
-
-    Raises:
-        DataError: If it does not exist or is not COCO.
-    """
-
-    def __init__(self, ann_file: Optional[str] = None) -> None:
-        self.ann_file = ann_file
-        self.images: List[Dict] = []
-        self.category_ids_by_name: Dict[str, int] = {}
-        if ann_file is None:
-            return
-        if not osp.isfile(ann_file):
-            raise DataError(f"annotation file '{ann_file}' does not exist")
-        check_annotations(ann_file, (), subset=True)
-        content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
-        try:
-            self.by_name = {osp.normpath(i['file_name']): i['id'] for i in content['images']}
-            self.category_ids_by_name = {c['name']: c['id'] for c in content['categories']}
-        except (KeyError, TypeError) as error:
-            raise DataError(f"'{ann_file}' has images or categories without {error}")
-
-    def check(self, sources: Sequence[Source]) -> None:
-        """Check that the annotation file, if there is one, has all sources.
-
-        Raises:
-            DataError: Naming one that it lacks.
-        """
-        lacking = [s.path for s in sources if self.ann_file and self._find(s.path) is None]
-        if lacking:
-            raise DataError(
-                f"'{self.ann_file}' lacks {len(lacking)} of {len(sources)} inputs, such as "
-                f"'{lacking[0]}'; give its own images, or leave out the annotation file"
-            )
-
-    def set_classes(self, classes: Sequence[str]) -> None:
-        """Number the classes of a model.
-
-        Raises:
-            DataError: If the annotation file lacks one of them.
-        """
-        if self.ann_file is None:
-            self.category_ids_by_name = {name: i for i, name in enumerate(classes, 1)}
-        missing = [name for name in classes if name not in self.category_ids_by_name]
-        if missing:
-            raise DataError(
-                f"'{self.ann_file}' has no categories {', '.join(missing[:10])}, which the model "
-                'detects; leave out the annotation file, or use a model of its categories'
-            )
-        self.category_ids = [self.category_ids_by_name[name] for name in classes]
-
-    def image_id(self, frame: Frame) -> int:
-        if self.ann_file is not None:
-            return self._find(frame.source.path)
-        image = dict(id=len(self.images) + 1, file_name=frame.source.name)
-        image.update(height=frame.size[0], width=frame.size[1])
-        if frame.index is not None:
-            image['frame_id'] = frame.index
-        self.images.append(image)
-        return image['id']
-
-    def _find(self, path: str) -> Optional[int]:
-        parts = Path(osp.abspath(path)).parts
-        candidates = (osp.join(*parts[-n:]) for n in range(1, len(parts) + 1))
-        return next((self.by_name[name] for name in candidates if name in self.by_name), None)
+BOXES, MASKS, IMAGES, TABLE = (
+    'results.bbox.json',
+    'results.segm.json',
+    'images.json',
+    'results.csv',
+)
 
 
 class OutputFolder:
-    """Writes detections into a folder.
+    """Writes detections into a folder, whose files are whole after every :meth:`add`.
 
     ``pictures/`` and ``videos/`` hold the inputs with boxes and masks drawn,
     ``results.bbox.json`` and ``results.segm.json`` are COCO results, ``results.csv`` is a table.
-    ``images.json`` lists the images in COCO's layout where no annotation file does.
+    ``images.json`` lists the images in COCO's layout where no annotation file does. Files of an
+    earlier run are replaced.
 
     Args:
         folder: Made if it does not exist.
-        ids: Numbers of images and categories.
+        ids: Numbers of images and categories; the classes are set.
+        sources: What will be added.
+        inputs: Other files that must not be written over.
 
     Raises:
+        DataError: If one of the inputs would be written over.
         OSError: If something cannot be written.
     """
 
-    def __init__(self, folder: str, ids: ImageIds) -> None:
+    def __init__(
+        self, folder: str, ids: ImageIds, sources: Sequence[Source], inputs: Sequence[str] = ()
+    ) -> None:
         self.folder = Path(folder)
         self.ids = ids
-        self.boxes: List[Dict] = []
-        self.masks: Optional[List[Dict]] = None
-        self.rows: List[tuple] = []
-        self.video = None
+        self.paths = picture_paths(self.folder, sources)
+        self.images: Optional[JsonList] = None
+        self.masks: Optional[JsonList] = None
+        self.video: Optional[VideoFile] = None
         self.video_source: Optional[Source] = None
+        tables = [self.folder / name for name in (BOXES, MASKS, IMAGES, TABLE)]
+        inputs = [*inputs, *(source.path for source in sources if source.path)]
+        check_inputs_stay([*tables, *self.paths.values()], inputs, '--out-dir')
         self.folder.mkdir(parents=True, exist_ok=True)
+        for path in tables:
+            path.unlink(missing_ok=True)
+        self.rows = CsvTable(self.folder / TABLE)
+        self.boxes = JsonList(self.folder / BOXES)
+        if ids.ann_file is None:
+            categories = [dict(id=i, name=name) for name, i in ids.category_ids_by_name.items()]
+            before = f'{{"annotations": [],\n"categories": {json.dumps(categories)},\n"images": '
+            self.images = JsonList(self.folder / IMAGES, before, '}')
 
-    def add(self, frame: Frame, found: Detections, picture: np.ndarray) -> None:
-        """Add what was found in a frame, and the frame with it drawn."""
-        image_id = self.ids.image_id(frame)
-        areas = [''] * len(found)
-        if found.rles is not None:
-            self.masks = self.masks or []
-            areas = coco_masks.area(found.rles).tolist() if found.rles else []
-        for i in range(len(found)):
-            box, score = found.boxes[i].astype(float), round(float(found.scores[i]), 6)
-            entry = dict(image_id=image_id, category_id=self.ids.category_ids[found.labels[i]])
-            xywh = [*box[:2], *(box[2:] - box[:2])]
-            self.boxes.append({**entry, 'bbox': [round(v, 3) for v in xywh], 'score': score})
-            if found.rles is not None:
-                rle = {**found.rles[i], 'counts': found.rles[i]['counts'].decode()}
-                self.masks.append({**entry, 'segmentation': rle, 'score': score})
-            index = '' if found.index is None else found.index
-            corners = [round(v, 2) for v in box]
-            self.rows.append((found.name, index, found.class_names[i], score, *corners, areas[i]))
-        if frame.index is None:
-            self._write_picture(frame.source.name, picture)
-        else:
+    def add(self, frame: Frame, found: Detections, picture: Optional[np.ndarray] = None) -> None:
+        """Add what was found in a frame, and the frame with it drawn, if it is."""
+        image = self.ids.image(frame)
+        if self.images is not None:  # before the results that name it
+            self.images.extend([image])
+        self._add_masks(image['id'], found)
+        self._add_boxes(image['id'], found)
+        if picture is not None and frame.index is None:
+            self._write_picture(frame.source, picture)
+        elif picture is not None:
             self._write_frame(frame, picture)
 
     def close(self) -> None:
-        """Write the tables, and finish the last video."""
-        if self.video is not None:
-            self.video.release()
-        self._dump('results.bbox.json', self.boxes)
-        if self.masks is not None:
-            self._dump('results.segm.json', self.masks)
-        if self.ids.ann_file is None:
-            categories = [dict(id=i, name=n) for n, i in self.ids.category_ids_by_name.items()]
-            content = dict(images=self.ids.images, annotations=[], categories=categories)
-            self._dump('images.json', content)
-        with open(self.folder / 'results.csv', 'w', newline='', encoding='utf-8') as file:
-            csv.writer(file).writerows([CSV_HEADER, *self.rows])
+        """Finish the last video and close all files."""
+        for file in (self.video, self.rows, self.boxes, self.masks, self.images):
+            if file is not None:
+                file.close()
 
-    def _dump(self, name: str, content) -> None:
-        text = json.dumps(content, ensure_ascii=False)
-        (self.folder / name).write_text(text, encoding='utf-8')
+    def _add_boxes(self, image_id: int, found: Detections) -> None:
+        areas = [''] * len(found)
+        if found.rles:
+            areas = coco_masks.area(found.rles).tolist()
+        index = '' if found.index is None else found.index
+        entries, rows = [], []
+        for i, entry in enumerate(self._entries(image_id, found)):
+            box = found.boxes[i].astype(float)
+            xywh = [*box[:2], *(box[2:] - box[:2])]
+            entries.append({**entry, 'bbox': [round(v, 3) for v in xywh]})
+            corners = [round(v, 2) for v in box]
+            name = found.class_names[i]
+            rows.append((found.name, index, name, entry['score'], *corners, areas[i]))
+        self.boxes.extend(entries)
+        self.rows.extend(rows)
 
-    def _write_picture(self, name: str, picture: np.ndarray) -> None:
-        path = self.folder / 'pictures' / name
-        if not cv2.haveImageWriter(f'a{path.suffix}'):
-            path = path.with_name(path.name + '.png')
+    def _add_masks(self, image_id: int, found: Detections) -> None:
+        if found.rles is None:
+            return
+        if self.masks is None:
+            self.masks = JsonList(self.folder / MASKS)
+        self.masks.extend(
+            {**entry, 'segmentation': {**rle, 'counts': rle['counts'].decode()}}
+            for entry, rle in zip(self._entries(image_id, found), found.rles)
+        )
+
+    def _entries(self, image_id: int, found: Detections) -> List[dict]:
+        return [
+            dict(
+                image_id=image_id,
+                category_id=self.ids.category_ids[label],
+                score=round(float(score), 6),
+            )
+            for label, score in zip(found.labels, found.scores)
+        ]
+
+    def _write_picture(self, source: Source, picture: np.ndarray) -> None:
+        path = self.paths[source.key]
         path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imencode(path.suffix, picture)[1].tofile(path)
+        path.unlink(missing_ok=True)  # never through a link
+        path.write_bytes(cv2.imencode(path.suffix, picture)[1])
 
     def _write_frame(self, frame: Frame, picture: np.ndarray) -> None:
         if frame.source is not self.video_source:
             if self.video is not None:
-                self.video.release()
-            name = f'webcam{frame.source.path}' if frame.source.is_webcam else frame.source.name
-            path = (self.folder / 'videos' / name).with_suffix('.mp4')
+                self.video.close()
+            path = self.paths[frame.source.key]
             path.parent.mkdir(parents=True, exist_ok=True)
-            codec = cv2.VideoWriter_fourcc(*'mp4v')
-            self.video = cv2.VideoWriter(str(path), codec, frame.fps, picture.shape[1::-1])
+            self.video = VideoFile(path, picture.shape[:2], frame.fps)
             self.video_source = frame.source
-            if not self.video.isOpened():
-                raise OSError(f"no video can be made at '{path}'")
         self.video.write(picture)

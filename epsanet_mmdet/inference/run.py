@@ -1,17 +1,22 @@
 """Detecting from Python, and into a folder."""
 
+import contextlib
 import sys
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
 from tqdm import tqdm
 
+from ..datasets.printable import printable
 from ..errors import ConfigError, DataError
 from .detections import Detections
 from .detector import Detector
-from .outputs import ImageIds, OutputFolder
+from .image_ids import ImageIds
+from .interruption import Interruption
+from .outputs import OutputFolder
 from .sources import Input, count_frames, find_sources, read_frames
+from .videos import WITHOUT_AV, av
 
 
 def infer(
@@ -22,7 +27,7 @@ def infer(
     batch_size: int = 1,
     device: Optional[str] = None,
 ) -> List[Detections]:
-    """Detect objects, and give them as plain arrays.
+    """Detect objects, and return them as plain arrays.
 
     Loading a model takes seconds: for many calls, make one
     :class:`epsanet_mmdet.inference.Detector` and use its ``stream``.
@@ -36,11 +41,11 @@ def infer(
         device: Such as ``'cpu'`` or ``'cuda:1'``; a GPU if there is one.
 
     Returns:
-        One entry a picture or frame of a video; where a picture could not be read, ``fault``
-        says why.
+        One entry for each picture or frame of a video; the ``fault`` of a picture that could not
+        be read is the reason.
 
     Raises:
-        UserError: One line that names what is missing or does not fit, and the remedy.
+        UserError: One line that names the thing that is missing or does not fit, and the remedy.
     """
     _check_options(score_thr, batch_size)
     if isinstance(inputs, (str, Path, np.ndarray)):
@@ -61,10 +66,12 @@ def infer_to_folder(
     device: Optional[str] = None,
     ann_file: Optional[str] = None,
     options: Optional[Dict] = None,
+    pictures: bool = True,
 ) -> List[str]:
     """Detect objects, and write pictures, COCO results and CSV into a folder.
 
-    Ctrl-C ends it, and keeps what was found until then: the way to end a webcam.
+    Everything is written as it is found. After Ctrl-C, the way to end a webcam, or SIGTERM the
+    batch that runs is finished and its results are written.
 
     Args:
         inputs: As in :func:`infer`, or indices of webcams.
@@ -76,12 +83,15 @@ def infer_to_folder(
         device: As in :func:`infer`.
         ann_file: COCO annotations whose image and category ids the results shall have.
         options: Overrides of the config, as of ``--cfg-options``.
+        pictures: Draw pictures and videos.
 
     Returns:
         A line for each input that could not be read.
 
     Raises:
-        UserError: One line that names what is missing or does not fit, and the remedy.
+        UserError: One line that names the thing that is missing or does not fit, and the remedy.
+        KeyboardInterrupt: After Ctrl-C, once all is written.
+        SystemExit: After SIGTERM, once all is written, with status 143.
     """
     _check_options(score_thr, batch_size)
     sources = find_sources(inputs)
@@ -89,35 +99,39 @@ def infer_to_folder(
     ids.check(sources)
     detector = Detector(config, checkpoint, device, options)
     ids.set_classes(detector.classes)
-    frames = tqdm(
-        detector.stream(read_frames(sources), score_thr, batch_size),
-        total=count_frames(sources),
-        unit='picture',
-        desc='Detecting',
-    )
+    inputs = [path for path in (config, checkpoint, ann_file) if path]
+    interruption = Interruption()
     try:
-        return _write(OutputFolder(out_dir, ids), frames, detector.classes, detector.draw)
+        folder = OutputFolder(out_dir, ids, sources, inputs)
+        if pictures and av is None and any(source.is_video for source in sources):
+            print(f'note: {WITHOUT_AV}', file=sys.stderr)
+        with interruption, contextlib.closing(folder):
+            frames = interruption.until(read_frames(sources))
+            results = tqdm(
+                detector.stream(frames, score_thr, batch_size),
+                total=count_frames(sources),
+                unit='picture',
+                desc='Detecting',
+            )
+            faults = _write(folder, results, detector, pictures)
     except OSError as error:
-        raise DataError(f"'{out_dir}' cannot be written: {error}; give another --out-dir")
+        raise DataError(f"'{out_dir}' cannot be written: {error}; choose another --out-dir")
+    interruption.end(f"interrupted after {results.n} pictures; their results are in '{out_dir}'")
+    return faults
 
 
-def _write(folder: OutputFolder, frames: tqdm, classes: Sequence[str], draw: Callable) -> List[str]:
+def _write(folder: OutputFolder, results: tqdm, detector: Detector, pictures: bool) -> List[str]:
     faults, objects = [], 0
-    try:
-        for frame, sample in frames:
+    with results:
+        for frame, sample in results:
             if sample is None:
-                faults.append(f'{frame.source.path or frame.name} {frame.fault}')
-                frames.write(f'skipped: {faults[-1]}', file=sys.stderr)
+                faults.append(f'{printable(frame.source.path or frame.name, 300)}: {frame.fault}')
+                results.write(f'skipped: {faults[-1]}', file=sys.stderr)
                 continue
-            found = Detections.from_sample(frame, sample, classes)
-            folder.add(frame, found, draw(frame, sample))
+            found = Detections.from_sample(frame, sample, detector.classes)
+            folder.add(frame, found, detector.draw(frame, sample) if pictures else None)
             objects += len(found)
-            frames.set_postfix(objects=objects, refresh=False)
-    except KeyboardInterrupt:
-        frames.write('interrupted; writing what was found', file=sys.stderr)
-    finally:
-        frames.close()
-        folder.close()
+            results.set_postfix(objects=objects, refresh=False)
     return faults
 
 

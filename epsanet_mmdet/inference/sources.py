@@ -1,4 +1,4 @@
-"""What to detect on: pictures, folders, glob patterns, videos and webcams, frame by frame."""
+"""Inputs of the detector: pictures, folders, glob patterns, videos and webcams, frame by frame."""
 
 import glob
 import os
@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import cv2
-import mmcv
 import numpy as np
 from mmdet.apis.det_inferencer import IMG_EXTENSIONS
 
-from ..datasets.image_files import header_fault
-from ..datasets.regular_files import read_bytes
+from ..datasets.image_files import MAX_PIXELS, is_image, load_image
+from ..datasets.printable import printable
 from ..errors import DataError
 
 VIDEO_EXTENSIONS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
 PIXEL_LIMIT = 4096 * 2160  # 4K video; above, masks of a hundred objects would take gigabytes
-SIDE_LIMIT = 16384  # above, neither Matplotlib nor JPEG can take it much further
-WEBCAM_FPS = 10.0  # of the written video where the camera does not say
+SIDE_LIMIT = 16382  # WebP and VP8 take no more
+WEBCAM_FPS = 10.0  # of the written video where the camera does not state it
 
 Input = Union[str, Path, np.ndarray]
 
@@ -40,6 +39,11 @@ class Source:
     image: Optional[np.ndarray] = None
 
     @property
+    def key(self) -> str:
+        """What no other source has."""
+        return self.path or self.name
+
+    @property
     def is_webcam(self) -> bool:
         return self.path.isdecimal() and not osp.exists(self.path)
 
@@ -56,7 +60,7 @@ class Frame:
         source: Where it is from.
         image: BGR, 8 bit, shrunk to the limits above; None if there is a fault.
         size: Height and width in pixels before shrinking.
-        fault: What is wrong with it.
+        fault: Why it cannot be used.
         index: Its number in a video, from 0.
         fps: Frames a second of the video.
     """
@@ -74,7 +78,7 @@ class Frame:
 
 
 def find_sources(inputs: Sequence[Input]) -> List[Source]:
-    """Find what the inputs stand for.
+    """Find the files that the inputs name.
 
     Args:
         inputs: Files, folders (without their subfolders), glob patterns (``**`` enters
@@ -83,23 +87,20 @@ def find_sources(inputs: Sequence[Input]) -> List[Source]:
     Raises:
         DataError: If an input does not exist, or holds no picture or video.
     """
-    sources, paths = [], []
+    found = {}
     for i, given in enumerate(inputs):
         if isinstance(given, np.ndarray):
-            sources.append(Source('', f'{i:06d}.png', given))
+            found[i] = Source('', f'{i:06d}.png', given)
         else:
-            found = _find_files(os.fspath(given))
-            sources += [Source(path, '') for path in found]
-            paths += found
-    names = [osp.basename(path) for path in paths]
-    if len(set(names)) < len(set(paths)):
-        root = osp.commonpath([osp.dirname(osp.abspath(path)) for path in paths])
-        names = [osp.relpath(osp.abspath(path), root) for path in paths]
-    name_of = dict(zip(paths, names))
-    for source in sources:
-        source.name = source.name or name_of[source.path]
-    unique = {source.path or source.name: source for source in sources}
-    return list(unique.values())
+            for path in _find_files(os.fspath(given)):
+                found.setdefault(osp.abspath(path), Source(path, osp.basename(path)))
+    paths = [key for key in found if isinstance(key, str)]
+    names = {found[path].name for path in paths}
+    if len(names) < len(paths):
+        root = osp.commonpath([osp.dirname(path) for path in paths])
+        for path in paths:
+            found[path].name = osp.relpath(path, root)
+    return list(found.values())
 
 
 def _find_files(given: str) -> List[str]:
@@ -112,21 +113,24 @@ def _find_files(given: str) -> List[str]:
         paths = sorted(glob.glob(osp.expanduser(given), recursive=True))
         what = 'pattern'
     else:
-        raise DataError(f"input '{given}' does not exist; give a file, folder, pattern or webcam")
+        shown = printable(given, 300)
+        raise DataError(f"input '{shown}' does not exist; name a file, folder, pattern or webcam")
     paths = [path for path in paths if _extension(path) in (*IMG_EXTENSIONS, *VIDEO_EXTENSIONS)]
     if not paths:
-        raise DataError(f"{what} '{given}' holds no pictures or videos; give another")
+        raise DataError(
+            f"{what} '{printable(given, 300)}' holds no pictures or videos; name another"
+        )
     return paths
 
 
 def count_frames(sources: Iterable[Source]) -> Optional[int]:
-    """Say how many frames the sources have, as far as their files know; None for webcams."""
+    """Count the frames of the sources, as far as their files know; None for webcams."""
     count = 0
     for source in sources:
         if source.is_webcam:
             return None
         if source.is_video:
-            capture = cv2.VideoCapture(source.path)
+            capture = _open(source)
             count += max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
             capture.release()
         else:
@@ -135,7 +139,7 @@ def count_frames(sources: Iterable[Source]) -> Optional[int]:
 
 
 def read_frames(sources: Iterable[Source]) -> Iterator[Frame]:
-    """Read pictures and the frames of videos, one at a time; a bad file gives a fault."""
+    """Read pictures and the frames of videos, one at a time; a bad file is a frame with a fault."""
     for source in sources:
         if source.is_video:
             yield from _read_video(source)
@@ -147,39 +151,48 @@ def read_frames(sources: Iterable[Source]) -> Iterator[Frame]:
 
 def _read_picture(source: Source) -> Frame:
     try:
-        content = read_bytes(source.path)
-        # a few bytes may claim as many pixels as they like; of TIFF, OpenCV reads more kinds
-        fault = header_fault(source.path) if content else 'is empty'
-        is_tiff = content.startswith((b'II*\0', b'MM\0*'))
-        if fault and (fault.startswith('gigantic') or not is_tiff):
-            return Frame(source, fault=fault)
-        # as in training: 8 bit, 3 channels, upright
-        image = mmcv.imfrombytes(content, flag='color', backend='cv2')
-    except OSError as error:
-        return Frame(source, fault=f'cannot be read: {error.strerror}')
-    except (cv2.error, MemoryError) as error:
-        return Frame(source, fault=f'cannot be decoded: {_reason(error)}')
-    if image is None:
-        return Frame(source, fault='cannot be decoded')
-    return _frame(source, image)
+        return _frame(source, load_image(source.path))
+    except DataError as error:
+        return Frame(source, fault=str(error))
 
 
 def _read_video(source: Source) -> Iterator[Frame]:
-    capture = cv2.VideoCapture(int(source.path) if source.is_webcam else source.path)
+    what = 'webcam' if source.is_webcam else 'video'
+    capture = _open(source)
     fps = capture.get(cv2.CAP_PROP_FPS)
+    fps = fps if 0 < fps < float('inf') else WEBCAM_FPS
+    size = tuple(int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     index = 0
     try:
-        while True:
+        while not (fault := _size_fault(*size)):
             is_read, image = capture.read()
             if not is_read:
                 break
-            yield _frame(source, image, index=index, fps=fps if fps > 0 else WEBCAM_FPS)
-            index += 1
+            size = image.shape[1::-1]
+            if not _size_fault(*size):
+                yield _frame(source, image, index=index, fps=fps)
+                index += 1
     finally:
         capture.release()
-    if not index:
-        what = 'webcam' if source.is_webcam else 'video'
-        yield Frame(source, fault=f'cannot be opened as a {what}')
+    if fault or not index:
+        yield Frame(source, fault=fault or f'cannot be opened as a {what}')
+
+
+def _open(source: Source) -> cv2.VideoCapture:
+    if source.is_webcam:
+        return cv2.VideoCapture(int(source.path))
+    # a pipe would be waited for, and an image decoded without a limit to learn its size
+    if not osp.isfile(source.path) or is_image(source.path):
+        return cv2.VideoCapture()
+    # another backend would take clip0.mp4 for a series of images
+    backend = cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
+    return cv2.VideoCapture(source.path, backend)
+
+
+def _size_fault(width: int, height: int) -> Optional[str]:
+    if width * height <= MAX_PIXELS:
+        return None
+    return f'gigantic: {width}x{height} pixels, more than {MAX_PIXELS} are not read; scale it down'
 
 
 def _frame(source: Source, image: np.ndarray, **video) -> Frame:
@@ -193,7 +206,3 @@ def _frame(source: Source, image: np.ndarray, **video) -> Frame:
 
 def _extension(path: str) -> str:
     return osp.splitext(path)[1].lower()
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

@@ -12,6 +12,7 @@ import mmengine
 import torch
 
 from ..errors import DataError
+from ..inference.output_paths import check_inputs_stay
 from ..version import __version__
 from .data import load_results, load_truth
 from .gallery import worst_pictures
@@ -52,9 +53,10 @@ def report_test(
         **choices: ``score_thr`` and ``pictures``, as in :func:`report_results`.
 
     Raises:
-        UserError: One line that names what is missing or does not fit, and the remedy.
+        UserError: One line that names the thing that is missing or does not fit, and the remedy.
     """
     path = _make_folder(out)
+    check_inputs_stay([path], [config, checkpoint], '--out')
     run = run_test(config, checkpoint, str(path.with_suffix('')), options)
     if work_dir is None and read_training_log(os.path.dirname(checkpoint)):
         work_dir = os.path.dirname(checkpoint)
@@ -107,6 +109,7 @@ def report_results(
     truth = load_truth(ann_file, classes)
     if not os.path.isdir(image_dir):
         raise DataError(f"image folder '{image_dir}' does not exist; set --images")
+    check_inputs_stay([path], [ann_file, *results], '--out')
     found = load_results(truth, results)
     evaluations = [evaluate(truth, found[kind], kind) for kind in found]
     kind = list(found)[-1]  # masks if there are some
@@ -148,7 +151,7 @@ def _make_folder(out: str) -> Path:
     except OSError as error:
         raise DataError(f"folder '{path.parent}' cannot be made: {error.strerror}")
     if path.is_dir():
-        raise DataError(f"'{out}' is a folder; give the page's file name")
+        raise DataError(f"'{out}' is a folder; name the page's file")
     return path
 
 

@@ -150,7 +150,7 @@ def _results_section(prefix: str, comparison: Dict) -> Section:
 
 
 def plotted_rows(comparison: Dict, kind: str) -> Tuple[Dict, Dict]:
-    """Give the AP of every seed by row, and the published AP, for ``plot_rows``."""
+    """Return the AP of every seed by row, and the published AP, for ``plot_rows``."""
     rows = [row for row in comparison['rows'] if (row['figures'].get(kind) or {}).get('AP')]
     published = {
         row['label']: row['published'][kind]['AP']

@@ -16,7 +16,7 @@ from ..errors import DataError
 
 
 def load_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
-    """Load COCO annotations, and mend what pycocotools stumbles over.
+    """Load COCO annotations, and fix what pycocotools stumbles over.
 
     It takes an annotation with id 0 for none, and needs ``iscrowd`` and ``area``.
 
@@ -33,15 +33,16 @@ def load_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
     content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
     try:
         _check_masks(content['annotations'], {i['id']: i for i in content['images']}, ann_file)
-        _mend(content, classes)
+        _fix(content, classes)
     except (KeyError, IndexError, TypeError, OverflowError) as error:
         raise DataError(
-            f"'{ann_file}' has broken entries ({type(error).__name__}: {error}); see what is "
-            'wrong with tools/check_dataset.py'
+            f"'{ann_file}' has broken entries ({_named(error)}); find them with "
+            'tools/check_dataset.py'
         )
     missing = set(classes or ()) - {category['name'] for category in content['categories']}
     if missing:
-        raise DataError(f"'{ann_file}' has no categories {', '.join(sorted(missing))}")
+        listing = ', '.join(printable(name, 40) for name in sorted(missing, key=str))
+        raise DataError(f"'{ann_file}' has no categories {listing}")
     return _index(content)
 
 
@@ -60,7 +61,7 @@ def _check_masks(entries: List[dict], images: Dict, path: str) -> None:
                 )
 
 
-def _mend(content: dict, classes: Optional[Sequence[str]]) -> None:
+def _fix(content: dict, classes: Optional[Sequence[str]]) -> None:
     names = [category['name'] for category in content['categories']]
     content['categories'] = [
         category
@@ -134,7 +135,7 @@ def _read_entries(truth: COCO, path: str) -> List[dict]:
         if unknown:
             raise DataError(
                 f"'{path}' has {len(unknown)} {key}s that the annotations lack, such as "
-                f'{unknown[0]}; give the annotations of the images that were tested'
+                f'{printable(unknown[0], 40)}; use the annotations of the images that were tested'
             )
     _check_masks(entries, truth.imgs, path)
     return entries
@@ -151,7 +152,11 @@ def _load(truth: COCO, entries: List[dict]) -> COCO:
         with contextlib.redirect_stdout(io.StringIO()):
             return truth.loadRes(entries)
     except Exception as error:  # pycocotools raises whatever wrong entries lead to
-        raise DataError(f'the results cannot be read: {type(error).__name__}: {error}')
+        raise DataError(f'the results cannot be read: {_named(error)}')
+
+
+def _named(error: Exception) -> str:
+    return printable(f'{type(error).__name__}: {error}', 200)
 
 
 def _index(content: dict) -> COCO:

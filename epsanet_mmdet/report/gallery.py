@@ -1,22 +1,21 @@
 """Pictures with predictions beside the ground truth, the worst first."""
 
-import base64
 import os.path as osp
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Tuple
 
 import cv2
-import mmcv
 import numpy as np
 from pycocotools.coco import COCO
 
 from ..datasets.formats.split import is_inside
-from ..datasets.image_files import header_fault
+from ..datasets.image_files import load_image
+from ..drawing import jpeg_uri, shrink
+from ..errors import DataError
 from .matching import Pair
 
 LONGEST_SIDE = 640
-JPEG_QUALITY = 80
 
 
 @dataclass
@@ -145,7 +144,7 @@ def _picture(
         info['file_name'],
         width,
         height,
-        None if image is None else _jpeg(image),
+        None if image is None else jpeg_uri(shrink(image, LONGEST_SIDE)),
         counts,
         [_shape(truth, truth, p.truth, p.outcome) for p in pairs if p.truth],
         [_shape(truth, results, p.found, p.outcome) for p in pairs if p.found],
@@ -154,21 +153,10 @@ def _picture(
 
 def _read(image_dir: str, name: str) -> Optional[np.ndarray]:
     path = osp.normpath(osp.join(image_dir, name))
-    if not is_inside(path, image_dir) or header_fault(path):
-        return None
     try:
-        return mmcv.imread(path, flag='color', backend='cv2')
-    except (OSError, cv2.error, AssertionError):
+        return load_image(path) if is_inside(path, image_dir) else None
+    except DataError:
         return None
-
-
-def _jpeg(image: np.ndarray) -> str:
-    scale = LONGEST_SIDE / max(image.shape[:2])
-    if scale < 1:
-        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    return 'data:image/jpeg;base64,' + base64.b64encode(content).decode()
 
 
 def _shape(truth: COCO, coco: COCO, annotation: dict, outcome: str) -> Shape:
@@ -176,7 +164,7 @@ def _shape(truth: COCO, coco: COCO, annotation: dict, outcome: str) -> Shape:
     if 'score' in annotation:
         label += f' {annotation["score"]:.2f}'
     box = [round(float(v), 1) for v in annotation['bbox']]
-    # pycocotools gives detected boxes a rectangle as segmentation
+    # pycocotools adds a rectangle to detected boxes as their segmentation
     has_mask = annotation.get('segmentation') and not (
         'score' in annotation and isinstance(annotation['segmentation'], list)
     )

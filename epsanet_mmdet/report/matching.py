@@ -40,14 +40,14 @@ class Pair:
 def match(
     truth: COCO, results: COCO, kind: str, score_thr: float, by_class: bool = True
 ) -> Dict[int, List[Pair]]:
-    """Pair annotations with detections, the surest detection first, as COCO does.
+    """Pair annotations with detections, the most confident detection first, as COCO does.
 
     Args:
         truth: Ground truth.
         results: Results.
         kind: ``'bbox'`` or ``'segm'``.
         score_thr: Detections with a lower score are left out.
-        by_class: Whether only objects of equal classes can be a pair.
+        by_class: Pair only objects of equal classes.
 
     Returns:
         The pairs of each image, by its id.

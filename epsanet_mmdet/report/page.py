@@ -67,7 +67,7 @@ def render_page(title: str, sections: Sequence[Section], sortable: bool = False)
     Args:
         title: Its heading.
         sections: In their order.
-        sortable: Whether tables of the class ``sortable`` are; the page has no script if not.
+        sortable: Let readers sort tables of the class ``sortable``, by a script.
     """
     script = TEMPLATES.get_template('sort.js').render().strip() if sortable else ''
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

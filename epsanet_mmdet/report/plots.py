@@ -16,7 +16,7 @@ Curves = Union[Dict[float, float], List[Dict[float, float]]]
 
 # Told apart with any colour vision (Okabe and Ito).
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000')
-CURVES = 10  # most classes that one plot can tell apart
+CURVES = 10  # most classes that a reader can distinguish in one plot
 CELLS = 12  # most classes whose counts fit into a matrix
 STYLE = {
     'axes.grid': True,
@@ -33,7 +33,7 @@ STYLE = {
 
 
 def plot(draw: Callable[..., Figure]) -> Callable[..., str]:
-    """Turn a function that draws a figure into one that gives a data URI."""
+    """Turn a function that draws a figure into one that returns a data URI."""
 
     @functools.wraps(draw)
     def to_uri(*args, **kwargs) -> str:

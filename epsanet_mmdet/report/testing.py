@@ -3,6 +3,7 @@
 import os.path as osp
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from mmengine.config import Config
@@ -12,12 +13,13 @@ from ..checkpoints import restricted_load
 from ..configs import load_config
 from ..errors import ConfigError
 from ..inference.detector import check_checkpoint_path, require_fit
+from ..inference.output_paths import check_inputs_stay
 from ..mmdet_tools import check_data
 
 
 @dataclass
 class TestRun:
-    """A test, and what a report needs of it.
+    """A finished test, as a report needs it.
 
     Args:
         config: The config that was tested.
@@ -56,6 +58,12 @@ def run_test(
     if not data or 'ann_file' not in data or (evaluator or {}).get('type') != 'CocoMetric':
         raise ConfigError(f"config '{config}' does not test one data set by CocoMetric")
     check_data(cfg, ('test_dataloader',))
+    root = data.get('data_root') or ''
+    ann_file = osp.join(root, data.ann_file)
+    kinds = evaluator.get('metric', 'bbox')
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    results = [f'{out_prefix}.{kind}.json' for kind in kinds if kind in ('bbox', 'segm')]
+    check_inputs_stay(map(Path, results), [ann_file, checkpoint, config], '--out')
     evaluator.outfile_prefix = out_prefix
     cfg.load_from = checkpoint
     with tempfile.TemporaryDirectory() as work_dir:  # the log of the test alone
@@ -64,13 +72,10 @@ def run_test(
         runner = Runner.from_cfg(cfg)
         require_fit(runner.model, restricted_load(checkpoint, 'cpu'))
         runner.test()
-    root = data.get('data_root') or ''
-    kinds = evaluator.get('metric', 'bbox')
-    kinds = [kinds] if isinstance(kinds, str) else kinds
     return TestRun(
         cfg,
-        osp.join(root, data.ann_file),
+        ann_file,
         osp.join(root, data.get('data_prefix', {}).get('img', '')),
         runner.test_dataloader.dataset.metainfo['classes'],
-        [f'{out_prefix}.{kind}.json' for kind in kinds if kind in ('bbox', 'segm')],
+        results,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..datasets.image_files import SUFFIXES, read_image
+from ..datasets.image_files import SUFFIXES, load_image, read_image
 from ..datasets.shapes import draw_scene
 from ..errors import DataError
 
@@ -119,8 +119,10 @@ def crops(
 
 
 def _decode(file: Path) -> Optional[np.ndarray]:
-    """Decode a file as RGB, or give None."""
+    """Return a file's image as RGB, or None if any of it is damaged."""
     if read_image(str(file)).fault is not None:
         return None
-    image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
-    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    try:
+        return cv2.cvtColor(load_image(str(file)), cv2.COLOR_BGR2RGB)
+    except DataError:
+        return None

@@ -2,19 +2,26 @@
 
 import io
 import os
+import re
 import resource
 import struct
 import time
 import zlib
+from pathlib import Path
 
 import cv2
+import mmcv
 import numpy as np
 import pytest
-from broken_images import png_claiming, save_as, save_turned
+from broken_images import png_claiming, rle_bmp, save_as, save_turned, tiff_bomb
 from PIL import Image
 
+import epsanet_mmdet
 from epsanet_mmdet.datasets.checks import image_fault
-from epsanet_mmdet.datasets.image_files import header_fault, read_image, read_size
+from epsanet_mmdet.datasets.image_files import header_fault, load_image, read_image, read_size
+from epsanet_mmdet.errors import DataError
+
+SIGNED = (339, 'H', [2, 2, 2])  # a TIFF's SampleFormat
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
@@ -59,7 +66,7 @@ def test_a_gigantic_image_takes_no_memory(tmp_path):
 
 
 def jpeg_of_many_scans(width, height, scans, progressive):
-    """Give a JPEG of a few bytes that goes over its pixels again and again."""
+    """Return a JPEG of a few bytes that goes over its pixels again and again."""
     buffer = io.BytesIO()
     Image.new('L', (16, 16)).save(buffer, 'JPEG', progressive=progressive)
     content = bytearray(buffer.getvalue())
@@ -143,3 +150,66 @@ def test_identical_images_have_the_same_digest(tmp_path):
     save_as(tmp_path / 'c.png', 'RGB', (48, 64))
     digests = [read_image(str(path)).digest for path in sorted(tmp_path.iterdir())]
     assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    'name, content',
+    [
+        # of signed samples, which OpenCV reads and Pillow does not: 1,024 megapixels and 5.9 GB
+        ('signed.tif', tiff_bomb(32768, 32768, bits=16, samples=3, tags=[SIGNED])),
+        ('grey.tif', tiff_bomb(32768, 32768)),
+        ('two widths.tif', tiff_bomb(32768, 32768, tags=[(256, 'I', [64]), (257, 'I', [64])])),
+        ('an image.jpg', tiff_bomb(32768, 32768)),
+        ('rows.bmp', rle_bmp(30000, 30000)),
+        ('a.png', png_claiming(32768, 32768)),
+    ],
+)
+def test_bombs_take_no_memory(name, content, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert len(content) < 50_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match='gigantic|save it as PNG or JPEG'):
+        load_image(str(path))
+    assert read_image(str(path)).fault and image_fault(str(path))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
+
+
+def test_a_kind_that_pillow_cannot_read_is_refused_with_the_remedy(tmp_path):
+    path = tmp_path / 'signed.tif'
+    path.write_bytes(tiff_bomb(64, 64, bits=16, samples=3, tags=[SIGNED]))
+    assert cv2.imread(str(path)).shape == (64, 64, 3)
+    with pytest.raises(DataError, match='of a kind that is not read; save it as PNG or JPEG'):
+        load_image(str(path))
+
+
+def test_a_sparse_file_is_not_read(tmp_path):
+    path = tmp_path / 'long.png'
+    save_as(path, 'RGB')
+    os.truncate(path, 2**36)
+    with pytest.raises(DataError, match='gigantic: 68719476736 bytes'):
+        load_image(str(path))
+    assert read_image(str(path)).fault.startswith('gigantic')
+
+
+@pytest.mark.parametrize('orientation', [1, 6])
+@pytest.mark.parametrize('mode, suffix', [('RGB', 'jpg'), ('RGBA', 'png'), ('L', 'tif')])
+def test_images_are_loaded_as_mmdet_loads_them(mode, suffix, orientation, tmp_path):
+    path = tmp_path / f'a.{suffix}'
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    save_as(path, mode, exif=exif)
+    wanted = mmcv.imread(str(path), flag='color', backend='cv2')
+    np.testing.assert_array_equal(load_image(str(path)), wanted)
+
+
+def test_only_one_place_decodes_images():
+    """Whoever decodes without the check of the header would bring the bombs back."""
+    package = Path(epsanet_mmdet.__file__).parent
+    decoders = r'\b(imread|imdecode|imfrombytes|imreadmulti|imreadanimation|Image\.open)\('
+    found = {
+        str(path.relative_to(package))
+        for path in package.rglob('*.py')
+        if re.search(decoders, path.read_text(encoding='utf-8'))
+    }
+    assert found == {'datasets/image_files.py'}

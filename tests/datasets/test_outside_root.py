@@ -13,7 +13,8 @@ from epsanet_mmdet.datasets.checking import check_dataset
 from epsanet_mmdet.datasets.checking.page import render_page
 from epsanet_mmdet.datasets.checking.repair import write_repaired
 from epsanet_mmdet.inference.detections import Detections
-from epsanet_mmdet.inference.outputs import ImageIds, OutputFolder
+from epsanet_mmdet.inference.image_ids import ImageIds
+from epsanet_mmdet.inference.outputs import OutputFolder
 from epsanet_mmdet.inference.sources import find_sources, read_frames
 from epsanet_mmdet.report.data import load_results, load_truth
 from epsanet_mmdet.report.gallery import worst_pictures
@@ -177,8 +178,9 @@ def test_detections_are_written_into_their_folder_alone(inputs, tmp_path, monkey
     monkeypatch.chdir(work / 'out')
     before = set(tmp_path.rglob('*'))
     for prefix in ('..', str(work)):
-        out = OutputFolder(str(work / 'out' / 'results'), ImageIds())
-        for frame in read_frames(find_sources([text.format(prefix) for text in inputs])):
+        sources = find_sources([text.format(prefix) for text in inputs])
+        out = OutputFolder(str(work / 'out' / 'results'), ImageIds(), sources)
+        for frame in read_frames(sources):
             found = Detections(frame.source.name, frame.size)
             out.add(frame, found, np.zeros((8, 8, 3), np.uint8))
         out.close()

@@ -2,8 +2,12 @@
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import cv2
 import numpy as np
@@ -19,6 +23,7 @@ from epsanet_mmdet.errors import CheckpointError, ConfigError, DataError, UserEr
 from epsanet_mmdet.inference import Detector, infer_to_folder
 from epsanet_mmdet.inference.detections import Detections
 from epsanet_mmdet.inference.sources import Frame, find_sources, read_frames
+from epsanet_mmdet.inference.videos import video_suffix
 
 
 @pytest.fixture(scope='module')
@@ -137,9 +142,9 @@ def test_bad_pictures_are_named_and_the_rest_goes_on(infer_tiny, tmp_path):
     (inputs / 'torn.mp4').write_bytes(b'torn')
     faults = infer_tiny([str(inputs)], tmp_path / 'out', batch_size=3)
     assert sorted(f.split('/')[-1] for f in faults) == [
-        'empty.png is empty',
-        "thin.png cannot be resized to the config's image scale",
-        'torn.mp4 cannot be opened as a video',
+        'empty.png: empty file',
+        "thin.png: cannot be resized to the config's image scale",
+        'torn.mp4: cannot be opened as a video',
     ]
     assert len(load(tmp_path / 'out', 'images.json')['images']) == 4
     assert (tmp_path / 'out' / 'pictures' / 'ä 1.png').is_file()
@@ -154,8 +159,8 @@ def test_nothing_found_is_written_too(infer_tiny, tmp_path):
 def test_videos(infer_tiny, tmp_path):
     clips = [video(tmp_path / 'clip.mp4', 3), video(tmp_path / 'other.avi', 2)]
     assert infer_tiny(clips, tmp_path / 'out') == []
-    for name, frames in (('clip.mp4', 3), ('other.mp4', 2)):
-        capture = cv2.VideoCapture(str(tmp_path / 'out' / 'videos' / name))
+    for name, frames in (('clip', 3), ('other', 2)):
+        capture = cv2.VideoCapture(str(tmp_path / 'out' / 'videos' / f'{name}{video_suffix()}'))
         assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == frames
         assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 64
     images = load(tmp_path / 'out', 'images.json')['images']
@@ -179,16 +184,131 @@ def test_output_that_cannot_be_written(infer_tiny, tmp_path, monkeypatch):
         infer_tiny(inputs, tmp_path / 'out')
 
 
-def test_an_interrupt_keeps_what_was_found(infer_tiny, tmp_path, monkeypatch):
+def test_results_are_written_as_they_come(infer_tiny, tmp_path, monkeypatch):
+    out, seen = tmp_path / 'out', []
     inputs = [picture(tmp_path / f'{i}.png', size=(96, 64)) for i in range(3)]
 
     def frames(sources):
-        yield from list(read_frames(sources))[:2]
-        raise KeyboardInterrupt
+        for frame in read_frames(sources):
+            yield frame
+            images = load(out, 'images.json')['images']
+            results = load(out, 'results.segm.json')
+            assert len(load(out, 'results.bbox.json')) == len(results) > 0
+            assert {result['image_id'] for result in results} <= {image['id'] for image in images}
+            assert len((out / 'results.csv').read_text().splitlines()) == 1 + len(results)
+            seen.append((len(images), len(list((out / 'pictures').iterdir()))))
 
     monkeypatch.setattr('epsanet_mmdet.inference.run.read_frames', frames)
-    infer_tiny(inputs, tmp_path / 'out')
-    assert len(load(tmp_path / 'out', 'images.json')['images']) == 2
+    infer_tiny(inputs, out)
+    assert seen == [(1, 1), (2, 2), (3, 3)]
+
+
+@pytest.mark.parametrize(
+    ('number', 'kind'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_a_signal_lets_the_batch_end(infer_tiny, tmp_path, monkeypatch, number, kind, capsys):
+    inputs = [picture(tmp_path / f'{i}.png', size=(96, 64)) for i in range(9)]
+
+    def frames(sources):
+        for i, frame in enumerate(read_frames(sources)):
+            if i == 4:  # the second of the second batch
+                os.kill(os.getpid(), number)
+            yield frame
+
+    monkeypatch.setattr('epsanet_mmdet.inference.run.read_frames', frames)
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(kind) as info:
+        infer_tiny(inputs, tmp_path / 'out', batch_size=3)
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+    line = str(info.value) if kind is KeyboardInterrupt else capsys.readouterr().err
+    assert 'interrupted after 4 pictures; their results are in' in line
+    assert kind is KeyboardInterrupt or info.value.code == 143
+    assert len(load(tmp_path / 'out', 'images.json')['images']) == 4
+    assert len(list((tmp_path / 'out' / 'pictures').iterdir())) == 4
+
+
+def test_without_pictures(infer_tiny, tmp_path, monkeypatch):
+    monkeypatch.delattr(Detector, 'draw')
+    infer_tiny(
+        [picture(tmp_path / 'a.png', size=(96, 64)), video(tmp_path / 'b.mp4')],
+        tmp_path / 'out',
+        pictures=False,
+    )
+    names = ['images.json', 'results.bbox.json', 'results.csv', 'results.segm.json']
+    assert sorted(path.name for path in (tmp_path / 'out').rglob('*')) == names
+    assert len(load(tmp_path / 'out', 'images.json')['images']) == 6
+
+
+def test_results_of_an_earlier_run_do_not_stay(infer_tiny, tiny_detector, tmp_path):  # noqa: F811
+    inputs, out = [str(tiny_detector.images / 'picture 1.png')], tmp_path / 'out'
+    infer_tiny(inputs, out)
+    before = load(out, 'results.bbox.json')
+    infer_tiny(inputs, out, ann_file=str(tiny_detector.ann_file))
+    assert not (out / 'images.json').exists()
+    assert len(load(out, 'results.bbox.json')) == len(before)
+
+
+def content_of(folder):
+    return {
+        path: (path.is_symlink(), path.read_bytes()) for path in folder.rglob('*') if path.is_file()
+    }
+
+
+@pytest.mark.parametrize('kind', ['file', 'symlink', 'hard link', 'folder link', 'video'])
+def test_no_input_is_written_over(infer_tiny, tmp_path, kind):
+    out = tmp_path / 'inf'
+    there = out / 'pictures' / 'a.png'
+    if kind == 'file':
+        inputs = [picture(there, size=(96, 64))]
+    elif kind == 'video':
+        (out / 'videos').mkdir(parents=True)
+        inputs = [video(out / 'videos' / 'a.mp4')]
+        if video_suffix() != '.mp4':
+            os.rename(inputs[0], out / 'videos' / f'a{video_suffix()}')
+            inputs = [str(out / 'videos' / f'a{video_suffix()}')]
+    else:
+        inputs = [picture(tmp_path / 'in' / 'a.png', size=(96, 64))]
+        if kind == 'folder link':
+            out.mkdir()
+            (out / 'pictures').symlink_to(tmp_path / 'in')
+        else:
+            there.parent.mkdir(parents=True)
+            getattr(there, 'symlink_to' if kind == 'symlink' else 'hardlink_to')(inputs[0])
+    before = content_of(tmp_path)
+    with pytest.raises(
+        DataError, match='would be written over, but it is an input; choose another'
+    ):
+        infer_tiny(inputs, out)
+    assert content_of(tmp_path) == before
+
+
+def test_neither_annotations_nor_checkpoints_are_written_over(infer_tiny, tiny_detector, tmp_path):  # noqa: F811
+    ann_file = tmp_path / 'results.bbox.json'
+    ann_file.write_bytes(tiny_detector.ann_file.read_bytes())
+    with pytest.raises(DataError, match='is an input'):
+        infer_tiny([str(tiny_detector.images)], tmp_path, ann_file=str(ann_file))
+    assert ann_file.read_bytes() == tiny_detector.ann_file.read_bytes()
+
+
+def test_no_two_results_go_to_one_name(infer_tiny, tmp_path):
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    for path in (one / 'a.png', two / 'a.png', one / 'A.PNG', one / 'a.jpg', one / 'b.gif'):
+        picture(path, size=(96, 64))
+    picture(one / 'b.gif.png', size=(96, 64))
+    for suffix in ('mp4', 'avi', 'mkv'):
+        video(one / f'clip.{suffix}', 2)
+    again = [str(one / '..' / 'one' / 'a.png')]
+    assert infer_tiny([str(one), str(two), str(one / 'b.gif'), *again], tmp_path / 'out') == []
+    images = load(tmp_path / 'out', 'images.json')['images']
+    assert len(images) == 6 + 3 * 2
+    written = [path for path in (tmp_path / 'out').rglob('*') if path.parent.name in ('one', 'two')]
+    assert len({str(path).lower() for path in written}) == 9
+    for path in written:
+        frames = 0
+        capture = cv2.VideoCapture(str(path))
+        while 'videos' in path.parts and capture.read()[0]:
+            frames += 1
+        assert frames == (2 if 'videos' in path.parts else 0)
 
 
 def write_like(tiny, tmp_path, meta=None, **model):
@@ -248,23 +368,61 @@ def test_wrong_arguments(tiny_detector, changed, kind, words):  # noqa: F811
     assert isinstance(info.value, UserError) and '\n' not in str(info.value)
 
 
-def run_tool(*arguments):
+def command(*arguments):
     tool = configs_dir().parent / 'tools' / 'infer.py'
-    return subprocess.run(
-        [sys.executable, str(tool), *map(str, arguments)], capture_output=True, text=True
-    )
+    return [sys.executable, str(tool), *map(str, arguments)]
+
+
+def run_tool(*arguments):
+    return subprocess.run(command(*arguments), capture_output=True, text=True)
 
 
 def test_tool(tiny_detector, tmp_path):  # noqa: F811
-    (tmp_path / 'empty.jpg').touch()
-    inputs = [tiny_detector.images / 'picture 1.png', tmp_path / 'empty.jpg']
+    (tmp_path / '\x1b[31mempty.jpg').touch()
+    inputs = [tiny_detector.images / 'picture 1.png', tmp_path / '\x1b[31mempty.jpg']
     options = ['--out-dir', tmp_path / 'out', '--device', 'cpu', '--score-thr', '0.1']
     done = run_tool(tiny_detector.config, tiny_detector.checkpoint, *inputs, *options)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith('note: 1 inputs were skipped: ')
+    assert '\\x1b[31mempty.jpg: empty file' in done.stderr
+    assert '\x1b[31m' not in done.stdout + done.stderr
     assert 'Detecting' in done.stderr
     assert load(tmp_path / 'out', 'results.bbox.json')
     done = run_tool(tiny_detector.config, 'absent.pth', *inputs)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: checkpoint 'absent.pth' does not exist")
     assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_tool_leaves_whole_files(tiny_detector, tmp_path, number):  # noqa: F811
+    out = tmp_path / 'out'
+    clip = video(tmp_path / 'clip.mp4', 3000)
+    arguments = [tiny_detector.config, tiny_detector.checkpoint, clip, '--out-dir', out]
+    arguments += ['--device', 'cpu', '--score-thr', '0.1']
+    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True) as process:
+        reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)
+        lines = []
+        reader.start()
+        enough = time.monotonic() + 200
+        while not (out / 'images.json').exists() or len(load(out, 'images.json')['images']) < 99:
+            assert process.poll() is None and time.monotonic() < enough
+            time.sleep(0.05)
+        process.send_signal(number)
+        process.wait(30)
+        reader.join(30)
+    images = load(out, 'images.json')['images']
+    assert 99 <= len(images) < 3000
+    truth = COCO(str(out / 'images.json'))
+    results = truth.loadRes(str(out / 'results.segm.json'))
+    capture = cv2.VideoCapture(str(out / 'videos' / f'clip{video_suffix()}'))
+    frames = 0
+    while capture.read()[0]:
+        frames += 1
+    assert process.returncode == 128 + number
+    line = f"interrupted after {len(images)} pictures; their results are in '{out}'"
+    assert lines[-1].strip() == line and 'Traceback' not in ''.join(lines)
+    assert frames == len(images)
+    assert results.getImgIds() == truth.getImgIds()
+    with open(out / 'results.csv', encoding='utf-8') as file:
+        assert sum(1 for _ in csv.DictReader(file)) == len(results.anns)

@@ -1,8 +1,13 @@
 """Inputs are found, and every kind of picture is read as training reads it."""
 
+import os
+import resource
+import struct
+
 import cv2
 import numpy as np
 import pytest
+from broken_images import tiff_bomb
 from PIL import Image
 
 from epsanet_mmdet.errors import DataError
@@ -19,7 +24,7 @@ def picture(path, mode='RGB', size=(12, 8), color=None, **options):
 def video(path, frames=5, size=(64, 48)):
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10.0, size)
     for i in range(frames):
-        writer.write(np.full((size[1], size[0], 3), 40 * i, np.uint8))
+        writer.write(np.full((size[1], size[0], 3), 40 * i % 256, np.uint8))
     writer.release()
     return str(path)
 
@@ -116,6 +121,65 @@ def test_videos(tmp_path):
     assert frames[2].name == 'clip.mp4 #2'
     assert frames[0].fps == 10
     assert abs(int(frames[2].image.mean()) - 80) < 5
+
+
+@pytest.mark.parametrize('name', ['pipe.mp4', 'pipe.png'])
+def test_pipes_are_not_waited_for(name, tmp_path):
+    os.mkfifo(tmp_path / name)
+    assert read_one(str(tmp_path / name)).fault
+    assert count_frames(find_sources([str(tmp_path / name)])) in (0, 1)
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB
+
+
+@pytest.mark.parametrize('name', ['bomb.tif', 'bomb.jpg', 'bomb0.mp4', 'bomb.avi'])
+def test_bombs_take_no_memory_whatever_their_name(name, tmp_path):
+    # 17 KB of signed samples, which Pillow refuses and OpenCV decodes to 1,024 megapixels
+    signed = (339, 'H', [2, 2, 2])
+    content = tiff_bomb(32768, 32768, bits=16, samples=3, tags=[signed])
+    (tmp_path / name).write_bytes(content)
+    before = peak()
+    assert count_frames(find_sources([str(tmp_path / name)])) in (0, 1)
+    frame = read_one(str(tmp_path / name))
+    assert frame.image is None and frame.fault
+    assert peak() - before < 50_000
+
+
+@pytest.mark.filterwarnings('ignore:Image size')
+def test_an_image_with_the_name_of_a_video_is_not_decoded_by_opencv(tmp_path):
+    Image.new('RGB', (10000, 10000)).save(tmp_path / 'clip.png')  # above the limit
+    (tmp_path / 'clip.png').rename(tmp_path / 'clip0.mp4')
+    before = peak()
+    (source,) = find_sources([str(tmp_path / 'clip0.mp4')])
+    assert count_frames([source]) == 0
+    assert read_one(source.path).fault == 'cannot be opened as a video'
+    assert peak() - before < 50_000
+
+
+def motion_jpeg(path, size, claimed=None):
+    """Write a video of black frames; its header may claim another size than they have."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10.0, size)
+    writer.write(np.zeros((size[1], size[0], 3), np.uint8))
+    writer.release()
+    content = bytearray(path.read_bytes())
+    if claimed:
+        for place in (content.index(b'avih') + 40, content.index(b'strf') + 12):
+            content[place : place + 8] = struct.pack('<II', *claimed)
+        path.write_bytes(content)
+    return str(path)
+
+
+def test_videos_of_absurd_size_are_refused(tmp_path):
+    fault = 'gigantic: 12000x8000 pixels, more than 89478485 are not read; scale it down'
+    assert read_one(motion_jpeg(tmp_path / 'large.avi', (12000, 8000))).fault == fault
+    lying = motion_jpeg(tmp_path / 'lying.avi', (12000, 8000), claimed=(64, 48))
+    assert read_one(lying).fault == fault
+    claiming = motion_jpeg(tmp_path / 'claiming.avi', (64, 48), claimed=(50000, 50000))
+    before = peak()
+    assert read_one(claiming).image.shape == (48, 64, 3)  # as its frames have it
+    assert peak() - before < 50_000
 
 
 def test_webcams(tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ needs_browser = pytest.mark.skipif(
 
 
 def browse(page: Path, *flags: str) -> str:
-    """Open a page, check that the browser does not complain, and give what it prints."""
+    """Open a page, check that the browser does not complain, and return what it prints."""
     profile = page.with_name('profile')
     done = subprocess.run(
         [CHROMIUM, *FLAGS, f'--user-data-dir={profile}', *flags, page.as_uri()],

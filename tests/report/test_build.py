@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from broken_images import tiff_bomb
 from browser import needs_browser, probe, screenshot
 from coco_case import write_case, write_log
 from tiny_detector import tiny_detector  # noqa: F401
@@ -90,6 +92,22 @@ def test_big_pictures_are_shrunk(case, tmp_path):
         cv2.imwrite(f'{case.image_dir}/ä {i}.jpg', big)
     assert LONGEST_SIDE < 4000
     assert len(write_page(case, tmp_path / 'r.html')) < 500_000
+
+
+def test_a_picture_too_large_to_decode_is_not_shown(case, tmp_path):
+    bomb = tiff_bomb(32768, 32768, bits=16, samples=3, tags=[(339, 'H', [2, 2, 2])])
+    Path(case.image_dir, 'ä 1.jpg').write_bytes(bomb)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert write_page(case, tmp_path / 'r.html').count('the picture cannot be read') == 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB, of 5.9 GB
+
+
+def test_no_input_is_written_over(case):
+    for path in (case.ann_file, *case.results):
+        before = Path(path).read_bytes()
+        with pytest.raises(DataError, match='would be written over, .*; choose another --out'):
+            report_results(**case._asdict(), out=path)
+        assert Path(path).read_bytes() == before
 
 
 @pytest.mark.parametrize(

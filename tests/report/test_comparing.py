@@ -1,4 +1,4 @@
-"""The page of a plan: what it says, and what a real browser makes of it."""
+"""The page of a plan: its content, and how a real browser shows it."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Annotations and results are loaded, and what is wrong with them is said in one line."""
+"""Annotations and results are loaded, and their faults become one line."""
 
 import json
 
@@ -106,6 +106,14 @@ def test_results_of_other_data(case):
     edit(case.results[1], lambda entries: entries[0].update(segmentation={'counts': 'x'}))
     assert 'cannot be read' in error(load_results, truth, case.results[1:])
     assert 'does not exist' in error(load_results, truth, ['absent.json'])
+
+
+def test_control_characters_do_not_reach_the_terminal(tmp_path):
+    case = write_case(tmp_path, names=('\x1b[31mcat', 'dog'))
+    assert '\x1b' not in error(load_truth, case.ann_file, ['\x1b[31mabsent'])
+    truth = load_truth(case.ann_file)
+    edit(case.results[0], lambda entries: entries[0].update(image_id='\x1b[31m'))
+    assert '\x1b' not in error(load_results, truth, case.results)
 
 
 BOMBS = [

@@ -1,72 +1,50 @@
 """Small pictures with their annotations drawn, for the page."""
 
-import base64
-import colorsys
-import io
 from typing import Dict, List, Tuple
 
+import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps
 from pycocotools import mask as coco_mask
 
+from ...drawing import class_colour, draw_objects, jpeg_uri, shrink
 from ..formats import Split
-from ..image_files import FORMATS
+from ..image_files import load_image
 from .segmentation import encode
 
 EXTENT = 420  # pixels of the longer side
 
 
 def colours(split: Split) -> Dict[int, str]:
-    """Give each category a colour, by its id."""
-    ids = [category['id'] for category in split.categories]
-    tones = [colorsys.hsv_to_rgb(i * 0.618 % 1, 0.85, 1.0) for i in range(len(ids))]
-    return {
-        number: '#' + ''.join(f'{round(255 * v):02x}' for v in tone)
-        for number, tone in zip(ids, tones)
-    }
+    """Return the colour of each category, by its id, as of CSS."""
+    return {number: f'rgb{class_colour(i)[::-1]}' for number, i in _indices(split).items()}
 
 
 def draw(split: Split, image: Dict, annotations: List[Dict]) -> str:
-    """Draw an image with its annotations, and give it as a data URI."""
-    with Image.open(split.path_of(image['file_name']), formats=FORMATS) as file:
-        file.draft('RGB', (EXTENT, EXTENT))
-        picture = _eight_bits(ImageOps.exif_transpose(file))
-    picture.thumbnail((EXTENT, EXTENT))
-    factors = picture.width / image['width'], picture.height / image['height']
-    table = colours(split)
-    for annotation in annotations:
-        colour = table[annotation['category_id']]
-        _draw_mask(picture, annotation, image, factors, colour)
-        x, y, w, h = annotation['bbox']
-        corners = [x * factors[0], y * factors[1], (x + w) * factors[0], (y + h) * factors[1]]
-        ImageDraw.Draw(picture).rectangle(corners, outline=colour, width=2)
-    buffer = io.BytesIO()
-    picture.save(buffer, 'JPEG', quality=80)
-    return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode()
+    """Draw an image as training loads it, with its annotations, as a data URI."""
+    picture = shrink(load_image(split.path_of(image['file_name'])), EXTENT)
+    height, width = picture.shape[:2]
+    factors = width / image['width'], height / image['height']
+    boxes = np.array([annotation['bbox'] for annotation in annotations], float).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    indices = _indices(split)
+    labels = [indices[annotation['category_id']] for annotation in annotations]
+    masks = [_mask(annotation, image, factors, (height, width)) for annotation in annotations]
+    return jpeg_uri(draw_objects(picture, boxes * (factors * 2), labels, masks=masks))
 
 
-def _draw_mask(
-    picture: Image.Image, annotation: Dict, image: Dict, factors: Tuple[float, float], colour: str
-) -> None:
+def _indices(split: Split) -> Dict[int, int]:
+    return {category['id']: i for i, category in enumerate(split.categories)}
+
+
+def _mask(
+    annotation: Dict, image: Dict, factors: Tuple[float, float], size: Tuple[int, int]
+) -> np.ndarray:
     segmentation = annotation.get('segmentation')
-    if not segmentation:
-        return
-    cover = Image.new('L', picture.size)
     if isinstance(segmentation, dict):
         mask = coco_mask.decode(encode(segmentation, (image['width'], image['height'])))
-        cover = Image.fromarray(mask * np.uint8(110)).resize(picture.size, Image.NEAREST)
-    else:
-        for polygon in segmentation:
-            points = [(x * factors[0], y * factors[1]) for x, y in zip(polygon[::2], polygon[1::2])]
-            ImageDraw.Draw(cover).polygon(points, fill=110)
-    picture.paste(Image.new('RGB', picture.size, colour), mask=cover)
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith(('I', 'F')):
-        values = np.nan_to_num(np.asarray(picture, dtype=float))
-        low, high = values.min(), values.max()
-        return Image.fromarray(
-            ((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
-        ).convert('RGB')
-    return picture.convert('RGB')
+        return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST)
+    mask = np.zeros(size, np.uint8)
+    for polygon in segmentation or ():
+        points = np.asarray(polygon[: len(polygon) // 2 * 2], float).reshape(-1, 2) * factors
+        cv2.fillPoly(mask, [points.clip(-size[1], 2 * size[1]).round().astype(np.int32)], 1)
+    return mask

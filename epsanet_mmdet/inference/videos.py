@@ -1,0 +1,120 @@
+"""Writing videos that browsers play, and that play when they are cut off."""
+
+import contextlib
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import Iterator, Optional, Tuple
+
+import cv2
+import numpy as np
+
+MIN_AV = 14  # with FFmpeg 7.1, the first that has hybrid_fragmented
+MIN_SIDE = 16  # below, and below a frame a second, OpenCV writes nothing that can be read
+MIN_FPS, MAX_FPS = 1.0, 240.0
+KEY_FRAME_SECONDS = 2  # a killed process loses as much
+
+
+def _load_av() -> Optional[ModuleType]:
+    try:
+        import av
+    except ImportError:  # an extra
+        return None
+    able = int(av.__version__.split('.')[0]) >= MIN_AV and 'libx264' in av.codecs_available
+    return av if able else None
+
+
+av = _load_av()
+WITHOUT_AV = (
+    'videos are written as VP8 in .webm, which browsers play; for H.264 in .mp4: '
+    f"pip install 'av>={MIN_AV}'"
+)
+
+
+def video_suffix() -> str:
+    """Return the extension of the videos that this installation writes."""
+    return '.webm' if av is None else '.mp4'
+
+
+class VideoFile:
+    """A video that grows by a frame at a time: H.264 with PyAV, or else VP8 with OpenCV.
+
+    Both are written in pieces (fragmented MP4, WebM): what a killed process leaves can be played.
+
+    Args:
+        path: Made, or written anew; its extension is :func:`video_suffix`.
+        size: Height and width of its frames in pixels. The codecs want even ones of at least
+            16: what lacks is filled at the right and below.
+        fps: Frames a second, from 1 to 240; beyond, the nearest of these.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+
+    def __init__(self, path: Path, size: Tuple[int, int], fps: float) -> None:
+        self.size = size
+        height, width = (max(MIN_SIDE, side + side % 2) for side in size)
+        self.margin = height - size[0], width - size[1]
+        path.unlink(missing_ok=True)
+        path.open('xb').close()  # never through a link; the codecs' own errors are less clear
+        writer = _Vp8 if av is None else _H264
+        self.writer = writer(path, (width, height), min(max(fps, MIN_FPS), MAX_FPS))
+
+    def write(self, picture: np.ndarray) -> None:
+        """Add a frame, BGR; one of another size than the first is resized."""
+        if picture.shape[:2] != self.size:
+            picture = cv2.resize(picture, self.size[::-1], interpolation=cv2.INTER_AREA)
+        below, right = self.margin
+        self.writer.write(cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE))
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class _H264:
+    def __init__(self, path: Path, size: Tuple[int, int], fps: float) -> None:
+        # pieces while it grows, one index when it is closed
+        options = dict(movflags='hybrid_fragmented+frag_keyframe', flush_packets='1')
+        self.file = av.open(str(path), 'w', format='mp4', options=options)
+        rate = Fraction(fps).limit_denominator(1001)
+        self.stream = self.file.add_stream('libx264', rate=rate)
+        self.stream.width, self.stream.height = size
+        self.stream.pix_fmt = 'yuv420p'  # browsers play no other
+        interval = str(round(KEY_FRAME_SECONDS * fps))
+        self.stream.options = dict(preset='veryfast', crf='20', g=interval)
+
+    def write(self, picture: np.ndarray) -> None:
+        frame = av.VideoFrame.from_ndarray(picture, format='bgr24').reformat(format='yuv420p')
+        self.file.mux(self.stream.encode(frame))
+
+    def close(self) -> None:
+        self.file.mux(self.stream.encode(None))
+        self.file.close()
+
+
+class _Vp8:
+    def __init__(self, path: Path, size: Tuple[int, int], fps: float) -> None:
+        with _quiet():
+            self.file = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'VP80'), fps, size)
+        if not self.file.isOpened():
+            raise OSError(0, 'OpenCV writes no VP8 here; pip install av')
+
+    def write(self, picture: np.ndarray) -> None:
+        self.file.write(picture)
+
+    def close(self) -> None:
+        self.file.release()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what OpenCV's C code prints: a complaint about a tag that WebM does not have."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
