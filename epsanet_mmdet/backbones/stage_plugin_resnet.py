@@ -6,6 +6,7 @@ from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 
 from ..errors import ArgumentError
+from ..plugins import with_norm_cfg
 from .positions import check_positions
 
 
@@ -19,7 +20,8 @@ class StagePluginResNet(ResNet):
     Args:
         depth (int): As of mmdet's ``ResNet``.
         stage_plugins (list[dict]): The layers, each ``dict(cfg=dict(type=...), stages=(...))``,
-            where ``stages`` tells for every stage whether the layer follows it.
+            where ``stages`` tells for every stage whether the layer follows it. Their
+            normalisation is the backbone's ``norm_cfg``, unless ``cfg`` has one of its own.
         **kwargs: Every option of mmdet's ``ResNet``.
 
     Raises:
@@ -43,7 +45,8 @@ class StagePluginResNet(ResNet):
         layer = super().make_res_layer(**kwargs)
         channels = kwargs['planes'] * self.block.expansion
         for plugin in self.make_stage_plugins(self.stage_plugins, len(self.res_layers)):
-            layer.add_module(*build_plugin_layer(plugin['cfg'], in_channels=channels))
+            cfg = with_norm_cfg(plugin['cfg'], self.norm_cfg)
+            layer.add_module(*build_plugin_layer(cfg, in_channels=channels))
         return layer
 
     def train(self, mode: bool = True) -> 'StagePluginResNet':
