@@ -97,6 +97,7 @@ class CBAM2d(nn.Module):
         norm_layer: Optional[NormLayer] = None,
     ) -> None:
         super().__init__()
+        self.as_coded = as_coded
         self.channel = SoftChannelAttention2d(channels, reduction)
         self.spatial = SpatialAttention2d(kernel_size, as_coded, norm_layer)
 
