@@ -27,9 +27,12 @@ def require_match(module: nn.Module) -> None:
 
 
 def _refuse_mismatch(module: nn.Module, state_dict: Dict[str, Tensor], prefix: str, *_) -> None:
-    given = _shapes({k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)})
     plugins = _plugin_prefixes(module)
-    wanted = {k: v for k, v in _shapes(module.state_dict()).items() if not k.startswith(plugins)}
+    given = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
+    given, wanted = (
+        {k: v for k, v in _shapes(tensors).items() if not k.startswith(plugins)}
+        for tensors in (given, module.state_dict())
+    )
     matched = {name for name, shape in wanted.items() if given.get(name) == shape}
     reshaped = [name for name in wanted if name in given and name not in matched]
     enough = len(matched) >= MATCH_MINIMUM * max(len(wanted), len(given))
