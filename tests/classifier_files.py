@@ -94,9 +94,7 @@ def authors_cbam(channels: int) -> Dict[str, Tensor]:
     mlp = {'1': layer(hidden, channels), '3': layer(channels, hidden)}
     return {
         **named('cbam.ChannelGate.mlp.', **mlp),
-        **named(
-            'cbam.SpatialGate.spatial.', conv=layer(1, 2, 7, 7, bias=False), bn=batch_norm(1)
-        ),
+        **named('cbam.SpatialGate.spatial.', conv=layer(1, 2, 7, 7, bias=False), bn=batch_norm(1)),
     }
 
 

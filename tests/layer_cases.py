@@ -35,9 +35,7 @@ ATTENTIONS = {
     'DualAttention2d': (layers.DualAttention2d, references.dual_attention),
     'DualAttention2d as coded': (
         partial(layers.DualAttention2d, as_coded=True),
-        partial(
-            references.dual_attention, channel_attention=references.channel_attention_as_coded
-        ),
+        partial(references.dual_attention, channel_attention=references.channel_attention_as_coded),
     ),
     'DynamicMultiKernelECA2d': (
         layers.DynamicMultiKernelECA2d,

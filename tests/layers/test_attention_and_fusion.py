@@ -95,7 +95,9 @@ def group_norm(channels):
     return torch.nn.GroupNorm(1, channels)
 
 
-NORMALISED = [name for name in LAYERS if any(isinstance(m, BATCH_NORM) for m in build(name).modules())]
+NORMALISED = [
+    name for name in LAYERS if any(isinstance(m, BATCH_NORM) for m in build(name).modules())
+]
 
 
 @pytest.mark.parametrize('name', NORMALISED)
