@@ -5,10 +5,10 @@ code that expects contiguous tensors, mostly without checking that they are. Fro
 maps, as networks in that memory format compute them, RoIAlign and DCNv2 compute something else
 without an error; DCNv1 stops with one. The weights of such a network are channels-last as well.
 
-The remedy: :func:`require_contiguous` wraps ``forward`` of the autograd functions of those operators, at
-the import of this package. So it holds for every model, in training, testing and inference, in the
-heads and inside backbones. What is contiguous already is passed on as it is; the first copy is
-logged. Backward needs nothing: mmcv makes the gradients contiguous itself.
+The remedy: :func:`require_contiguous` wraps ``forward`` of the autograd functions of those
+operators when this package is imported. So it holds for every model, in training, testing and
+inference, in heads and inside backbones. Contiguous tensors are passed on as they are; an
+operator's first copy is logged. Backward needs nothing: mmcv makes the gradients contiguous.
 
 It can go when mmcv makes its inputs contiguous; ``tests/test_channels_last.py`` fails then.
 """
@@ -67,7 +67,7 @@ def require_contiguous(operator: type[Function]) -> None:
     operator.forward = staticmethod(contiguous_forward)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _log_once(name: str) -> None:
     print_log(
         f'{name} of mmcv {mmcv.__version__} misreads maps that are not contiguous, such as '

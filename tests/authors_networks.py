@@ -36,7 +36,7 @@ def linear(state: State, name: str, x: Tensor) -> Tensor:
 
 
 def squeeze_excitation(name: str) -> Callable:
-    """timm's ``se`` and Cadene's ``se_module``."""
+    """Return the attention of timm's ``se`` or Cadene's ``se_module``."""
 
     def attention(state: State, prefix: str, x: Tensor) -> Tensor:
         hidden = linear(state, f'{prefix}.{name}.fc1', x.mean((2, 3))).relu()

@@ -57,7 +57,7 @@ class AFFResNet(ResNet):
     Paper: `Attentional Feature Fusion <https://arxiv.org/abs/2009.14082>`_. The defaults are
     the published AFF-ResNet-50 (30.3 M parameters with the classifier), a ResNet-D; ``'iaff'``
     instead of ``'aff'`` makes it iAFF-ResNet-50 (35.1 M). With ``deep_stem=False`` and
-    ``avg_down=False`` it is torchvision's ResNet but for the fusions, and can start from its weights.
+    ``avg_down=False`` it is torchvision's ResNet but for the fusions: its weights can start it.
 
     Args:
         depth (int): 50, 101 or 152.

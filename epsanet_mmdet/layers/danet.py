@@ -14,7 +14,8 @@ class PositionAttention2d(nn.Module):
     """Position attention: ``E_j = alpha sum_i softmax_i(B_i . C_j) D_i + A_j``.
 
     A is the input and i, j run over its H*W positions; B (keys), C (queries, C/8 channels each)
-    and D (values) are 1x1 convolutions of it, and alpha is learned from 0. The N x N map of weights is never built.
+    and D (values) are 1x1 convolutions of it, and alpha is learned from 0. The N x N map of weights
+    is never built.
 
     Args:
         channels: Channels of the input, a multiple of 8.
@@ -73,7 +74,7 @@ class ChannelAttention2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         a = x.flatten(2)
-        # Sums over all positions leave half precision's range. There is no autocast of meta tensors.
+        # Sums over all positions leave half precision's range. Meta tensors have no autocast.
         meta = x.device.type == 'meta'
         with nullcontext() if meta else torch.autocast(x.device.type, enabled=False):
             full = a.to(torch.promote_types(a.dtype, torch.float32))

@@ -9,8 +9,8 @@ class SELayer2d(nn.Module):
     """Squeeze and excitation: ``x * sigmoid(W2 relu(W1 gap(x)))``.
 
     By default the two layers have no bias, as in the implementation that the published detection
-    costs of SENet-50 come from (Faster R-CNN 44.02 M). The authors' Caffe models have biases, and so
-    have timm's and Cadene's weights.
+    costs of SENet-50 come from (Faster R-CNN 44.02 M). The authors' Caffe models have biases, and
+    so have timm's and Cadene's weights.
 
     Args:
         channels: Channels C.

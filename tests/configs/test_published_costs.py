@@ -17,7 +17,7 @@ CLASSES = 80
 
 
 def rows() -> dict:
-    """Cells of the table by config: our parameters, published ones, our FLOPs, published ones, why."""
+    """Cells of the table by config: parameters, published ones, FLOPs, published ones, why."""
     text = (configs_dir() / 'epsanet' / 'README.md').read_text()
     table = text.split('## Costs')[1].split('\n## ')[0]
     lines = [line.strip('|').split('|') for line in table.splitlines() if '_fpn_1x_coco' in line]
@@ -46,7 +46,7 @@ class OnePass(nn.Module):
             head.mask_head(x.new_zeros(MASKS, 256, 14, 14))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def counted(name: str) -> tuple[int, int]:
     """Trainable parameters and FLOPs, as MMCV 1.x counted: no biases of linear layers."""
     init_default_scope('mmdet')

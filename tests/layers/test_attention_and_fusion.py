@@ -95,18 +95,19 @@ def group_norm(channels):
     return torch.nn.GroupNorm(1, channels)
 
 
-NORMALISED = [
-    name for name in LAYERS if any(isinstance(m, BATCH_NORM) for m in build(name).modules())
-]
+def normalisations(layer, kind):
+    return [name for name, module in layer.named_modules() if isinstance(module, kind)]
+
+
+NORMALISED = [name for name in LAYERS if normalisations(build(name), BATCH_NORM)]
 
 
 @pytest.mark.parametrize('name', NORMALISED)
 def test_builds_its_normalisation_by_norm_layer(name):
     layer = LAYERS[name][0](CHANNELS, norm_layer=group_norm)
-    assert not any(isinstance(m, BATCH_NORM) for m in layer.modules())
-    before, after = build(name), layer
-    replaced = [k for k, m in before.named_modules() if isinstance(m, BATCH_NORM)]
-    assert replaced == [k for k, m in after.named_modules() if isinstance(m, torch.nn.GroupNorm)]
+    assert not normalisations(layer, BATCH_NORM)
+    replaced = normalisations(build(name), BATCH_NORM)
+    assert replaced == normalisations(layer, torch.nn.GroupNorm)
     xs = inputs(name, (2, CHANNELS, 7, 5))
     assert layer(*xs).shape == xs[0].shape
 
