@@ -151,6 +151,21 @@ def test_batch_norm_of_norm_cfg_is_the_default_one(name):
     layer(torch.randn(1, 256, 4, 4))
 
 
+@pytest.mark.parametrize('type', ['EPSANet', 'AFFResNet', 'StagePluginResNet', 'CaffePoolResNet'])
+def test_plugins_of_our_backbones_normalise_as_the_backbone(type):
+    plugins = [
+        dict(cfg=dict(type='MSCAM2d', postfix=1), position='after_conv3'),
+        dict(cfg=dict(type='MSCAM2d', postfix=2, norm_cfg=dict(type='BN')), position='after_conv3'),
+        dict(cfg=dict(type='NonLocal2d'), position='after_conv2'),  # mmcv's stay as they are
+    ]
+    options = dict(stage_plugins=[]) if type == 'StagePluginResNet' else {}
+    options.update(groups=(1, 2, 4, 4)) if type == 'EPSANet' else None
+    model = backbone(type, base_channels=16, norm_cfg=GN, plugins=plugins, **options)
+    block = model.layer1[0]
+    assert normalisations(block.mscam2d1) == {torch.nn.GroupNorm}
+    assert normalisations(block.mscam2d2) == {PooledBatchNorm2d}
+
+
 def test_groups_that_do_not_divide_the_channels_are_named():
     cfg = dict(type='BAM2d', norm_cfg=dict(type='GN', num_groups=32))
     with pytest.raises(ValueError, match='does not fit a layer of 16 channels; give the attention'):

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import ArgumentError
 from ..layers import FUSIONS, check_fusion
 from ..norm_cfg import norm_layer_of
+from .plugin_norms import PluginNorms
 from .positions import check_positions
 
 
@@ -51,7 +52,7 @@ class AFFBottleneck(Bottleneck):
 
 
 @MODELS.register_module()
-class AFFResNet(ResNet):
+class AFFResNet(PluginNorms, ResNet):
     """ResNet whose blocks fuse identity and residual by attention, stage by stage.
 
     Paper: `Attentional Feature Fusion <https://arxiv.org/abs/2009.14082>`_. The defaults are

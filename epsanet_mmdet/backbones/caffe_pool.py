@@ -4,6 +4,8 @@ from mmdet.models.backbones import ResNet, ResNeXt
 from mmdet.registry import MODELS
 from torch import nn
 
+from .plugin_norms import PluginNorms
+
 
 class CaffePool:
     """Mixin of mmdet's ResNets: max pooling from the first pixel on, with the size rounded up.
@@ -17,10 +19,10 @@ class CaffePool:
 
 
 @MODELS.register_module()
-class CaffePoolResNet(CaffePool, ResNet):
+class CaffePoolResNet(CaffePool, PluginNorms, ResNet):
     """ResNet with Caffe's pooling. With ``style='caffe'``, that of Cadene's SE-ResNets."""
 
 
 @MODELS.register_module()
-class CaffePoolResNeXt(CaffePool, ResNeXt):
+class CaffePoolResNeXt(CaffePool, PluginNorms, ResNeXt):
     """ResNeXt with Caffe's pooling, that of Cadene's SE-ResNeXts."""

@@ -6,12 +6,12 @@ from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 
 from ..errors import ArgumentError
-from ..plugins import with_norm_cfg
+from .plugin_norms import PluginNorms
 from .positions import check_positions
 
 
 @MODELS.register_module()
-class StagePluginResNet(ResNet):
+class StagePluginResNet(PluginNorms, ResNet):
     """ResNet with plugin layers after its stages, where BAM and DANet stand in their papers.
 
     mmdet's own ``plugins`` puts a layer into every block of a stage. Here one follows the
@@ -20,13 +20,12 @@ class StagePluginResNet(ResNet):
     Args:
         depth (int): As of mmdet's ``ResNet``.
         stage_plugins (list[dict]): The layers, each ``dict(cfg=dict(type=...), stages=(...))``,
-            where ``stages`` tells for every stage whether the layer follows it. Their
-            normalisation is the backbone's ``norm_cfg``, unless ``cfg`` has one of its own.
+            where ``stages`` has a flag for each stage.
         **kwargs: Every option of mmdet's ``ResNet``.
 
     Raises:
-        ValueError: If a stage plugin gives ``position`` or not one flag for each stage, or another
-            plugin an unknown ``position``.
+        ValueError: If a stage plugin has a ``position`` or not one flag for each stage, or another
+            plugin has an unknown ``position``.
     """
 
     def __init__(self, depth: int, stage_plugins: list[dict], **kwargs) -> None:
@@ -45,8 +44,7 @@ class StagePluginResNet(ResNet):
         layer = super().make_res_layer(**kwargs)
         channels = kwargs['planes'] * self.block.expansion
         for plugin in self.make_stage_plugins(self.stage_plugins, len(self.res_layers)):
-            cfg = with_norm_cfg(plugin['cfg'], self.norm_cfg)
-            layer.add_module(*build_plugin_layer(cfg, in_channels=channels))
+            layer.add_module(*build_plugin_layer(plugin['cfg'], in_channels=channels))
         return layer
 
     def train(self, mode: bool = True) -> 'StagePluginResNet':

@@ -1,8 +1,5 @@
 """Convolutional block attention module (arXiv 1807.06521)."""
 
-from functools import partial
-from typing import Optional
-
 import torch
 from torch import Tensor, nn
 
@@ -41,8 +38,7 @@ class SpatialAttention2d(nn.Module):
         kernel_size: Odd size of the convolution.
         as_coded: Stack the maximum first and normalise after the convolution, as the authors' code
             does and their weights need; the paper does neither.
-        norm_layer: Builds that normalisation, by default batch normalisation with the authors'
-            momentum of 0.01.
+        norm_layer: Builds that normalisation; the authors' is batch normalisation of momentum 0.01.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
@@ -55,7 +51,7 @@ class SpatialAttention2d(nn.Module):
         self,
         kernel_size: int = 7,
         as_coded: bool = False,
-        norm_layer: Optional[NormLayer] = None,
+        norm_layer: NormLayer = PooledBatchNorm2d,
     ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
@@ -64,7 +60,6 @@ class SpatialAttention2d(nn.Module):
             )
         self.as_coded = as_coded
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
-        norm_layer = norm_layer or partial(PooledBatchNorm2d, momentum=0.01)
         self.norm = norm_layer(1) if as_coded else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,7 +89,7 @@ class CBAM2d(nn.Module):
         reduction: int = 16,
         kernel_size: int = 7,
         as_coded: bool = False,
-        norm_layer: Optional[NormLayer] = None,
+        norm_layer: NormLayer = PooledBatchNorm2d,
     ) -> None:
         super().__init__()
         self.as_coded = as_coded
