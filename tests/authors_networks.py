@@ -35,14 +35,22 @@ def linear(state: State, name: str, x: Tensor) -> Tensor:
     return F.linear(x, state[f'{name}.weight'].flatten(1), state.get(f'{name}.bias'))
 
 
-def squeeze_excitation(name: str) -> Callable:
-    """Return the attention of timm's ``se`` or Cadene's ``se_module``."""
+def squeeze_excitation(first: str, second: str) -> Callable:
+    """Return SE with these names of its layers: timm's, Cadene's or senet.pytorch's."""
 
     def attention(state: State, prefix: str, x: Tensor) -> Tensor:
-        hidden = linear(state, f'{prefix}.{name}.fc1', x.mean((2, 3))).relu()
-        return x * linear(state, f'{prefix}.{name}.fc2', hidden).sigmoid()[:, :, None, None]
+        hidden = linear(state, f'{prefix}.{first}', x.mean((2, 3))).relu()
+        return x * linear(state, f'{prefix}.{second}', hidden).sigmoid()[:, :, None, None]
 
     return attention
+
+
+def frequency(state: State, prefix: str, x: Tensor) -> Tensor:
+    """The authors' FcaNet, whose state dict holds the transform's basis."""
+    basis = state[f'{prefix}.att.dct_layer.weight']
+    y = (F.adaptive_avg_pool2d(x, basis.shape[1:]) * basis).sum((2, 3))
+    hidden = linear(state, f'{prefix}.att.fc.0', y).relu()
+    return x * linear(state, f'{prefix}.att.fc.2', hidden).sigmoid()[:, :, None, None]
 
 
 def efficient_channel(state: State, prefix: str, x: Tensor) -> Tensor:

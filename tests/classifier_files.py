@@ -1,5 +1,6 @@
 """Classifiers' state dicts as other projects name and shape them, written down from their code."""
 
+import math
 from typing import Callable, Dict, Sequence
 
 import torch
@@ -56,10 +57,23 @@ def linear_se(channels: int) -> Dict[str, Tensor]:
     }
 
 
+def dct_basis(channels: int, size: int) -> Tensor:
+    """The basis of FcaNet's "top16" frequencies, one for each sixteenth of the channels."""
+    rows = (0, 0, 6, 0, 0, 1, 1, 4, 5, 1, 3, 0, 0, 0, 3, 2)
+    columns = (0, 1, 0, 5, 2, 0, 2, 0, 0, 6, 0, 4, 6, 3, 5, 2)
+    position = (torch.arange(size, dtype=torch.double) + 0.5) / size
+
+    def wave(frequency: int) -> Tensor:
+        value = torch.cos(math.pi * frequency * (size // 7) * position) / math.sqrt(size)
+        return value * math.sqrt(2) if frequency else value
+
+    maps = [torch.outer(wave(u), wave(v)) for u, v in zip(rows, columns)]
+    return torch.stack(maps).float().repeat_interleave(channels // 16, 0)
+
+
 def authors_fca(channels: int) -> Dict[str, Tensor]:
-    size = 56 * 256 // channels
     return {
-        'att.dct_layer.weight': torch.randn(channels, size, size),
+        'att.dct_layer.weight': dct_basis(channels, 56 * 256 // channels),
         'att.fc.0.weight': torch.randn(channels // 16, channels),
         'att.fc.2.weight': torch.randn(channels, channels // 16),
     }

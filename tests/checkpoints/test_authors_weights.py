@@ -53,6 +53,7 @@ BAM = dict(
     type='StagePluginResNet',
     stage_plugins=[dict(cfg=dict(type='BAM2d', as_coded=True), stages=(True, True, True, False))],
 )
+CADENE_SE = theirs.squeeze_excitation('se_module.fc1', 'se_module.fc2')
 SE = [plugin('SELayer2d', bias=True)]
 CASES = {
     'CBAM-ResNet-50': Case(
@@ -60,20 +61,30 @@ CASES = {
         dict(attention=theirs.cbam),
         dict(type='ResNet', plugins=[plugin('CBAM2d', as_coded=True)]),
     ),
+    'FcaNet-50': Case(
+        lambda: files.resnet(attention=files.authors_fca),
+        dict(attention=theirs.frequency),
+        dict(type='ResNet', plugins=[plugin('FcaLayer2d')]),
+    ),
+    "senet.pytorch's se_resnet50": Case(
+        lambda: files.resnet(attention=files.linear_se),
+        dict(attention=theirs.squeeze_excitation('se.fc.0', 'se.fc.2')),
+        dict(type='ResNet', plugins=[plugin('SELayer2d')]),
+    ),
     'BAM-ResNet-50': Case(files.bam_resnet, dict(after_stage=theirs.bam), BAM),
     "timm's seresnet50": Case(
         lambda: files.resnet(attention=files.timm_se),
-        dict(attention=theirs.squeeze_excitation('se')),
+        dict(attention=theirs.squeeze_excitation('se.fc1', 'se.fc2')),
         dict(type='ResNet', plugins=SE),
     ),
     "Cadene's se_resnet50": Case(
         cadene,
-        dict(attention=theirs.squeeze_excitation('se_module'), caffe=True, stride_in=1),
+        dict(attention=CADENE_SE, caffe=True, stride_in=1),
         dict(type='CaffePoolResNet', style='caffe', plugins=SE),
     ),
     "Cadene's se_resnext50_32x4d": Case(
         lambda: cadene(conv2=files.resnext_conv2, width=128),
-        dict(attention=theirs.squeeze_excitation('se_module'), caffe=True),
+        dict(attention=CADENE_SE, caffe=True),
         dict(type='CaffePoolResNeXt', groups=32, base_width=4, plugins=SE),
     ),
     **{f'ECANet-50 k{k}': ecanet(k) for k in ('3377', '3557', '5555')},
@@ -83,7 +94,7 @@ CASES = {
 def calm(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """Scale random weights such that activations stay of one size through all layers."""
     return {
-        name: value / (value[0].numel() ** 0.5) if value.ndim > 1 else value
+        name: value / (value[0].numel() ** 0.5) if value.ndim > 1 and 'dct' not in name else value
         for name, value in state.items()
     }
 
