@@ -83,11 +83,14 @@ def timm_eca(channels: int) -> Dict[str, Tensor]:
     return {'se.conv.weight': torch.randn(1, 1, {256: 5, 512: 5, 1024: 5, 2048: 7}[channels])}
 
 
-def authors_eca(kernel_sizes: Sequence[int] = (3, 5, 5, 7)) -> Callable[[int], Dict[str, Tensor]]:
-    """A released ECANet with these kernels, by default ECANet-50's k3557."""
+def authors_eca_of(kernel_sizes: Sequence[int]) -> Callable[[int], Dict[str, Tensor]]:
+    """Return the attention of a released ECANet with these kernels."""
     return lambda channels: {
         'eca.conv.weight': torch.randn(1, 1, kernel_sizes[(256, 512, 1024, 2048).index(channels)])
     }
+
+
+authors_eca = authors_eca_of((3, 5, 5, 7))  # the released ECANet-50
 
 
 def named(prefix: str, **parts: Dict[str, Tensor]) -> Dict[str, Tensor]:

@@ -43,7 +43,7 @@ def cadene(attention=files.cadene_se, **options) -> Dict[str, Tensor]:
 def ecanet(kernel_sizes: str) -> Case:
     sizes = [int(size) for size in kernel_sizes]
     return Case(
-        lambda: files.resnet(attention=files.authors_eca(sizes)),
+        lambda: files.resnet(attention=files.authors_eca_of(sizes)),
         dict(attention=theirs.efficient_channel),
         dict(type='ResNet', plugins=eca(kernel_sizes)),
     )

@@ -93,7 +93,7 @@ def test_attention_of_other_projects_matches_completely(given, target, inside, t
 
 
 def test_a_shorter_eca_kernel_is_padded_and_computes_the_same(tmp_path):
-    state = resnet(attention=authors_eca())
+    state = resnet(attention=authors_eca)
     source = save(state, tmp_path / 'source.pth')
     backbone = plugin('ECALayer2d')
     assert convert_weights(source, tmp_path / 'out.pth', backbone=backbone).comparison.complete
