@@ -27,7 +27,7 @@ def norm_layer_of(norm_cfg: Optional[dict]) -> NormLayer:
         ValueError: When building, if the channels do not fit the norm.
     """
     cfg = dict(norm_cfg or dict(type='BN'))
-    if cfg.get('type') in ('BN', 'BN2d'):
+    if cfg.get('type') in ('BN', 'BN2d', nn.BatchNorm2d):
         cfg['type'] = 'PooledBatchNorm2d'
 
     def build(channels: int) -> nn.Module:

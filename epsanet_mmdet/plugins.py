@@ -62,8 +62,10 @@ def with_norm_cfg(cfg: dict, norm_cfg: dict) -> dict:
 
     One of its own stays.
     """
-    layer = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-    ours = layer is not None and layer.__module__ == __name__
+    layer = cfg.get('type')
+    if isinstance(layer, str):
+        layer = MODELS.get(layer)
+    ours = getattr(layer, '__module__', None) == __name__
     if ours and 'norm_cfg' in inspect.signature(layer).parameters:
         return {'norm_cfg': norm_cfg, **cfg}
     return cfg

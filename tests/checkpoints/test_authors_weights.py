@@ -1,5 +1,7 @@
 """Weights of others' ResNets with attention load whole, and compute what their code computes."""
 
+import subprocess
+import sys
 from typing import Callable, Dict, NamedTuple
 
 import authors_networks as theirs
@@ -10,6 +12,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from epsanet_mmdet.checkpoints.conversion import convert_weights
+from epsanet_mmdet.configs import configs_dir
 from epsanet_mmdet.errors import CheckpointError
 
 EVERY_STAGE = (True,) * 4
@@ -141,3 +144,31 @@ def test_torchvisions_resnet_starts_an_aff_resnet(tmp_path):
     comparison = convert(files.resnet(), backbone, tmp_path).comparison
     assert not comparison.unexpected and not comparison.reshaped
     assert comparison.missing and all('.fusion.' in name for name in comparison.missing)
+
+
+@pytest.mark.slow
+def test_the_tool_prints_the_remedy_and_follows_it(tmp_path):
+    """The shipped config has the paper's CBAM; one of a user's own takes the authors' weights."""
+    torch.save(CASES['CBAM-ResNet-50'].weights(), tmp_path / 'cbam.pth')
+    shipped = 'mask-rcnn_cbam50_fpn_1x_coco'
+    (tmp_path / 'as_coded.py').write_text(
+        f"_base_ = '{configs_dir() / 'cbam' / shipped}.py'\n"
+        'model = dict(backbone=dict(plugins=[dict(\n'
+        "    cfg=dict(type='CBAM2d', as_coded=True), position='after_conv3')]))\n"
+    )
+
+    def run(config):
+        tool = configs_dir().parent / 'tools' / 'convert_weights.py'
+        command = [sys.executable, '-W', 'ignore', str(tool), 'cbam.pth', 'out.pth']
+        return subprocess.run(
+            [*command, '--config', config], cwd=tmp_path, capture_output=True, text=True
+        )
+
+    refused = run(shipped)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.strip().splitlines()
+    assert line.startswith('error: ') and 'as_coded=True' in line
+    done = run('as_coded.py')
+    assert done.returncode == 0, done.stderr
+    (total,) = [line for line in done.stdout.splitlines() if line.split()[:1] == ['all']]
+    assert total.split()[2:] == ['0', '0', '0']
