@@ -15,7 +15,15 @@ __all__ = ['__version__', 'infer']
 if check_stack():
     # mmengine's, whenever a tool starts; nothing that users of this package could mend.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
-    from . import backbones, checkpoints, datasets, hooks, necks, plugins  # noqa: F401
+    from . import (  # noqa: F401
+        backbones,
+        channels_last,
+        checkpoints,
+        datasets,
+        hooks,
+        necks,
+        plugins,
+    )
 else:
     warnings.warn(
         'mmengine, mmcv and mmdet are not installed: only epsanet_mmdet.layers can be used; '

@@ -3,9 +3,10 @@
 They are registered in mmengine's root registry, as mmcv's own layers are, so that any model of
 the mm* stack finds them: plugin layers through ``plugins=[dict(cfg=dict(type='SELayer2d'), ...)]``,
 the convolution through ``dcn=dict(type='PSAConv2d')``. The names are those of the classes in
-:mod:`epsanet_mmdet.layers`.
+:mod:`epsanet_mmdet.layers`. Layers that normalise take ``norm_cfg``, as mmcv's do.
 """
 
+import inspect
 import math
 from typing import Optional, Sequence
 
@@ -14,6 +15,7 @@ from torch import nn
 
 from . import layers
 from .errors import ArgumentError
+from .norm_cfg import norm_layer_of
 
 PLUGIN_LAYERS = (
     layers.SELayer2d,
@@ -32,21 +34,47 @@ PLUGIN_LAYERS = (
 
 
 def as_plugin(layer: type[nn.Module]) -> type[nn.Module]:
-    """Subclass of a layer with the name that mmcv gives its argument ``channels``."""
+    """Return a subclass of a layer with mmcv's names of its arguments.
 
-    def __init__(self, in_channels: int, **kwargs) -> None:
+    These are ``in_channels`` for ``channels`` and, where the layer normalises, ``norm_cfg`` for
+    ``norm_layer``.
+    """
+
+    def plain(self, in_channels: int, **kwargs) -> None:
         layer.__init__(self, in_channels, **kwargs)
 
-    members = dict(__init__=__init__, __doc__=layer.__doc__, __module__=__name__)
+    def normalised(self, in_channels: int, norm_cfg: Optional[dict] = None, **kwargs) -> None:
+        if norm_cfg is not None:
+            kwargs['norm_layer'] = norm_layer_of(norm_cfg)
+        layer.__init__(self, in_channels, **kwargs)
+
+    normalises = 'norm_layer' in inspect.signature(layer).parameters
+    members = dict(
+        __init__=normalised if normalises else plain,
+        __doc__=layer.__doc__,
+        __module__=__name__,
+    )
     return type(layer.__name__, (layer,), members)
+
+
+def with_norm_cfg(cfg: dict, norm_cfg: dict) -> dict:
+    """Return the config of a plugin layer with a ``norm_cfg``, if it is ours and takes one.
+
+    One of its own stays.
+    """
+    layer = cfg.get('type')
+    if isinstance(layer, str):
+        layer = MODELS.get(layer)
+    ours = getattr(layer, '__module__', None) == __name__
+    if ours and 'norm_cfg' in inspect.signature(layer).parameters:
+        return {'norm_cfg': norm_cfg, **cfg}
+    return cfg
 
 
 for _layer in PLUGIN_LAYERS:
     _plugin = as_plugin(_layer)
     globals()[_plugin.__name__] = _plugin  # where pickle looks for it
     MODELS.register_module(module=_plugin)
-
-MODELS.register_module(module=layers.CPUSyncBatchNorm2d)
 
 
 @MODELS.register_module()

@@ -10,10 +10,14 @@ CHANNELS = 64
 
 ATTENTIONS = {
     'SELayer2d': (layers.SELayer2d, references.se),
+    'SELayer2d with bias': (partial(layers.SELayer2d, bias=True), references.se),
     'ECALayer2d': (layers.ECALayer2d, references.eca),
+    'ECALayer2d of size 7': (partial(layers.ECALayer2d, kernel_size=7), references.eca),
     'SoftChannelAttention2d': (layers.SoftChannelAttention2d, references.soft_channel),
     'CBAM2d': (layers.CBAM2d, references.cbam),
+    'CBAM2d as coded': (partial(layers.CBAM2d, as_coded=True), references.cbam_as_coded),
     'BAM2d': (layers.BAM2d, references.bam),
+    'BAM2d as coded': (partial(layers.BAM2d, as_coded=True), references.bam_as_coded),
     'CoordAttention2d': (layers.CoordAttention2d, references.coordinate),
     'FcaLayer2d': (
         partial(layers.FcaLayer2d, dct_size=14),
@@ -24,7 +28,15 @@ ATTENTIONS = {
         lambda channels: layers.ChannelAttention2d(),
         references.channel_attention,
     ),
+    'ChannelAttention2d as coded': (
+        lambda channels: layers.ChannelAttention2d(as_coded=True),
+        references.channel_attention_as_coded,
+    ),
     'DualAttention2d': (layers.DualAttention2d, references.dual_attention),
+    'DualAttention2d as coded': (
+        partial(layers.DualAttention2d, as_coded=True),
+        partial(references.dual_attention, channel_attention=references.channel_attention_as_coded),
+    ),
     'DynamicMultiKernelECA2d': (
         layers.DynamicMultiKernelECA2d,
         references.dynamic_multi_kernel_eca,

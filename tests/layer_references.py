@@ -1,7 +1,8 @@
 """The layers' formulas once more, functionally and in double precision, for comparison.
 
-Written from the papers' formulas on plain arrays of parameters. They share no code with
-``epsanet_mmdet.layers``; batch normalisation is that of training.
+Written from the papers' formulas, never from the layers, on plain arrays of parameters. They share
+no code with ``epsanet_mmdet.layers``; batch normalisation is that of training. The functions whose
+name ends in ``as_coded`` compute what the authors' code does where it differs from their paper.
 """
 
 import math
@@ -74,7 +75,8 @@ def gate(x, z):
 
 
 def se(x, p):
-    return gate(x, linear(relu(linear(gap(x), p['se.fc1.weight'])), p['se.fc2.weight']))
+    hidden = relu(linear(gap(x), p['se.fc1.weight'], p.get('se.fc1.bias')))
+    return gate(x, linear(hidden, p['se.fc2.weight'], p.get('se.fc2.bias')))
 
 
 def eca(x, p):
@@ -96,7 +98,14 @@ def cbam(x, p):
     return y * sigmoid(conv(maps, p['spatial.conv.weight']))
 
 
-def bam(x, p):
+def cbam_as_coded(x, p):
+    y = soft_channel(x, p, 'channel.mlp.')
+    maps = torch.stack([y.max(1).values, y.mean(1)], 1)
+    z = conv(maps, p['spatial.conv.weight'])
+    return y * sigmoid(batch_norm(z, p['spatial.norm.weight'], p['spatial.norm.bias']))
+
+
+def bam_branches(x, p):
     s = linear(gap(x), p['channel.fc1.weight'], p['channel.fc1.bias'])
     s = relu(batch_norm(s, p['channel.norm.weight'], p['channel.norm.bias']))
     channel = linear(s, p['channel.fc2.weight'], p['channel.fc2.bias'])
@@ -105,8 +114,17 @@ def bam(x, p):
         m = conv(m, p[f'spatial.{index}.weight'], p[f'spatial.{index}.bias'], dilation)
         index += 1
         m = relu(batch_norm(m, p[f'spatial.{index}.weight'], p[f'spatial.{index}.bias']))
-    spatial = conv(m, p['spatial.9.weight'], p['spatial.9.bias'])
-    return x + x * sigmoid(channel[:, :, None, None] + spatial)
+    return channel[:, :, None, None], conv(m, p['spatial.9.weight'], p['spatial.9.bias'])
+
+
+def bam(x, p):
+    channel, spatial = bam_branches(x, p)
+    return x + x * sigmoid(channel + spatial)
+
+
+def bam_as_coded(x, p):
+    channel, spatial = bam_branches(x, p)
+    return x * (1 + sigmoid(channel * spatial))
 
 
 def coordinate(x, p):
@@ -157,21 +175,28 @@ def fca(x, p, size):
 def position_attention(x, p, prefix=''):
     b, c, d = (
         linear(x, p[f'{prefix}{n}_conv.weight'], p[f'{prefix}{n}_conv.bias']).flatten(2)
-        for n in ('query', 'key', 'value')
+        for n in ('key', 'query', 'value')
     )
-    weights = softmax(torch.einsum('bci,bcj->bij', c, b), 1)
+    weights = softmax(torch.einsum('bci,bcj->bij', b, c), 1)
     summed = torch.einsum('bij,bci->bcj', weights, d)
     return p[f'{prefix}alpha'] * summed.reshape(x.shape) + x
 
 
-def channel_attention(x, p, prefix=''):
+def channel_attention(x, p, prefix='', weigh=lambda energy: softmax(energy, 1)):
     a = x.flatten(2)
-    weights = softmax(torch.einsum('bin,bjn->bij', a, a), 1)
+    weights = weigh(torch.einsum('bin,bjn->bij', a, a))
     summed = torch.einsum('bij,bin->bjn', weights, a)
     return p[f'{prefix}beta'] * summed.reshape(x.shape) + x
 
 
-def dual_attention(x, p):
+def channel_attention_as_coded(x, p, prefix=''):
+    def weigh(energy):
+        return softmax(energy.max(1, keepdim=True).values - energy, 1)
+
+    return channel_attention(x, p, prefix, weigh)
+
+
+def dual_attention(x, p, channel_attention=channel_attention):
     def block(z, index, name):
         z = conv(z, p[f'{name}.{index}.weight'])
         return relu(batch_norm(z, p[f'{name}.{index + 1}.weight'], p[f'{name}.{index + 1}.bias']))
@@ -194,7 +219,7 @@ def bidirectional_eca(x, p):
     b = sigmoid(conv1d(s.flip(1), p['backward_conv.weight'].reshape(-1))).flip(1)
     hidden = relu(linear(s, p['gate.fc1.weight'], p['gate.fc1.bias']))
     g = softmax(linear(hidden, p['gate.fc2.weight'], p['gate.fc2.bias']), 1)
-    return x * (g[:, 0:1] * f + g[:, 1:2] * b)[:, :, None, None]
+    return gate(x, g[:, 0:1] * f + g[:, 1:2] * b)
 
 
 def ms_cam_weights(z, p, prefix):

@@ -7,12 +7,13 @@ import mmdet.models  # noqa: F401  registers mmdet's own
 import pytest
 import torch
 from conftest import ROOT
-from mmcv.cnn import ConvModule, build_conv_layer, build_plugin_layer
+from mmcv.cnn import ConvModule, build_conv_layer, build_plugin_layer, is_norm
 from mmdet.models.backbones import ResNet
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmengine.registry import MODELS, DefaultScope
 
 from epsanet_mmdet.costs import count_parameters
+from epsanet_mmdet.layers import PooledBatchNorm2d
 from epsanet_mmdet.plugins import PLUGIN_LAYERS, PSAConv2d
 
 NAMES = [layer.__name__ for layer in PLUGIN_LAYERS]
@@ -115,6 +116,83 @@ def test_parameters_added_to_resnet50(name):
 def test_cbam_resnet50_has_the_parameters_of_its_paper():
     total = all_parameters(with_plugin(dict(type='CBAM2d'))) + CLASSIFIER
     assert f'{total / 1e6:.2f}' == '28.09'
+
+
+NORMALISED = ['CBAM2d', 'BAM2d', 'CoordAttention2d', 'DualAttention2d', 'MSCAM2d']
+GN = dict(type='GN', num_groups=1)
+
+
+def normalisations(layer):
+    return {type(m) for m in layer.modules() if is_norm(m)}
+
+
+def options_of(name):
+    return dict(as_coded=True) if name == 'CBAM2d' else {}
+
+
+@pytest.mark.parametrize('name', NORMALISED)
+def test_normalises_by_norm_cfg(name):
+    cfg = dict(type=name, norm_cfg=GN, **options_of(name))
+    layer = build_plugin_layer(cfg, in_channels=256)[1]
+    assert normalisations(layer) == {torch.nn.GroupNorm}
+    x = torch.randn(2, 256, 4, 4)
+    assert layer(x).shape == x.shape
+
+
+@pytest.mark.parametrize('name', NORMALISED)
+def test_batch_norm_of_norm_cfg_is_the_default_one(name):
+    """It must take a single pooled value, and stay frozen where norm_cfg says so."""
+    cfg = dict(type=name, norm_cfg=dict(type='BN', requires_grad=False), **options_of(name))
+    layer = build_plugin_layer(cfg, in_channels=256)[1].train()
+    assert normalisations(layer) == {PooledBatchNorm2d}
+    assert not any(p.requires_grad for m in layer.modules() if is_norm(m) for p in m.parameters())
+    default = build_plugin_layer(dict(type=name, **options_of(name)), in_channels=256)[1]
+    assert layer.state_dict().keys() == default.state_dict().keys()
+    layer(torch.randn(1, 256, 4, 4))
+
+
+@pytest.mark.parametrize('type', ['EPSANet', 'AFFResNet', 'StagePluginResNet', 'CaffePoolResNet'])
+def test_plugins_of_our_backbones_normalise_as_the_backbone(type):
+    plugins = [
+        dict(cfg=dict(type='MSCAM2d', postfix=1), position='after_conv3'),
+        dict(cfg=dict(type='MSCAM2d', postfix=2, norm_cfg=dict(type='BN')), position='after_conv3'),
+        dict(cfg=dict(type='NonLocal2d'), position='after_conv2'),  # mmcv's stay as they are
+    ]
+    options = dict(stage_plugins=[]) if type == 'StagePluginResNet' else {}
+    options.update(groups=(1, 2, 4, 4)) if type == 'EPSANet' else None
+    model = backbone(type, base_channels=16, norm_cfg=GN, plugins=plugins, **options)
+    block = model.layer1[0]
+    assert normalisations(block.mscam2d1) == {torch.nn.GroupNorm}
+    assert normalisations(block.mscam2d2) == {PooledBatchNorm2d}
+
+
+def test_groups_that_do_not_divide_the_channels_are_named():
+    cfg = dict(type='BAM2d', norm_cfg=dict(type='GN', num_groups=32))
+    with pytest.raises(ValueError, match='does not fit a layer of 16 channels; give the attention'):
+        build_plugin_layer(cfg, in_channels=256)
+
+
+def test_layers_that_do_not_normalise_take_no_norm_cfg():
+    with pytest.raises(TypeError, match='norm'):
+        build_plugin_layer(dict(type='SELayer2d', norm_cfg=GN), in_channels=256)
+
+
+def test_each_stage_has_options_of_its_own():
+    """The kernel sizes of ECANet's released k3557."""
+    plugins = [
+        dict(
+            cfg=dict(type='ECALayer2d', kernel_size=size),
+            stages=tuple(k == size for k in (3, 5, 5, 7)),
+            position='after_conv3',
+        )
+        for size in (3, 5, 7)
+    ]
+    model = backbone(plugins=plugins)
+    sizes = [
+        {block.eca_layer2d.conv.kernel_size[0] for block in getattr(model, f'layer{i}')}
+        for i in (1, 2, 3, 4)
+    ]
+    assert sizes == [{3}, {5}, {5}, {7}]
 
 
 def test_psa_in_resnet50_is_epsanet50_small():

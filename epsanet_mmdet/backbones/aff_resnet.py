@@ -3,18 +3,20 @@
 from typing import Sequence
 
 import torch.utils.checkpoint as cp
-from mmdet.models.backbones.resnet import Bottleneck, ResNetV1d
+from mmdet.models.backbones.resnet import Bottleneck, ResNet
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import ArgumentError
 from ..layers import FUSIONS, check_fusion
+from ..norm_cfg import norm_layer_of
+from .plugin_norms import PluginNorms
 from .positions import check_positions
 
 
 class AFFBottleneck(Bottleneck):
-    """ResNet bottleneck that fuses identity and residual.
+    """ResNet bottleneck that fuses identity and residual, normalised by its ``norm_cfg``.
 
     Args:
         inplanes (int): Input channels.
@@ -26,7 +28,9 @@ class AFFBottleneck(Bottleneck):
 
     def __init__(self, inplanes: int, planes: int, fusion: str, reduction: int, **kwargs) -> None:
         super().__init__(inplanes, planes, **kwargs)
-        self.fusion = FUSIONS[fusion](planes * self.expansion, reduction)
+        self.fusion = FUSIONS[fusion](
+            planes * self.expansion, reduction, norm_layer=norm_layer_of(self.norm_cfg)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if self.with_cp and x.requires_grad:
@@ -48,18 +52,21 @@ class AFFBottleneck(Bottleneck):
 
 
 @MODELS.register_module()
-class AFFResNet(ResNetV1d):
-    """ResNet-D whose blocks fuse identity and residual by attention, stage by stage.
+class AFFResNet(PluginNorms, ResNet):
+    """ResNet whose blocks fuse identity and residual by attention, stage by stage.
 
     Paper: `Attentional Feature Fusion <https://arxiv.org/abs/2009.14082>`_. The defaults are
-    the published AFF-ResNet-50 (30.3 M parameters with the classifier); ``'iaff'`` instead
-    of ``'aff'`` gives iAFF-ResNet-50 (35.1 M).
+    the published AFF-ResNet-50 (30.3 M parameters with the classifier), a ResNet-D; ``'iaff'``
+    instead of ``'aff'`` makes it iAFF-ResNet-50 (35.1 M). With ``deep_stem=False`` and
+    ``avg_down=False`` it is torchvision's ResNet but for the fusions: its weights can start it.
 
     Args:
         depth (int): 50, 101 or 152.
         fusion (Sequence[str]): ``'add'``, ``'aff'`` or ``'iaff'`` for each stage.
         reduction (int): Reduction ratio of the fusions.
-        **kwargs: Every option of mmdet's ``ResNetV1d``.
+        deep_stem (bool): Three 3x3 convolutions as the stem instead of one of 7x7.
+        avg_down (bool): Average pooling in the shortcuts that reduce the map.
+        **kwargs: Every option of mmdet's ``ResNet``.
 
     Raises:
         ValueError: On an unknown depth, fusion or plugin position, or not one fusion per stage.
@@ -67,7 +74,7 @@ class AFFResNet(ResNetV1d):
 
     arch_settings = {
         depth: settings
-        for depth, settings in ResNetV1d.arch_settings.items()
+        for depth, settings in ResNet.arch_settings.items()
         if settings[0] is Bottleneck
     }
 
@@ -76,6 +83,8 @@ class AFFResNet(ResNetV1d):
         depth: int,
         fusion: Sequence[str] = ('add', 'add', 'aff', 'aff'),
         reduction: int = 16,
+        deep_stem: bool = True,
+        avg_down: bool = True,
         **kwargs,
     ) -> None:
         if depth not in self.arch_settings:
@@ -92,7 +101,7 @@ class AFFResNet(ResNetV1d):
         check_positions(kwargs.get('plugins'))
         self.fusion = tuple(fusion)
         self.reduction = reduction
-        super().__init__(depth=depth, **kwargs)
+        super().__init__(depth, deep_stem=deep_stem, avg_down=avg_down, **kwargs)
 
     def make_res_layer(self, **kwargs) -> ResLayer:
         fusion = self.fusion[len(self.res_layers)]

@@ -14,6 +14,7 @@ from ..layers.bypass import any_learns, may_be_bypassed
 from ..layers.fused_ops import relu_max_pool
 from ..layers.norm import affine_of, is_affine
 from .epsa_block import EPSABlock
+from .plugin_norms import PluginNorms
 from .positions import check_positions
 
 
@@ -26,7 +27,7 @@ class Arch(NamedTuple):
 
 
 @MODELS.register_module()
-class EPSANet(ResNet):
+class EPSANet(PluginNorms, ResNet):
     """EPSANet: a ResNet whose 3x3 convolutions are Pyramid Squeeze Attention modules.
 
     Paper: `EPSANet: An Efficient Pyramid Squeeze Attention Block on Convolutional Neural

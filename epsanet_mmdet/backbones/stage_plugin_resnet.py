@@ -6,11 +6,12 @@ from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 
 from ..errors import ArgumentError
+from .plugin_norms import PluginNorms
 from .positions import check_positions
 
 
 @MODELS.register_module()
-class StagePluginResNet(ResNet):
+class StagePluginResNet(PluginNorms, ResNet):
     """ResNet with plugin layers after its stages, where BAM and DANet stand in their papers.
 
     mmdet's own ``plugins`` puts a layer into every block of a stage. Here one follows the
@@ -19,12 +20,12 @@ class StagePluginResNet(ResNet):
     Args:
         depth (int): As of mmdet's ``ResNet``.
         stage_plugins (list[dict]): The layers, each ``dict(cfg=dict(type=...), stages=(...))``,
-            where ``stages`` tells for every stage whether the layer follows it.
+            where ``stages`` has a flag for each stage.
         **kwargs: Every option of mmdet's ``ResNet``.
 
     Raises:
-        ValueError: If a stage plugin gives ``position`` or not one flag for each stage, or another
-            plugin an unknown ``position``.
+        ValueError: If a stage plugin has a ``position`` or not one flag for each stage, or another
+            plugin has an unknown ``position``.
     """
 
     def __init__(self, depth: int, stage_plugins: list[dict], **kwargs) -> None:

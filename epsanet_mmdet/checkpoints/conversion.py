@@ -53,8 +53,8 @@ def convert_weights(
         backbone: The backbone's own config, in place of ``config``.
 
     Raises:
-        CheckpointError: If the source cannot be read, is of another architecture, or has numbers
-            that are not finite.
+        CheckpointError: If the source cannot be read, is of another architecture or of another form
+            of an attention layer, or has numbers that are not finite.
         ConfigError: If there is no such config or backbone, or no file to write to.
     """
     if (config is None) == (backbone is None):
@@ -66,7 +66,7 @@ def convert_weights(
         raise ConfigError(f"'{out}' is the source itself; give another file to write to")
     weights = read_weights(source)
     model = _build(backbone)
-    tensors = to_mmdet_names(weights.tensors, model.state_dict())
+    tensors = to_mmdet_names(weights.tensors, model)
     comparison = load_matching(model, tensors, source)
     meta = dict(source=Path(source).name, layout=weights.layout, epsanet_mmdet=__version__)
     buffer = io.BytesIO()

@@ -5,6 +5,7 @@ from typing import Dict, Tuple
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..layers import FUSIONS
 
 MATCH_MINIMUM = 0.75
 RESHAPED_MAXIMUM = 0.04  # other numbers of classes give less, another kernel size in PSA more
@@ -26,9 +27,12 @@ def require_match(module: nn.Module) -> None:
 
 
 def _refuse_mismatch(module: nn.Module, state_dict: Dict[str, Tensor], prefix: str, *_) -> None:
-    given = _shapes({k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)})
     plugins = _plugin_prefixes(module)
-    wanted = {k: v for k, v in _shapes(module.state_dict()).items() if not k.startswith(plugins)}
+    given = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
+    given, wanted = (
+        {k: v for k, v in _shapes(tensors).items() if not k.startswith(plugins)}
+        for tensors in (given, module.state_dict())
+    )
     matched = {name for name, shape in wanted.items() if given.get(name) == shape}
     reshaped = [name for name in wanted if name in given and name not in matched]
     enough = len(matched) >= MATCH_MINIMUM * max(len(wanted), len(given))
@@ -48,8 +52,13 @@ def _refuse_mismatch(module: nn.Module, state_dict: Dict[str, Tensor], prefix: s
 
 
 def _plugin_prefixes(module: nn.Module) -> Tuple[str, ...]:
-    """Give the prefixes of what mmdet's ResNet blocks hold as plugins."""
-    return tuple(
+    """Return the prefixes of what stands in ResNet's blocks besides: plugins and fusions."""
+    fusions = (
+        f'{name}.'
+        for name, part in module.named_modules()
+        if isinstance(part, tuple(FUSIONS.values()))
+    )
+    return tuple(fusions) + tuple(
         f'{name}.{plugin}.'
         for name, block in module.named_modules()
         for position in ('after_conv1', 'after_conv2', 'after_conv3')

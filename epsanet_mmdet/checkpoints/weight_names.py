@@ -4,29 +4,55 @@ import re
 from typing import Dict, Mapping
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-# Attention at the end of a block, where the detection configs have it too. The kinds are told
-# apart, since SE and FcaNet have the same shapes and compute different things.
-ATTENTION = (
+from ..errors import CheckpointError
+
+# Patterns of their whole names and ours. Attention stands at the end of a block, where the
+# detection configs have it too, and BAM after stages. The kinds are told apart, since SE and FcaNet
+# have the same shapes and compute different things.
+BLOCK = r'(layer\d+\.\d+\.)'
+NAMES = (
     # timm; Cadene's pretrained-models
-    (r'(?:se|se_module)\.fc([12])\.(weight|bias)', r'se_layer2d.se.fc\1.\2'),
+    (BLOCK + r'(?:se|se_module)\.fc([12])\.(weight|bias)', r'\1se_layer2d.se.fc\2.\3'),
     # moskomule's senet.pytorch and those that follow it
-    (r'se\.fc\.0\.weight', 'se_layer2d.se.fc1.weight'),
-    (r'se\.fc\.2\.weight', 'se_layer2d.se.fc2.weight'),
+    (BLOCK + r'se\.fc\.0\.weight', r'\1se_layer2d.se.fc1.weight'),
+    (BLOCK + r'se\.fc\.2\.weight', r'\1se_layer2d.se.fc2.weight'),
     # the authors' FcaNet
-    (r'att\.fc\.0\.weight', 'fca_layer2d.mlp.fc1.weight'),
-    (r'att\.fc\.2\.weight', 'fca_layer2d.mlp.fc2.weight'),
+    (BLOCK + r'att\.fc\.0\.weight', r'\1fca_layer2d.mlp.fc1.weight'),
+    (BLOCK + r'att\.fc\.2\.weight', r'\1fca_layer2d.mlp.fc2.weight'),
     # the authors' ECANet; timm
-    (r'(?:eca|se)\.conv\.weight', 'eca_layer2d.conv.weight'),
+    (BLOCK + r'(?:eca|se)\.conv\.weight', r'\1eca_layer2d.conv.weight'),
+    # Cadene's stem
+    (r'layer0\.((?:conv|bn)1\.\w+)', r'\1'),
+)
+# The authors' CBAM and BAM, which compute something else than their papers.
+NAMES_AS_CODED = (
+    (BLOCK + r'cbam\.ChannelGate\.mlp\.1\.(\w+)', r'\1cbam2d.channel.mlp.fc1.\2'),
+    (BLOCK + r'cbam\.ChannelGate\.mlp\.3\.(\w+)', r'\1cbam2d.channel.mlp.fc2.\2'),
+    (BLOCK + r'cbam\.SpatialGate\.spatial\.conv\.(\w+)', r'\1cbam2d.spatial.conv.\2'),
+    (BLOCK + r'cbam\.SpatialGate\.spatial\.bn\.(\w+)', r'\1cbam2d.spatial.norm.\2'),
+    *(
+        (rf'bam(\d)\.{theirs}\.(\w+)', rf'layer\1.bam2d.{ours}.\2')
+        for theirs, ours in (
+            (r'channel_att\.gate_c\.gate_c_fc_0', 'channel.fc1'),
+            (r'channel_att\.gate_c\.gate_c_bn_1', 'channel.norm'),
+            (r'channel_att\.gate_c\.gate_c_fc_final', 'channel.fc2'),
+            (r'spatial_att\.gate_s\.gate_s_conv_reduce0', 'spatial.0'),
+            (r'spatial_att\.gate_s\.gate_s_bn_reduce0', 'spatial.1'),
+            (r'spatial_att\.gate_s\.gate_s_conv_di_0', 'spatial.3'),
+            (r'spatial_att\.gate_s\.gate_s_bn_di_0', 'spatial.4'),
+            (r'spatial_att\.gate_s\.gate_s_conv_di_1', 'spatial.6'),
+            (r'spatial_att\.gate_s\.gate_s_bn_di_1', 'spatial.7'),
+            (r'spatial_att\.gate_s\.gate_s_conv_final', 'spatial.9'),
+        )
+    ),
 )
 HEAD = re.compile(r'(fc|head|classifier|last_linear)\.')
 CONSTANT = re.compile(r'.*\.dct_layer\.weight')  # FcaNet's basis, which ours computes
 
 
-def to_mmdet_names(
-    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
-) -> Dict[str, Tensor]:
+def to_mmdet_names(tensors: Mapping[str, Tensor], model: nn.Module) -> Dict[str, Tensor]:
     """Rename and reshape a classifier's tensors for a backbone; the head is left out.
 
     torchvision's and timm's ResNet, and the EPSANet authors' code, have mmdet's names; attention
@@ -35,26 +61,41 @@ def to_mmdet_names(
 
     Args:
         tensors: Weights by their own names.
-        wanted: The backbone's ``state_dict``.
+        model: The backbone.
+
+    Raises:
+        CheckpointError: If the weights are of the authors' CBAM or BAM, and the backbone's layers
+            compute what the paper says.
     """
+    wanted = model.state_dict()
     renamed = {}
     for name, value in tensors.items():
         if name not in wanted and (HEAD.match(name) or CONSTANT.fullmatch(name)):
             continue
-        ours = name if name in wanted else _attention_name(name)
-        name = ours if ours in wanted else name
+        if name not in wanted:
+            name = _our_name(name, model, wanted)
         renamed[name] = _fitted(value, wanted.get(name))
     return renamed
 
 
-def _attention_name(name: str) -> str:
-    block = re.match(r'layer\d+\.\d+\.', name)
-    if block:
-        for pattern, replacement in ATTENTION:
-            found = re.fullmatch(pattern, name[block.end() :])
-            if found:
-                return block.group() + found.expand(replacement)
+def _our_name(name: str, model: nn.Module, wanted: Mapping[str, Tensor]) -> str:
+    for pattern, replacement in (*NAMES, *NAMES_AS_CODED):
+        found = re.fullmatch(pattern, name)
+        ours = found and found.expand(replacement)
+        if ours in wanted:
+            if (pattern, replacement) in NAMES_AS_CODED:
+                _require_as_coded(name, model.get_submodule(re.match(r'.*bam2d', ours).group()))
+            return ours
     return name
+
+
+def _require_as_coded(name: str, layer: nn.Module) -> None:
+    if not layer.as_coded:
+        kind = type(layer).__name__
+        raise CheckpointError(
+            f"{name} is of the authors' code of {kind}, which computes something else than their "
+            f"paper; set as_coded=True in the config of the backbone's {kind}"
+        )
 
 
 def _fitted(value: Tensor, wanted: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
-from .norm import PooledBatchNorm2d
+from .norm import NormLayer, PooledBatchNorm2d
 from .squeeze import SqueezeMLP
 
 
@@ -15,22 +15,25 @@ class MSCAMWeights(nn.Module):
     Args:
         channels: Channels C.
         reduction: Reduction ratio of both MLPs.
+        norm_layer: Builds the normalisations of both MLPs.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W), values in 0..1.
     """
 
-    def __init__(self, channels: int, reduction: int = 4) -> None:
+    def __init__(
+        self, channels: int, reduction: int = 4, norm_layer: NormLayer = PooledBatchNorm2d
+    ) -> None:
         super().__init__()
-        self.local_att = _mlp(channels, reduction)
-        self.global_att = _mlp(channels, reduction)
+        self.local_att, self.global_att = (
+            nn.Sequential(
+                SqueezeMLP(channels, reduction, norm_layer=norm_layer), norm_layer(channels)
+            )
+            for _ in range(2)
+        )
 
     def forward(self, z: Tensor) -> Tensor:
         return (self.local_att(z) + self.global_att(z.mean(dim=(2, 3), keepdim=True))).sigmoid()
-
-
-def _mlp(channels: int, reduction: int) -> nn.Sequential:
-    return nn.Sequential(SqueezeMLP(channels, reduction, norm=True), PooledBatchNorm2d(channels))
 
 
 class MSCAM2d(nn.Module):
@@ -39,14 +42,17 @@ class MSCAM2d(nn.Module):
     Args:
         channels: Channels C.
         reduction: Reduction ratio of both MLPs.
+        norm_layer: Builds the normalisations of both MLPs.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
     """
 
-    def __init__(self, channels: int, reduction: int = 4) -> None:
+    def __init__(
+        self, channels: int, reduction: int = 4, norm_layer: NormLayer = PooledBatchNorm2d
+    ) -> None:
         super().__init__()
-        self.weights = MSCAMWeights(channels, reduction)
+        self.weights = MSCAMWeights(channels, reduction, norm_layer)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weights(x)
@@ -58,12 +64,15 @@ class DirectAddFusion(nn.Module):
     Args:
         channels: Not used; for the same signature as the other fusions.
         reduction: Not used, likewise.
+        norm_layer: Not used, likewise.
 
     Shape:
         Two of (B, C, H, W) -> (B, C, H, W).
     """
 
-    def __init__(self, channels: int = 1, reduction: int = 1) -> None:
+    def __init__(
+        self, channels: int = 1, reduction: int = 1, norm_layer: NormLayer = PooledBatchNorm2d
+    ) -> None:
         super().__init__()
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -80,14 +89,21 @@ class AFF(nn.Module):
         channels: Channels C.
         reduction: Reduction ratio of M, see :class:`MSCAMWeights`.
         scale: 2 in the authors' code, so that equal weights give ``x + y``; 1 in the paper.
+        norm_layer: Builds the normalisations of M.
 
     Shape:
         Two of (B, C, H, W) -> (B, C, H, W).
     """
 
-    def __init__(self, channels: int, reduction: int = 4, scale: float = 2.0) -> None:
+    def __init__(
+        self,
+        channels: int,
+        reduction: int = 4,
+        scale: float = 2.0,
+        norm_layer: NormLayer = PooledBatchNorm2d,
+    ) -> None:
         super().__init__()
-        self.weights = MSCAMWeights(channels, reduction)
+        self.weights = MSCAMWeights(channels, reduction, norm_layer)
         self.scale = scale
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -104,15 +120,18 @@ class IAFF(nn.Module):
     Args:
         channels: Channels C.
         reduction: Reduction ratio of M1 and M2, see :class:`MSCAMWeights`.
+        norm_layer: Builds the normalisations of M1 and M2.
 
     Shape:
         Two of (B, C, H, W) -> (B, C, H, W).
     """
 
-    def __init__(self, channels: int, reduction: int = 4) -> None:
+    def __init__(
+        self, channels: int, reduction: int = 4, norm_layer: NormLayer = PooledBatchNorm2d
+    ) -> None:
         super().__init__()
-        self.weights1 = MSCAMWeights(channels, reduction)
-        self.weights2 = MSCAMWeights(channels, reduction)
+        self.weights1 = MSCAMWeights(channels, reduction, norm_layer)
+        self.weights2 = MSCAMWeights(channels, reduction, norm_layer)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         z = _blend(self.weights1(x + y), x, y)

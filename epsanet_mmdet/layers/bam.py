@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .norm import conv_norm_relu
+from .norm import NormLayer, PooledBatchNorm2d, conv_norm_relu
 from .squeeze import SqueezeMLP
 
 
@@ -10,9 +10,8 @@ class BAM2d(nn.Module):
     """Bottleneck attention: ``x + x * sigmoid(channel(x) + spatial(x))``.
 
     ``channel`` is a squeeze MLP of ``gap(x)``; ``spatial`` is 1x1 to C/r, two dilated 3x3,
-    1x1 to one channel. The two are added, as in the paper; the authors' code multiplies
-    them. Normalisation follows every hidden layer, as in their code; the paper's formula
-    normalises the outputs of the branches.
+    1x1 to one channel. Normalisation follows every hidden layer, as in the authors' code; the
+    paper's formula normalises the outputs of the branches.
 
     The paper puts one after each of the first three stages of a ResNet.
 
@@ -20,22 +19,35 @@ class BAM2d(nn.Module):
         channels: Channels C.
         reduction: Reduction ratio r of both branches.
         dilation: Dilation of the 3x3 convolutions.
+        as_coded: Multiply the two branches, as the authors' code does and their weights need, where
+            the paper adds them.
+        norm_layer: Builds the normalisations.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
     """
 
-    def __init__(self, channels: int, reduction: int = 16, dilation: int = 4) -> None:
+    def __init__(
+        self,
+        channels: int,
+        reduction: int = 16,
+        dilation: int = 4,
+        as_coded: bool = False,
+        norm_layer: NormLayer = PooledBatchNorm2d,
+    ) -> None:
         super().__init__()
-        self.channel = SqueezeMLP(channels, reduction, norm=True)
+        self.as_coded = as_coded
+        self.channel = SqueezeMLP(channels, reduction, norm_layer=norm_layer)
         hidden = max(channels // reduction, 1)
         self.spatial = nn.Sequential(
-            *conv_norm_relu(channels, hidden, 1),
-            *conv_norm_relu(hidden, hidden, 3, dilation),
-            *conv_norm_relu(hidden, hidden, 3, dilation),
+            *conv_norm_relu(channels, hidden, 1, norm_layer=norm_layer),
+            *conv_norm_relu(hidden, hidden, 3, dilation, norm_layer=norm_layer),
+            *conv_norm_relu(hidden, hidden, 3, dilation, norm_layer=norm_layer),
             nn.Conv2d(hidden, 1, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         channel = self.channel(x.mean(dim=(2, 3), keepdim=True))
-        return x + x * (channel + self.spatial(x)).sigmoid()
+        spatial = self.spatial(x)
+        gate = channel * spatial if self.as_coded else channel + spatial
+        return x + x * gate.sigmoid()

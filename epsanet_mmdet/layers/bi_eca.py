@@ -11,7 +11,7 @@ class BidirectionalECA2d(nn.Module):
 
     With ``s = gap(x)``: ``f = sigmoid(conv1d_3(s))``,
     ``b = flip(sigmoid(conv1d_3'(flip(s))))``, ``g = softmax(W2 relu(W1 s))``,
-    output ``x * (g_0 f + g_1 b)``.
+    output ``x * sigmoid(g_0 f + g_1 b)``.
 
     Args:
         channels: Channels C.
@@ -33,4 +33,4 @@ class BidirectionalECA2d(nn.Module):
         b = self.backward_conv(s.flip(2)).sigmoid().flip(2)
         g = self.gate(s.transpose(1, 2).unsqueeze(3)).squeeze(3).softmax(dim=1)
         mixed = g[:, :1] * f + g[:, 1:] * b
-        return x * mixed.transpose(1, 2).unsqueeze(3)
+        return x * mixed.sigmoid().transpose(1, 2).unsqueeze(3)

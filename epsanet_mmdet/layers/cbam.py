@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
+from .norm import NormLayer, PooledBatchNorm2d
 from .squeeze import SqueezeMLP
 
 
@@ -33,11 +34,11 @@ class SoftChannelAttention2d(nn.Module):
 class SpatialAttention2d(nn.Module):
     """Spatial attention: ``x * sigmoid(conv([mean_c(x), max_c(x)]))``.
 
-    The authors' code stacks the maximum first and normalises after the convolution; the
-    paper, followed here, does neither.
-
     Args:
         kernel_size: Odd size of the convolution.
+        as_coded: Stack the maximum first and normalise after the convolution, as the authors' code
+            does and their weights need; the paper does neither.
+        norm_layer: Builds that normalisation; the authors' is batch normalisation of momentum 0.01.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
@@ -46,17 +47,25 @@ class SpatialAttention2d(nn.Module):
         ValueError: If the kernel size is even.
     """
 
-    def __init__(self, kernel_size: int = 7) -> None:
+    def __init__(
+        self,
+        kernel_size: int = 7,
+        as_coded: bool = False,
+        norm_layer: NormLayer = PooledBatchNorm2d,
+    ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ArgumentError(
                 f'SpatialAttention2d needs an odd kernel size, but got kernel_size={kernel_size}'
             )
+        self.as_coded = as_coded
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+        self.norm = norm_layer(1) if as_coded else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
-        return x * self.conv(pooled).sigmoid()
+        mean, maximum = x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
+        pooled = torch.cat([maximum, mean] if self.as_coded else [mean, maximum], dim=1)
+        return x * self.norm(self.conv(pooled)).sigmoid()
 
 
 class CBAM2d(nn.Module):
@@ -66,15 +75,26 @@ class CBAM2d(nn.Module):
         channels: Channels C.
         reduction: Reduction ratio of the channel attention's MLP.
         kernel_size: Odd kernel size of the spatial attention.
+        as_coded: Compute the spatial attention as the authors' code does, see
+            :class:`SpatialAttention2d`.
+        norm_layer: Builds the spatial attention's normalisation, likewise.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
     """
 
-    def __init__(self, channels: int, reduction: int = 16, kernel_size: int = 7) -> None:
+    def __init__(
+        self,
+        channels: int,
+        reduction: int = 16,
+        kernel_size: int = 7,
+        as_coded: bool = False,
+        norm_layer: NormLayer = PooledBatchNorm2d,
+    ) -> None:
         super().__init__()
+        self.as_coded = as_coded
         self.channel = SoftChannelAttention2d(channels, reduction)
-        self.spatial = SpatialAttention2d(kernel_size)
+        self.spatial = SpatialAttention2d(kernel_size, as_coded, norm_layer)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.spatial(self.channel(x))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
-from .norm import PooledBatchNorm2d
+from .norm import NormLayer, PooledBatchNorm2d
 
 
 class CoordAttention2d(nn.Module):
@@ -17,6 +17,7 @@ class CoordAttention2d(nn.Module):
     Args:
         channels: Channels C.
         reduction: Reduction ratio; the hidden width is ``max(8, C // reduction)``.
+        norm_layer: Builds the normalisation of the hidden channels.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
@@ -25,7 +26,9 @@ class CoordAttention2d(nn.Module):
         ValueError: If channels or reduction is less than 1.
     """
 
-    def __init__(self, channels: int, reduction: int = 32) -> None:
+    def __init__(
+        self, channels: int, reduction: int = 32, norm_layer: NormLayer = PooledBatchNorm2d
+    ) -> None:
         super().__init__()
         if channels < 1 or reduction < 1:
             raise ArgumentError(
@@ -34,7 +37,7 @@ class CoordAttention2d(nn.Module):
             )
         hidden = max(8, channels // reduction)
         self.conv1 = nn.Conv2d(channels, hidden, 1)
-        self.bn1 = PooledBatchNorm2d(hidden)
+        self.bn1 = norm_layer(hidden)
         self.act = nn.Hardswish(inplace=True)
         self.conv_h = nn.Conv2d(hidden, channels, 1)
         self.conv_w = nn.Conv2d(hidden, channels, 1)

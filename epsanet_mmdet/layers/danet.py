@@ -1,18 +1,21 @@
 """Dual attention, DANet (arXiv 1809.02983)."""
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
-from .norm import conv_norm_relu
+from .norm import NormLayer, PooledBatchNorm2d, conv_norm_relu
 
 
 class PositionAttention2d(nn.Module):
     """Position attention: ``E_j = alpha sum_i softmax_i(B_i . C_j) D_i + A_j``.
 
-    A is the input and i, j run over its H*W positions; B, C (C/8 channels) and D are 1x1
-    convolutions of it, and alpha is learned from 0. The N x N map of weights is never built.
+    A is the input and i, j run over its H*W positions; B (keys), C (queries, C/8 channels each)
+    and D (values) are 1x1 convolutions of it, and alpha is learned from 0. The N x N map of weights
+    is never built.
 
     Args:
         channels: Channels of the input, a multiple of 8.
@@ -53,25 +56,30 @@ def _vectors(x: Tensor) -> Tensor:
 class ChannelAttention2d(nn.Module):
     """Channel attention: ``E_j = beta sum_i softmax_i(A_i . A_j) A_i + A_j``.
 
-    A is the input, i and j run over its channels, and beta is learned from 0. The authors'
-    code takes the softmax of ``max_i(A_i . A_j) - A_i . A_j``, which prefers channels that
-    are unlike; the paper, followed here, those that are alike.
+    A is the input, i and j run over its channels, and beta is learned from 0.
+
+    Args:
+        as_coded: Take the softmax of ``max_i(A_i . A_j) - A_i . A_j``, as the authors' code does
+            and their weights need. It prefers channels that are unlike, the paper those that are
+            alike.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, as_coded: bool = False) -> None:
         super().__init__()
+        self.as_coded = as_coded
         self.beta = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
         a = x.flatten(2)
-        # Sums over all positions leave half precision's range.
-        with torch.autocast(x.device.type, enabled=False):
+        # Sums over all positions leave half precision's range. Meta tensors have no autocast.
+        meta = x.device.type == 'meta'
+        with nullcontext() if meta else torch.autocast(x.device.type, enabled=False):
             full = a.to(torch.promote_types(a.dtype, torch.float32))
             energy = full @ full.transpose(1, 2)
-        attended = energy.softmax(dim=2).to(a.dtype) @ a
+        attended = (-energy if self.as_coded else energy).softmax(dim=2).to(a.dtype) @ a
         return self.beta * attended.view_as(x) + x
 
 
@@ -84,6 +92,9 @@ class DualAttention2d(nn.Module):
     Args:
         channels: Channels C.
         reduction: Reduction ratio r of the branches; C/r must be a multiple of 8.
+        as_coded: Compute the channel attention as the authors' code does, see
+            :class:`ChannelAttention2d`.
+        norm_layer: Builds the normalisations.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
@@ -92,7 +103,13 @@ class DualAttention2d(nn.Module):
         ValueError: If C/r is not a multiple of 8.
     """
 
-    def __init__(self, channels: int, reduction: int = 4) -> None:
+    def __init__(
+        self,
+        channels: int,
+        reduction: int = 4,
+        as_coded: bool = False,
+        norm_layer: NormLayer = PooledBatchNorm2d,
+    ) -> None:
         super().__init__()
         if reduction < 1 or channels < 1 or channels % (8 * reduction):
             raise ArgumentError(
@@ -100,16 +117,16 @@ class DualAttention2d(nn.Module):
                 f'channels={channels} and reduction={reduction}'
             )
         hidden = channels // reduction
-        self.position = nn.Sequential(
-            *conv_norm_relu(channels, hidden, 3, bias=False),
-            PositionAttention2d(hidden),
-            *conv_norm_relu(hidden, hidden, 3, bias=False),
-        )
-        self.channel = nn.Sequential(
-            *conv_norm_relu(channels, hidden, 3, bias=False),
-            ChannelAttention2d(),
-            *conv_norm_relu(hidden, hidden, 3, bias=False),
-        )
+
+        def branch(attention: nn.Module) -> nn.Sequential:
+            return nn.Sequential(
+                *conv_norm_relu(channels, hidden, 3, bias=False, norm_layer=norm_layer),
+                attention,
+                *conv_norm_relu(hidden, hidden, 3, bias=False, norm_layer=norm_layer),
+            )
+
+        self.position = branch(PositionAttention2d(hidden))
+        self.channel = branch(ChannelAttention2d(as_coded))
         self.fuse = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:

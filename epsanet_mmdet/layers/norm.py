@@ -1,6 +1,6 @@
 """Batch normalisation where torch's own refuses, and as the affine map that it is in evaluation."""
 
-from typing import Tuple
+from typing import Callable, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -18,30 +18,18 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
     leaves alone. With two or more values this is ``nn.BatchNorm2d``. SyncBN conversion
     replaces it as it replaces any batch norm.
 
-    Args:
-        num_features: Channels C.
+    The arguments are those of ``nn.BatchNorm2d``.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
     """
 
-    def __init__(self, num_features: int) -> None:
-        super().__init__(num_features)
-
     def forward(self, x: Tensor) -> Tensor:
-        batch_statistics = self.training and x.numel() > x.size(1)
-        if batch_statistics:
-            self.num_batches_tracked.add_(1)
-        return F.batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            batch_statistics,
-            self.momentum,
-            self.eps,
-        )
+        if self.training and x.numel() == x.size(1):
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(x)
 
 
 class CPUSyncBatchNorm2d(nn.BatchNorm2d):
@@ -78,16 +66,25 @@ class CPUSyncBatchNorm2d(nn.BatchNorm2d):
         return centred * scale[:, None, None] + self.bias[:, None, None]
 
 
+# Builds the normalisation of so many channels. Layers take one as ``norm_layer``.
+NormLayer = Callable[[int], nn.Module]
+
+
 def conv_norm_relu(
-    channels: int, out_channels: int, kernel_size: int, dilation: int = 1, bias: bool = True
+    channels: int,
+    out_channels: int,
+    kernel_size: int,
+    dilation: int = 1,
+    bias: bool = True,
+    norm_layer: NormLayer = PooledBatchNorm2d,
 ) -> tuple[nn.Module, ...]:
-    """Convolution that keeps the map's size, normalisation and ReLU."""
+    """Return a convolution that keeps the map's size, its normalisation and a ReLU."""
     padding = dilation * (kernel_size // 2)
     return (
         nn.Conv2d(
             channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=bias
         ),
-        PooledBatchNorm2d(out_channels),
+        norm_layer(out_channels),
         nn.ReLU(inplace=True),
     )
 

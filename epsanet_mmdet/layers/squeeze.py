@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
-from .norm import PooledBatchNorm2d
+from .norm import NormLayer
 
 
 class SqueezeMLP(nn.Module):
@@ -18,7 +18,7 @@ class SqueezeMLP(nn.Module):
         channels: Channels C of the input.
         reduction: Ratio r; the hidden width is ``max(C // r, 1)``.
         bias: Whether the two layers have a bias.
-        norm: Whether batch normalisation follows the first layer.
+        norm_layer: Builds the normalisation after the first layer; by default there is none.
         out_channels: Channels of the output, C by default.
 
     Shape:
@@ -33,7 +33,7 @@ class SqueezeMLP(nn.Module):
         channels: int,
         reduction: int = 16,
         bias: bool = True,
-        norm: bool = False,
+        norm_layer: Optional[NormLayer] = None,
         out_channels: Optional[int] = None,
     ) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class SqueezeMLP(nn.Module):
             )
         hidden = max(channels // reduction, 1)
         self.fc1 = nn.Conv2d(channels, hidden, 1, bias=bias)
-        self.norm = PooledBatchNorm2d(hidden) if norm else nn.Identity()
+        self.norm = norm_layer(hidden) if norm_layer else nn.Identity()
         self.relu = nn.ReLU(inplace=True)
         self.fc2 = nn.Conv2d(hidden, out_channels or channels, 1, bias=bias)
 

@@ -6,6 +6,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers import FUSIONS, check_fusion
+from ..norm_cfg import norm_layer_of
 
 
 @MODELS.register_module()
@@ -13,8 +14,8 @@ class AFFFPN(FPN):
     """FPN that fuses a level with the one above it by attention instead of adding them.
 
     Paper: `Attentional Feature Fusion <https://arxiv.org/abs/2009.14082>`_ (long skip
-    connections). The fusions use batch normalisation: with one or two images per GPU, train
-    with ``sync_bn='torch'``.
+    connections). The fusions normalise by ``norm_cfg``, which is batch normalisation where there is
+    none: with one or two images per GPU, train with ``sync_bn='torch'``.
 
     Args:
         in_channels (list[int]): As of mmdet's ``FPN``.
@@ -39,8 +40,10 @@ class AFFFPN(FPN):
     ) -> None:
         check_fusion('AFFFPN', fusion)
         super().__init__(in_channels, out_channels, num_outs, **kwargs)
+        norm_layer = norm_layer_of(kwargs.get('norm_cfg'))
         self.fusions = nn.ModuleList(
-            FUSIONS[fusion](out_channels, reduction) for _ in self.lateral_convs[1:]
+            FUSIONS[fusion](out_channels, reduction, norm_layer=norm_layer)
+            for _ in self.lateral_convs[1:]
         )
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

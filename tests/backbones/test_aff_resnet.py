@@ -1,6 +1,8 @@
 import pytest
 import torch
-from mmdet.models.backbones import ResNetV1d
+from mmcv.cnn import is_norm
+from mmdet.models.backbones import ResNet, ResNetV1d
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from epsanet_mmdet.backbones import AFFResNet
 from epsanet_mmdet.costs import count_parameters
@@ -37,6 +39,30 @@ def test_adding_everywhere_is_mmdets_resnet():
     x = torch.randn(2, 3, 64, 48)
     with torch.no_grad():
         torch.testing.assert_close(ours(x), mmdets(x))
+
+
+def test_on_a_plain_stem_starts_from_torchvisions_resnet():
+    """Its fusions are all that torchvision's weights lack."""
+    ours = tiny(deep_stem=False, avg_down=False).eval()
+    torchvisions = ResNet(depth=50, base_channels=8, init_cfg=None)  # mmdet's has its names
+    loaded = ours.load_state_dict(torchvisions.state_dict(), strict=False)
+    assert not loaded.unexpected_keys
+    assert all('.fusion.' in name for name in loaded.missing_keys)
+    plain = tiny(('add',) * 4, deep_stem=False, avg_down=False).eval()
+    plain.load_state_dict(torchvisions.state_dict())
+    torchvisions.eval()  # returns nothing
+    x = torch.randn(2, 3, 64, 48)
+    with torch.no_grad():
+        torch.testing.assert_close(plain(x), torchvisions(x))
+
+
+def test_fusions_normalise_by_norm_cfg():
+    group = dict(type='GN', num_groups=2)
+    model = tiny(norm_cfg=group).train()
+    assert not any(isinstance(m, _BatchNorm) for m in model.modules())
+    sum(out.mean() for out in model(torch.randn(1, 3, 64, 64))).backward()
+    frozen = tiny(norm_cfg=dict(type='BN', requires_grad=False))
+    assert not any(p.requires_grad for m in frozen.modules() if is_norm(m) for p in m.parameters())
 
 
 def test_block_fuses_shortcut_and_residual():

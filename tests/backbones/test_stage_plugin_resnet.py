@@ -1,6 +1,8 @@
 import pytest
 import torch
 from mmdet.models.backbones import ResNet
+from torch.nn import GroupNorm
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from epsanet_mmdet.backbones import StagePluginResNet
 from epsanet_mmdet.costs import count_parameters
@@ -23,6 +25,25 @@ def test_plugin_follows_the_last_block():
     with torch.no_grad():
         expected = model.layer1.bam2d(plain(x)[0])
         torch.testing.assert_close(model(x)[0], expected)
+
+
+def test_plugins_normalise_as_the_backbone_unless_told_otherwise():
+    group, layer = dict(type='GN', num_groups=1), dict(type='GN', num_groups=1, eps=0.5)
+    plugins = [BAM, dict(cfg=dict(type='MSCAM2d', norm_cfg=layer), stages=(True,) * 4)]
+    model = StagePluginResNet(50, stage_plugins=plugins, base_channels=16, norm_cfg=group)
+    assert not any(isinstance(m, _BatchNorm) for m in model.modules())
+    epsilons = {
+        name: {m.eps for m in module.modules() if isinstance(m, GroupNorm)}
+        for name, module in model.layer1.named_children()
+    }
+    assert epsilons['bam2d'] == epsilons['0'] == {1e-5}
+    assert epsilons['mscam2d'] == {0.5}
+
+
+def test_plugins_of_mmcv_stay_as_they_are():
+    plugin = dict(cfg=dict(type='ContextBlock', ratio=0.25), stages=(True,) * 4)
+    model = StagePluginResNet(50, stage_plugins=[plugin], base_channels=16)
+    assert model.layer1.context_block(torch.randn(1, 64, 4, 4)).shape == (1, 64, 4, 4)
 
 
 def test_frozen_stage_freezes_its_plugin():

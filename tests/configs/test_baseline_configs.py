@@ -93,6 +93,37 @@ def test_ecanet50_with_81_classes_has_the_published_parameters():
     assert f'{(count_parameters(model) + 4100 + 257) / 1e6:.2f}' == '44.18'
 
 
+@pytest.mark.parametrize(
+    'folder, theirs',
+    [
+        ('fcanet', ['learning rate 0.01', 'freezes no stage', '1 image on each of 8 GPUs']),
+        ('ecanet', ['learning rate 0.01', 'k3377', 'kernels 3, 3, 7, 7 and 5', '8 images']),
+    ],
+)
+def test_published_ap_of_another_recipe_names_it(folder, theirs):
+    results = (configs_dir() / folder / 'README.md').read_text().split('## Results')[1]
+    for fact in ('of another recipe', '1x schedule', *theirs):
+        assert fact in results
+    metafile = (configs_dir() / folder / 'metafile.yml').read_text()
+    assert '0.01' in metafile and "mmdet's 1x schedule" in metafile
+    for path in (configs_dir() / folder).glob('*-rcnn_*.py'):  # what is said of ours
+        config = load_config(path.stem)
+        assert config.optim_wrapper.optimizer.lr == 0.02
+        assert config.train_dataloader.batch_size == 2
+        assert config.model.backbone.frozen_stages == 1
+        assert config.model.backbone.norm_cfg.requires_grad
+
+
+def test_published_top1_of_another_recipe_names_it():
+    text = (configs_dir() / 'pretrain' / 'README.md').read_text()
+    (line,) = [
+        p for p in text.split('\n\n') if p.startswith('The figures of ECANet-50 and FcaNet-50')
+    ]
+    assert 'other recipes' in line and '100 epochs' in line
+    for name in ('ecanet50_8xb32_in1k', 'fcanet50_8xb32_in1k'):
+        assert load_config(name).train_cfg.max_epochs == 120
+
+
 def test_every_config_says_where_its_backbone_weights_come_from():
     for name in CONFIGS:
         init = load_config(name).model.backbone.init_cfg

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
-from layer_cases import CHANNELS, FUSIONS, LAYERS
+from layer_cases import CHANNELS, LAYERS, inputs_of
 
+BATCH_NORM = torch.nn.modules.batchnorm._BatchNorm
+WITHOUT_CHANNELS = {'ChannelAttention2d', 'ChannelAttention2d as coded', 'DirectAddFusion'}
 SHAPES = [(2, CHANNELS, 7, 5), (3, CHANNELS, 14, 14), (2, CHANNELS, 1, 1)]
 
 
@@ -16,8 +18,9 @@ def build(name):
 
 
 def inputs(name, shape, dtype=torch.float32):
-    count = 2 if name in FUSIONS else 1
-    return tuple(torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(count))
+    return tuple(
+        torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(inputs_of(name))
+    )
 
 
 @pytest.mark.parametrize('shape', SHAPES, ids=str)
@@ -80,7 +83,36 @@ def test_trains_under_bfloat16_autocast(name):
     assert all(p.grad.isfinite().all() for p in layer.parameters())
 
 
-@pytest.mark.parametrize('name', sorted(set(LAYERS) - {'ChannelAttention2d', 'DirectAddFusion'}))
+@pytest.mark.parametrize('name', LAYERS)
+def test_runs_on_meta_tensors(name):
+    layer = build(name).to('meta')
+    xs = [torch.empty(2, CHANNELS, 6, 5, device='meta') for _ in range(inputs_of(name))]
+    output = layer(*xs)
+    assert output.is_meta and output.shape == xs[0].shape
+
+
+def group_norm(channels):
+    return torch.nn.GroupNorm(1, channels)
+
+
+def normalisations(layer, kind):
+    return [name for name, module in layer.named_modules() if isinstance(module, kind)]
+
+
+NORMALISED = [name for name in LAYERS if normalisations(build(name), BATCH_NORM)]
+
+
+@pytest.mark.parametrize('name', NORMALISED)
+def test_builds_its_normalisation_by_norm_layer(name):
+    layer = LAYERS[name][0](CHANNELS, norm_layer=group_norm)
+    assert not normalisations(layer, BATCH_NORM)
+    replaced = normalisations(build(name), BATCH_NORM)
+    assert replaced == normalisations(layer, torch.nn.GroupNorm)
+    xs = inputs(name, (2, CHANNELS, 7, 5))
+    assert layer(*xs).shape == xs[0].shape
+
+
+@pytest.mark.parametrize('name', sorted(set(LAYERS) - WITHOUT_CHANNELS))
 def test_refuses_no_channels(name):
     with pytest.raises(ValueError, match='channels=0'):
         LAYERS[name][0](0)

@@ -3,8 +3,13 @@ import torch
 from epsanet_mmdet.layers import SELayer2d
 
 
-def test_has_no_bias():
+def test_has_no_bias_by_default():
     assert sum(p.numel() for p in SELayer2d(256).parameters()) == 2 * 256 * 16
+
+
+def test_with_bias_is_the_papers():
+    parameters = {n: tuple(p.shape) for n, p in SELayer2d(256, bias=True).named_parameters()}
+    assert parameters['se.fc1.bias'] == (16,) and parameters['se.fc2.bias'] == (256,)
 
 
 def test_fewer_channels_than_the_reduction_leave_one_hidden():

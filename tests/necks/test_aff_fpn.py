@@ -2,6 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.models.necks import FPN
+from torch.nn import GroupNorm
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from epsanet_mmdet.necks import AFFFPN
 
@@ -54,6 +56,13 @@ def test_trains_with_one_image():
     neck = AFFFPN(CHANNELS, 16, 5).train()
     sum(out.mean() for out in neck(features(batch=1))).backward()
     assert all(p.grad is not None for p in neck.parameters())
+
+
+def test_fusions_normalise_by_norm_cfg():
+    neck = AFFFPN(CHANNELS, 16, 5, norm_cfg=dict(type='GN', num_groups=2)).train()
+    assert not any(isinstance(m, _BatchNorm) for m in neck.modules())
+    assert sum(isinstance(m, GroupNorm) for m in neck.fusions.modules()) == 3 * 4
+    sum(out.mean() for out in neck(features(batch=1))).backward()
 
 
 def test_unknown_fusion_is_refused():

@@ -1,0 +1,104 @@
+"""The costs of whole detectors that configs/epsanet/README.md sets beside the published ones."""
+
+import functools
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+from epsanet_mmdet.configs import configs_dir, load_config
+from epsanet_mmdet.costs import count_flops, count_parameters
+
+IMAGE = (3, 800, 1280)
+PROPOSALS, MASKS = 1000, 100
+CLASSES = 80
+
+
+def rows() -> dict:
+    """Cells of the table by config: parameters, published ones, FLOPs, published ones, why."""
+    text = (configs_dir() / 'epsanet' / 'README.md').read_text()
+    table = text.split('## Costs')[1].split('\n## ')[0]
+    lines = [line.strip('|').split('|') for line in table.splitlines() if '_fpn_1x_coco' in line]
+    return {name.strip(): [cell.strip() for cell in cells] for name, *cells in lines}
+
+
+ROWS = rows()
+
+
+class OnePass(nn.Module):
+    """A detector on an image, with as many proposals and masks as mmdet's counter gave it."""
+
+    def __init__(self, detector: nn.Module) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, x: Tensor) -> None:
+        levels = self.detector.neck(self.detector.backbone(x))
+        if not hasattr(self.detector, 'roi_head'):
+            self.detector.bbox_head(levels)
+            return
+        self.detector.rpn_head(levels)
+        head = self.detector.roi_head
+        head.bbox_head(x.new_zeros(PROPOSALS, 256, 7, 7))
+        if head.with_mask:
+            head.mask_head(x.new_zeros(MASKS, 256, 14, 14))
+
+
+@functools.cache
+def counted(name: str) -> tuple[int, int]:
+    """Trainable parameters and FLOPs, as MMCV 1.x counted: no biases of linear layers."""
+    init_default_scope('mmdet')
+    config = load_config(name)
+    config.model.backbone.init_cfg = None
+    with torch.device('meta'):
+        detector = MODELS.build(config.model)
+    flops = count_flops(OnePass(detector), IMAGE).detection
+    linear = (m for m in detector.modules() if isinstance(m, nn.Linear))
+    return count_parameters(detector), flops - PROPOSALS * sum(m.out_features for m in linear)
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_our_columns_are_counted(name):
+    parameters, flops = counted(name)
+    assert [f'{parameters / 1e6:.2f}', f'{flops / 1e9:.2f}'] == ROWS[name][0:4:2]
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_what_is_called_exact_is_exact_and_the_rest_is_not(name):
+    parameters, published_parameters, flops, published_flops, why = ROWS[name]
+    if published_parameters != '–':
+        exact = parameters == published_parameters
+        assert exact or '81-class heads' in why
+    if published_flops != '–':
+        assert (flops == published_flops) == ('exact' in why)
+        if 'exact' not in why:
+            assert f'{float(published_flops) - float(flops):+.2f}'.replace('-', '−') in why
+
+
+def test_every_detector_of_the_folder_has_a_row():
+    names = {path.stem for path in (configs_dir() / 'epsanet').glob('*_1x_coco.py')}
+    assert names <= ROWS.keys()
+
+
+@pytest.mark.parametrize('size', ['s', 'l'])
+def test_published_mask_rcnn_omits_the_mask_heads_last_convolution(size):
+    name = f'mask-rcnn_epsanet50-{size}_fpn_1x_coco'
+    last = (256 + 1) * CLASSES * 28 * 28 * MASKS  # 1x1, with bias
+    assert f'{(counted(name)[1] - last) / 1e9:.2f}' == ROWS[name][3]
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'faster-rcnn_senet50_fpn_1x_coco',
+        'faster-rcnn_ecanet50_fpn_1x_coco',
+        'retinanet_ecanet50_fpn_1x_coco',
+    ],
+)
+def test_published_channel_attention_counts_its_pooling(name):
+    _, height, width = IMAGE
+    stages = ((3, 256, 4), (4, 512, 8), (6, 1024, 16), (3, 2048, 32))  # blocks, channels, stride
+    pooled = sum(n * c * (height // s) * (width // s) for n, c, s in stages)
+    assert f'{(counted(name)[1] + pooled) / 1e9:.2f}' == ROWS[name][3]
