@@ -44,6 +44,9 @@ class Name:
     def __call__(self, *_: Any) -> None:
         refuse(self.name)
 
+    def __repr__(self) -> str:
+        return f'<{self.name}>'
+
 
 class PlainDtype:
     """Stand-in for ``numpy.dtype``: of numbers or strings, with a byte order as its only state.
@@ -170,12 +173,13 @@ def harmless_types(
 
     def attribute(owner: Any, name: str) -> Callable:
         """Return one of :data:`FUNCTIONS`, which is all that ``getattr`` is needed for."""
-        owner_name = HISTORY if owner is history else getattr(owner, 'name', None)
-        if isinstance(name, str) and name in FUNCTIONS.get(owner_name, ()):
-            return functions[f'{owner_name}.{name}']
+        kind = owner.name if isinstance(owner, Name) else None
+        kind = HISTORY if owner is history else kind
+        if isinstance(name, str) and name in FUNCTIONS.get(kind, ()):
+            return functions[f'{kind}.{name}']
         if _allowed_by_user(getattr, 'builtins.getattr'):
             return getattr(owner, name)
-        shown = getattr(owner, '__name__', type(owner).__name__)  # a crafted repr may have no end
+        shown = kind or getattr(owner, '__name__', type(owner).__name__)  # a repr may have no end
         return refuse(f'{shown}.{name if isinstance(name, str) else type(name).__name__}')
 
     def config(*content: dict) -> Any:
