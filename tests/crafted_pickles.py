@@ -64,8 +64,8 @@ BOMBS = {
     'a dict that hashes without end': (
         PAIRS + b'ccollections\nOrderedDict\n]h\x00N\x86a\x85R'
     ),
-    'sets of dicts of sets': (
-        b'cbuiltins\nfrozenset\n)Rq\x00' + b'cbuiltins\nfrozenset\n](h\x00h\x00\x86h\x00e\x85Rq\x00' * 40
+    'sets of sets': (
+        b'cbuiltins\nfrozenset\nq\x01)Rq\x00' + b'h\x01](h\x00h\x00\x86h\x00e\x85Rq\x00' * 40
     ),
 }  # fmt: skip
 

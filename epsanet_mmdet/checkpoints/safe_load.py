@@ -25,17 +25,16 @@ from .safetensors_files import SUFFIX, check_file
 torch_load = torch.serialization.load  # not torch.load, which people replace
 ZIP, OLD_FORMAT = b'PK\x03\x04', b'\x80\x02\x8a\n'  # the first bytes of a file
 OWNERS = {harmless.HISTORY: HistoryBuffer, harmless.ONE_CYCLE: OneCycleParamScheduler}
-torch.serialization.add_safe_globals(
-    harmless.harmless_types(
-        HistoryBuffer,
-        ConfigDict,
-        {
-            f'{owner}.{name}': getattr(OWNERS[owner], name)
-            for owner, names in harmless.FUNCTIONS.items()
-            for name in names
-        },
-    )
+HARMLESS = harmless.harmless_types(
+    HistoryBuffer,
+    ConfigDict,
+    {
+        f'{owner}.{name}': getattr(OWNERS[owner], name)
+        for owner, names in harmless.FUNCTIONS.items()
+        for name in names
+    },
 )
+torch.serialization.add_safe_globals(HARMLESS)
 
 
 def restricted_load(file: Union[str, Path, BinaryIO], map_location: Any = None, **_: Any) -> Any:

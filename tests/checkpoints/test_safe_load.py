@@ -170,14 +170,14 @@ def test_the_usual_list_for_mmengine_can_be_allowed_as_well(tmp_path):
             assert restricted_load(tmp_path / 'a.pth')['float'] == 1.5
 
 
-PATCH = '''
+PATCH = """
 import torch
 original = torch.load
 def load(*args, **kwargs):
     kwargs['weights_only'] = False
     return original(*args, **kwargs)
 torch.load = load
-'''
+"""
 
 
 @pytest.mark.parametrize('place', ['torch.load', 'torch.serialization.load'])

@@ -244,9 +244,13 @@ def test_tensors_come_back_bit_by_bit(tmp_path):
     for name, value in tensors.items():
         found = loaded['state_dict'][name]
         assert found.dtype == value.dtype and found.shape == value.shape, name
-        assert found.contiguous().view(torch.uint8).equal(
-            value.detach().contiguous().view(torch.uint8)
-        ) if value.ndim else found == value, name
+        assert (
+            found.contiguous()
+            .view(torch.uint8)
+            .equal(value.detach().contiguous().view(torch.uint8))
+            if value.ndim
+            else found == value
+        ), name
     assert loaded['again'].equal(base)
 
 
