@@ -1,4 +1,4 @@
-"""Conversion and transplant of files that are no proper weights: one line each, never a traceback."""
+"""Converting and transplanting files that are no proper weights ends in one line, no traceback."""
 
 import functools
 import io
