@@ -17,7 +17,7 @@ def parse_args():
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument('source', help='file or URL')
     parser.add_argument(
-        'out', nargs='?', help='to write, .pth or .safetensors (init_cfg.checkpoint)'
+        'out', nargs='?', help="to write, .pth or .safetensors (the config's init_cfg.checkpoint)"
     )
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument('--config', help='config that has the backbone, path or bare name')

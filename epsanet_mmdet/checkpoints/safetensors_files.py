@@ -3,6 +3,7 @@
 import io
 import json
 import os.path as osp
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Dict, Tuple, Union
 
@@ -30,7 +31,10 @@ def write_weights(tensors: Dict[str, Tensor], meta: Dict, path: Union[str, Path]
     """
     if str(path).endswith(SUFFIX):
         own = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
-        content = save(own, {'format': 'pt', 'meta': json.dumps(meta)})
+        saved = getattr(tensors, '_metadata', {})
+        versions = {name: facts['version'] for name, facts in saved.items() if 'version' in facts}
+        metadata = dict(meta=json.dumps(meta), versions=json.dumps(versions))
+        content = save(own, {'format': 'pt', **metadata})
     else:
         buffer = io.BytesIO()
         torch.save(dict(meta=meta, state_dict=tensors), buffer)
@@ -45,11 +49,28 @@ def read_weights_file(path: Union[str, Path], map_location: Any = None) -> Dict:
         CheckpointError: If it is damaged, or no safetensors file.
     """
     tensors, metadata = read_tensors(path, map_location)
+    versions = _read_dict(metadata.get('versions', ''))
+    return dict(
+        meta=_read_dict(metadata.get('meta', '')),
+        state_dict=with_versions(tensors, versions) if versions else tensors,
+    )
+
+
+def _read_dict(text: str) -> Dict:
     try:
-        meta = json.loads(metadata.get('meta', ''))
+        found = json.loads(text)
     except (ValueError, RecursionError):  # it is another tool's
-        meta = {}
-    return dict(meta=meta if isinstance(meta, dict) else {}, state_dict=tensors)
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def with_versions(tensors: Dict[str, Tensor], versions: Dict[str, int]) -> OrderedDict:
+    """Return a ``state_dict`` that knows the versions of the modules that it is of."""
+    state = OrderedDict(tensors)
+    state._metadata = OrderedDict(
+        (name, dict(version=number)) for name, number in versions.items() if type(number) is int
+    )
+    return state
 
 
 def read_tensors(path: Union[str, Path], map_location: Any = None) -> Tuple[Dict, Dict[str, str]]:

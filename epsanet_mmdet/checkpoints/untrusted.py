@@ -18,7 +18,13 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .safe_load import drop_config_text
-from .safetensors_files import SUFFIX, check_file, read_tensors, read_weights_file
+from .safetensors_files import (
+    SUFFIX,
+    check_file,
+    read_tensors,
+    read_weights_file,
+    with_versions,
+)
 
 CHILD = osp.join(osp.dirname(osp.abspath(__file__)), 'reader', 'child.py')
 MIB = 2**20
@@ -97,6 +103,8 @@ def _decode(value: Any, tensors: Dict[str, Tensor]) -> Any:
     if kind == 'tensor':
         return tensors[items[0]]
     if kind == 'dict':
-        return {_decode(key, tensors): _decode(item, tensors) for key, item in items}
+        versions, *pairs = items
+        found = {_decode(key, tensors): _decode(item, tensors) for key, item in pairs}
+        return with_versions(found, versions) if versions else found
     content: List[Any] = [_decode(item, tensors) for item in items]
     return tuple(content) if kind == 'tuple' else content

@@ -5,6 +5,7 @@ import json
 import pytest
 import safetensors.torch
 import torch
+from torch import nn
 
 from epsanet_mmdet.checkpoints import load_untrusted
 from epsanet_mmdet.checkpoints.safetensors_files import read_tensors, write_weights
@@ -21,6 +22,38 @@ def test_both_forms_hold_the_same(suffix, tmp_path):
     loaded = load_untrusted(tmp_path / f'a{suffix}')
     assert loaded['meta'] == META and loaded['state_dict'].keys() == tensors.keys()
     assert all(loaded['state_dict'][name].equal(value) for name, value in tensors.items())
+
+
+class Renames(nn.Module):
+    """As mmdet's anchor-free heads do with a ``state_dict`` of before versions were counted."""
+
+    _version = 1
+
+    def __init__(self):
+        super().__init__()
+        self.vfnet_cls = nn.Conv2d(1, 1, 1)
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *args):
+        if local_metadata.get('version') is None:
+            for name in [name for name in state_dict if name.startswith(prefix)]:
+                state_dict[name.replace('vfnet_cls', 'conv_cls')] = state_dict.pop(name)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_versions_of_modules_are_kept(suffix, tmp_path):
+    given, taken = nn.Sequential(Renames()), nn.Sequential(Renames())
+    write_weights(given.state_dict(), {}, tmp_path / f'a{suffix}')
+    taken.load_state_dict(load_untrusted(tmp_path / f'a{suffix}')['state_dict'])
+    assert taken[0].vfnet_cls.weight.equal(given[0].vfnet_cls.weight)
+
+
+@pytest.mark.parametrize('forged', [3, 'x', {'': 3}, {'': {'version': 'x'}}, {3: {'version': 1}}])
+def test_forged_versions_are_left_out(forged, tmp_path):
+    state = nn.Linear(1, 1).state_dict()
+    state._metadata = forged
+    torch.save(dict(state_dict=state), tmp_path / 'a.pth')
+    nn.Linear(1, 1).load_state_dict(load_untrusted(tmp_path / 'a.pth')['state_dict'])
 
 
 def test_what_others_wrote_has_no_meta(tmp_path):

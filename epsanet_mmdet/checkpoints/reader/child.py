@@ -11,6 +11,7 @@ import os
 import pickle
 import sys
 from argparse import Namespace
+from collections import OrderedDict
 from pathlib import PurePath
 from typing import Any, Dict, NamedTuple
 
@@ -178,12 +179,27 @@ def encode(value: Any, tensors: Dict[str, torch.Tensor], where: str = '', depth:
             pair = [encode(part, tensors, inside, depth + 1) for part in (key, item)]
             if DROPPED not in pair:
                 pairs.append(pair)
-        return ['dict', *pairs]
+        return ['dict', versions(value), *pairs]
     if isinstance(value, (list, tuple, set, frozenset)):
         kind = 'tuple' if isinstance(value, (tuple, frozenset)) else 'list'  # as keys are
         items = (encode(item, tensors, f'{where}{i}.', depth + 1) for i, item in enumerate(value))
         return [kind, *(None if item is DROPPED else item for item in items)]
     return DROPPED
+
+
+def versions(value: dict) -> Dict[str, int]:
+    """Return the versions of modules that a ``state_dict`` was saved with, by their names.
+
+    Modules rename the tensors of a ``state_dict`` that has none: it counts as an old one.
+    """
+    metadata = getattr(value, '_metadata', None) if isinstance(value, OrderedDict) else None
+    if not isinstance(metadata, dict):
+        return {}
+    return {
+        name: facts['version']
+        for name, facts in metadata.items()
+        if isinstance(name, str) and isinstance(facts, dict) and type(facts.get('version')) is int
+    }
 
 
 def plain(value: torch.Tensor, where: str) -> torch.Tensor:
