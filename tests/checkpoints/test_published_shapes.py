@@ -32,8 +32,8 @@ def mmdet2(model):
     return dict(
         meta=dict(
             env_info='sys.platform: linux', config="model = dict(type='FasterRCNN')\n", seed=None,
-            exp_name='faster_rcnn.py', epoch=12, iter=87960, mmdet_version='2.28.2', CLASSES=('a', 'b'),
-            PALETTE=[(220, 20, 60), (119, 11, 32)], time='Wed Mar  1 12:00:00 2023',
+            exp_name='faster_rcnn.py', epoch=12, iter=87960, mmdet_version='2.28.2',
+            CLASSES=('a', 'b'), PALETTE=[(220, 20, 60), (119, 11, 32)], time='Wed Mar  1 12:00',
             hook_msgs=dict(best_score=np.float64(0.374), best_ckpt='epoch_12.pth', last_ckpt=None),
         ),
         state_dict=model.state_dict(),
