@@ -69,7 +69,7 @@ setup(
     ext_modules=[KERNELS],
     cmdclass={'build_ext': BuildKernels},
     python_requires='>=3.10',
-    install_requires=['packaging'],
+    install_requires=['packaging', 'safetensors>=0.4'],
     extras_require={
         'upstream': [
             'torch>=2.6',
@@ -84,8 +84,7 @@ setup(
             'onedl-mmdetection>=3.4.0,<4.0',
         ],
         'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
-        'safetensors': ['safetensors'],
         'video': ['av>=14'],
-        'test': ['av>=14', 'psutil', 'pytest', 'pytest-xdist', 'ruff==0.17.5', 'safetensors'],
+        'test': ['av>=14', 'psutil', 'pytest', 'pytest-xdist', 'ruff==0.17.5'],
     },
 )

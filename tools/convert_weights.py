@@ -16,7 +16,9 @@ from epsanet_mmdet.mmdet_tools import exit_on_user_error
 def parse_args():
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument('source', help='file or URL')
-    parser.add_argument('out', nargs='?', help="file to write (the config's init_cfg.checkpoint)")
+    parser.add_argument(
+        'out', nargs='?', help="to write, .pth or .safetensors (the config's init_cfg.checkpoint)"
+    )
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument('--config', help='config that has the backbone, path or bare name')
     target.add_argument(

@@ -1,9 +1,17 @@
 """Checkpoints: loading that runs no code, matching, and weights that may be absent."""
 
+from .loaders import restrict_loaders
 from .matching import require_match
 from .pretrained import PretrainedIfPresent
-from .safe_load import restrict_loaders, restricted_load
+from .safe_load import restricted_load
+from .untrusted import load_untrusted
 
 restrict_loaders()
 
-__all__ = ['PretrainedIfPresent', 'require_match', 'restrict_loaders', 'restricted_load']
+__all__ = [
+    'PretrainedIfPresent',
+    'load_untrusted',
+    'require_match',
+    'restrict_loaders',
+    'restricted_load',
+]

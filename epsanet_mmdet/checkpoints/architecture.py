@@ -1,4 +1,4 @@
-"""Which ResNet a checkpoint is of, read from the shapes of its tensors."""
+"""Recognising the ResNet that a checkpoint is of by the shapes of its tensors."""
 
 import re
 from typing import Mapping, NamedTuple, Optional, Tuple
@@ -17,7 +17,7 @@ DEPTHS = {
 
 
 class Architecture(NamedTuple):
-    """What tells ResNets apart.
+    """The properties by which ResNets differ.
 
     Attributes:
         depth: 50 and so on, or None where the blocks are in no published number.
@@ -48,9 +48,10 @@ class Architecture(NamedTuple):
 
 
 def read_architecture(tensors: Mapping[str, Tensor]) -> Optional[Architecture]:
-    """Tell the architecture of a ResNet by its tensors in mmdet's names, or None for others."""
-    first = tensors.get('layer1.0.conv1.weight')
-    if first is None or first.ndim != 4:
+    """Return the architecture of a ResNet by its tensors in mmdet's names, or None for others."""
+    convs = {k: v for k, v in tensors.items() if v.ndim == 4 and v.numel()}
+    first = convs.get('layer1.0.conv1.weight')
+    if first is None:
         return None
     blocks = {}
     for name in tensors:
@@ -60,21 +61,21 @@ def read_architecture(tensors: Mapping[str, Tensor]) -> Optional[Architecture]:
             blocks[stage] = max(blocks.get(stage, 0), block + 1)
     bottleneck = 'layer1.0.conv3.weight' in tensors
     branches = []
-    while f'layer1.0.conv2.conv_{len(branches) + 1}.weight' in tensors:
-        branches.append(tensors[f'layer1.0.conv2.conv_{len(branches) + 1}.weight'])
-    convs = branches or [tensors.get('layer1.0.conv2.weight', first)]
+    while f'layer1.0.conv2.conv_{len(branches) + 1}.weight' in convs:
+        branches.append(convs[f'layer1.0.conv2.conv_{len(branches) + 1}.weight'])
+    middle = branches or [convs.get('layer1.0.conv2.weight', first)]
     width = first.size(0)
     return Architecture(
         depth=DEPTHS.get((bottleneck, tuple(blocks[stage] for stage in sorted(blocks)))),
         kernel_sizes=tuple(conv.size(-1) for conv in branches) or None,
-        groups=tuple(width // conv.size(1) for conv in convs),
+        groups=tuple(width // conv.size(1) for conv in middle),
         width=width,
         deep_stem='conv1.weight' not in tensors,
     )
 
 
 def explain_mismatch(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Say why a checkpoint is not a backbone's, and what to do.
+    """Return why a checkpoint is not a backbone's, and what to do.
 
     Args:
         given: The checkpoint's tensors in mmdet's names.

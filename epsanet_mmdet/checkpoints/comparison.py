@@ -1,4 +1,4 @@
-"""What of a checkpoint fits a backbone, stage by stage."""
+"""Comparing a checkpoint with a backbone, stage by stage."""
 
 import re
 from typing import Dict, List, Mapping, NamedTuple
@@ -26,7 +26,7 @@ class Comparison(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Whether backbone and checkpoint are the other's, tensor by tensor."""
+        """Return whether backbone and checkpoint have the same tensors."""
         return not (self.missing or self.unexpected or self.reshaped)
 
 
@@ -43,7 +43,7 @@ def compare(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Compar
 
 
 def comparison_table(comparison: Comparison) -> str:
-    """Write a comparison as a table with a line for each stage, and a name of each kind."""
+    """Return a comparison as a table with a line for each stage, and a name of each kind."""
     stages = sorted({_stage(name) for names in comparison for name in names}, key=ORDER.index)
     rows = [('', *COLUMNS)]
     for stage in stages:

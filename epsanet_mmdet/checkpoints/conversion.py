@@ -1,21 +1,19 @@
 """Turning a classifier's checkpoint into one of a detector's backbone."""
 
-import io
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
-import torch
 from mmdet.registry import MODELS
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from ..configs import load_config
 from ..errors import CheckpointError, ConfigError
-from ..storage import write_whole
 from ..version import __version__
 from .architecture import explain_mismatch
 from .comparison import Comparison, compare
 from .matching import require_match
+from .safetensors_files import write_weights
 from .weight_files import read_weights
 from .weight_names import to_mmdet_names
 
@@ -48,7 +46,8 @@ def convert_weights(
 
     Args:
         source: File or URL, see :func:`read_weights`.
-        out: File to write; by default the one that the config's backbone starts from.
+        out: File to write, as safetensors if its name ends so; by default the one that the
+            config's backbone starts from.
         config: Config whose backbone it is for, of a detector or a pre-training, by path or name.
         backbone: The backbone's own config, in place of ``config``.
 
@@ -69,9 +68,7 @@ def convert_weights(
     tensors = to_mmdet_names(weights.tensors, model)
     comparison = load_matching(model, tensors, source)
     meta = dict(source=Path(source).name, layout=weights.layout, epsanet_mmdet=__version__)
-    buffer = io.BytesIO()
-    torch.save(dict(meta=meta, state_dict=_loaded(model, comparison)), buffer)
-    write_whole(buffer.getvalue(), out)
+    write_weights(_loaded(model, comparison), meta, out)
     in_use = bool(expected) and Path(expected).resolve() == Path(out).resolve()
     return Conversion(out, weights.layout, comparison, in_use)
 
@@ -87,6 +84,11 @@ def load_matching(
     wanted = model.state_dict()
     comparison = compare(tensors, wanted)
     for name in comparison.matched:
+        if wanted[name].is_floating_point() > tensors[name].is_floating_point():
+            raise CheckpointError(
+                f"'{source}' has integers in {name}, as quantised weights do; give the weights "
+                'before quantisation'
+            )
         if not tensors[name].isfinite().all():
             raise CheckpointError(
                 f"'{source}' has numbers in {name} that are not finite; its training diverged, "

@@ -12,11 +12,11 @@ RESHAPED_MAXIMUM = 0.04  # other numbers of classes give less, another kernel si
 
 
 def require_match(module: nn.Module) -> None:
-    """From now on, refuse to load a ``state_dict`` of another architecture into ``module``.
+    """Refuse from now on to load a ``state_dict`` of another architecture into ``module``.
 
-    A load passes when three quarters of the module's tensors, and of the checkpoint's, are the
-    other's in name and shape, and nearly all that share a name share the shape: heads may
-    differ and plugins may be added (they are not counted), a backbone may not differ.
+    A load passes when three quarters of the module's tensors, and of the checkpoint's, have a
+    counterpart of the same name and shape, and nearly all that share a name share the shape:
+    heads may differ and plugins may be added (they are not counted), a backbone may not differ.
 
     Raises:
         CheckpointError: On loading; it says how many tensors matched, and which did not.

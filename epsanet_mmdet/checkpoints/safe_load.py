@@ -1,66 +1,89 @@
-"""Loading checkpoints without running code from them.
+"""Loading a run's own checkpoints, running no code from them.
 
-A checkpoint is a pickle, and a pickle can call any function. torch >= 2.6 refuses that by
-default, but then mmengine <= 0.10.7 cannot read its own checkpoints, which hold logging
-buffers and NumPy scalars, and OneDL's mmengine 0.10.12 falls back to an unrestricted load.
-Here every loader of mmengine reads with torch's restricted unpickler and an explicit list of
-harmless types, and without the config that a checkpoint stores as Python text. This can go when
-mmengine itself does all three.
+torch's restricted unpickler refuses what mmengine <= 0.10.7 puts in its checkpoints, and OneDL's
+mmengine 0.10.12 falls back to an unrestricted load. Here a list of harmless types is added to
+torch's, which then refuses anything else, and to it the user may add more by
+``torch.serialization.add_safe_globals``. What this run did not write itself goes to
+:func:`~epsanet_mmdet.checkpoints.untrusted.load_untrusted`.
 """
 
 import functools
-import os.path as osp
-import pickle
-import re
-import threading
+from collections import OrderedDict, defaultdict
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Callable, Iterator, List
-from unittest import mock
+from pathlib import Path
+from typing import Any, BinaryIO, Dict, Iterator, Tuple, Union
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
 from ..errors import CheckpointError
-from .containers import check_file
-from .numpy_pickles import numpy_stand_ins
-from .pickle_bounds import ExcessError, check_size
+from .reader import harmless
+from .safetensors_files import SUFFIX, check_file
 
-torch_load = torch.load
-_lock = threading.RLock()  # torch's list of allowed types, and torch.load, are the process's
+torch_load = torch.serialization.load  # not torch.load, which people replace
+ZIP, OLD_FORMAT = b'PK\x03\x04', b'\x80\x02\x8a\n'  # the first bytes of a file
+OWNERS = {harmless.HISTORY: HistoryBuffer, harmless.ONE_CYCLE: OneCycleParamScheduler}
+HARMLESS = harmless.harmless_types(
+    HistoryBuffer,
+    ConfigDict,
+    {
+        f'{owner}.{name}': getattr(OWNERS[owner], name)
+        for owner, names in harmless.FUNCTIONS.items()
+        for name in names
+    },
+)
+torch.serialization.add_safe_globals(HARMLESS)
 
 
-def restricted_load(file: Any, map_location: Any = None, **_) -> Any:
-    """``torch.load`` that rebuilds harmless types alone, whatever else the process allows.
+def restricted_load(file: Union[str, Path, BinaryIO], map_location: Any = None, **_: Any) -> Any:
+    """Load a checkpoint that this run wrote, with all that it needs to resume.
 
-    The config that mmengine stores as text is left out: it would be run as Python, so name the
-    config wherever a checkpoint is used.
+    Only torch's types, :func:`~.reader.harmless.harmless_types` and those that the user added by
+    ``torch.serialization.add_safe_globals`` are rebuilt. Nothing limits the memory and time that
+    the file takes. The config that mmengine stores as text is left out: it would be run.
 
     Args:
         file: Path or file object.
         map_location: As in ``torch.load``.
 
     Raises:
-        CheckpointError: If the file is damaged, tries to call something else, or asks for more
-            time or memory than its size can stand for; the message says what.
+        CheckpointError: If the file is damaged, tries to call something else, or holds weights
+            alone.
         FileNotFoundError: If there is no such file.
     """
     source = getattr(file, 'name', 'the checkpoint') if hasattr(file, 'read') else file
-    with _opened(file) as stream:
+    _check_restricted()
+    with _opened(file) as stream, _kept_statistics():
+        start = stream.tell()
+        head = stream.read(4)
+        stream.seek(start)
+        if head != ZIP and str(source).endswith(SUFFIX):
+            raise CheckpointError(
+                f'{source} holds weights alone, nothing to resume from; start from it by load_from'
+            )
+        if head == OLD_FORMAT:
+            raise CheckpointError(
+                f"{source} is in torch's format before 1.6, of which parts may be missing; load "
+                'it as weights, such as by load_from'
+            )
         try:
-            size = check_file(stream)
-            with _only_harmless_types():
-                checkpoint = torch_load(stream, map_location=map_location, weights_only=True)
-            check_size(checkpoint, size)
-        except ExcessError as error:
-            raise CheckpointError(f'{source} is refused: {error}; do not use this file') from None
-        except pickle.UnpicklingError as error:
-            raise CheckpointError(f'{source} {_refusal(str(error))}') from None
+            checkpoint = torch_load(stream, map_location=map_location, weights_only=True)
+            checkpoint = _finished(checkpoint, {})
         except Exception as error:  # whatever damaged bytes lead to inside torch
-            reason = str(error) or type(error).__name__
-            raise CheckpointError(f'{source} {_damage(reason)}') from error
-    _drop_config_text(checkpoint)
+            raise CheckpointError(f'{source} {harmless.explain(error)}') from error
+    drop_config_text(checkpoint)
     return checkpoint
+
+
+@functools.cache
+def _check_restricted() -> None:
+    if not harmless.is_restricted(torch_load):
+        raise CheckpointError(
+            'torch.serialization.load is replaced by a function that runs code from checkpoints; '
+            'remove what replaces it, or import epsanet_mmdet before'
+        )
 
 
 @contextmanager
@@ -68,33 +91,73 @@ def _opened(file: Any) -> Iterator[BinaryIO]:
     if hasattr(file, 'read'):
         yield file
         return
-    if osp.exists(file) and not osp.isfile(file):  # a pipe would be waited for
-        raise CheckpointError(f'{file} is no file; give the .pth file itself')
-    try:
-        stream = open(file, 'rb')
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise CheckpointError(f'{file} cannot be read ({error.strerror}); check its permissions')
-    with stream:
+    check_file(file)
+    with open(file, 'rb') as stream:
         yield stream
 
 
-def harmless_types() -> List[Any]:
-    """What a checkpoint may hold beyond torch's own list of tensors and containers."""
-    return [HistoryBuffer, (history_buffer_method, 'builtins.getattr'), *numpy_stand_ins()]
+@contextmanager
+def _kept_statistics() -> Iterator[None]:
+    """Keep a checkpoint from changing the statistics of ``HistoryBuffer``, and from calling them.
+
+    A pickled buffer names all that are registered, and adds them to the class when it is loaded.
+    """
+    methods = HistoryBuffer._statistics_methods
+    kept = {name: getattr(HistoryBuffer, name) for name in harmless.FUNCTIONS[harmless.HISTORY]}
+    kept.update(methods)
+    for method in kept.values():
+        if getattr(HistoryBuffer, method.__name__, None) is not method:
+            _allow_to_mention(f'{method.__module__}.{method.__qualname__}')
+    try:
+        yield
+    finally:
+        methods.update(kept)
+        for name in methods.keys() - kept.keys():
+            del methods[name]
 
 
-def history_buffer_method(owner: Any, name: str) -> Callable:
-    """Stand-in for ``getattr``, by which a pickled ``HistoryBuffer`` names its statistics."""
-    if owner is HistoryBuffer and name in ('mean', 'max', 'min', 'current'):
-        return getattr(HistoryBuffer, name)
-    owner = getattr(owner, '__name__', type(owner).__name__)  # a crafted repr may have no end
-    name = name if isinstance(name, str) else type(name).__name__
-    raise pickle.UnpicklingError(f'GLOBAL {owner}.{name} was not allowed')
+@functools.cache
+def _allow_to_mention(name: str) -> None:
+    torch.serialization.add_safe_globals([(harmless.Name(name), name)])
 
 
-def _drop_config_text(checkpoint: Any) -> None:
+def _finished(value: Any, done: Dict[int, Tuple[Any, Any]]) -> Any:
+    """Return a loaded value with its ``defaultdict`` in place and its sparse tensors checked."""
+    if id(value) in done:
+        return done[id(value)][1]
+    done[id(value)] = value, value
+    if isinstance(value, torch.Tensor) and value.layout != torch.strided:
+        _check_sparse(value)
+    elif isinstance(value, list):
+        value[:] = [_finished(item, done) for item in value]
+    elif type(value) is tuple:
+        finished = tuple(_finished(item, done) for item in value)
+        if any(new is not old for new, old in zip(finished, value)):
+            done[id(value)] = value, finished
+    elif type(value) in (dict, OrderedDict):
+        is_default = 'default_factory' in getattr(value, '__dict__', ())
+        finished = defaultdict(harmless.factory_of(value)) if is_default else value
+        done[id(value)] = value, finished
+        for key, item in list(value.items()):
+            finished[key] = _finished(item, done)
+    return done[id(value)][1]
+
+
+def _check_sparse(value: torch.Tensor) -> None:
+    """Raise a RuntimeError if indices of a sparse tensor are out of range."""
+    if value.layout == torch.sparse_coo:
+        parts = value._indices(), value._values()
+        torch.sparse_coo_tensor(*parts, value.shape, check_invariants=True)
+        return
+    by_row = value.layout in (torch.sparse_csr, torch.sparse_bsr)
+    starts, others = ('crow', 'col') if by_row else ('ccol', 'row')
+    parts = (getattr(value, f'{name}_indices')() for name in (starts, others))
+    torch.sparse_compressed_tensor(
+        *parts, value.values(), value.shape, layout=value.layout, check_invariants=True
+    )
+
+
+def drop_config_text(checkpoint: Any) -> None:
     """Drop the configs stored as Python, which mmengine runs on resuming and inferring."""
     if not isinstance(checkpoint, dict):
         return
@@ -104,51 +167,3 @@ def _drop_config_text(checkpoint: Any) -> None:
         if isinstance(holder, dict):
             for name in ('cfg', 'config'):
                 holder.pop(name, None)
-
-
-@contextmanager
-def _only_harmless_types() -> Iterator[None]:
-    with _lock:
-        allowed_before = torch.serialization.get_safe_globals()
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(harmless_types())
-        try:
-            yield
-        finally:
-            torch.serialization.clear_safe_globals()
-            torch.serialization.add_safe_globals(allowed_before)
-
-
-def _refusal(message: str) -> str:
-    called = re.search(
-        r'GLOBAL (.+?) (?:was|whose)|function <(?:built-in function )?([^>]+)', message
-    )
-    if called is None:
-        return _damage(message.split('WeightsUnpickler error:')[-1])
-    name = called.group(1) or called.group(2)
-    return (
-        f'is refused: it tries to call {name}, which loading weights never needs; do not use '
-        'this file, or save its plain state_dict where you trust it'
-    )
-
-
-def _damage(reason: str) -> str:
-    line = next(iter(reason.strip().splitlines()), '')
-    return f'is damaged or no PyTorch checkpoint ({line}); get it again, or use an earlier one'
-
-
-def _restrict(loader: Callable) -> Callable:
-    @functools.wraps(loader)
-    def load(*args, **kwargs):
-        with _lock, mock.patch.object(torch, 'load', restricted_load):
-            return loader(*args, **kwargs)
-
-    load.is_restricted = True
-    return load
-
-
-def restrict_loaders() -> None:
-    """Have every loader that mmengine has registered read with :func:`restricted_load`."""
-    for prefix, loader in CheckpointLoader._schemes.items():
-        if not getattr(loader, 'is_restricted', False):
-            CheckpointLoader.register_scheme(prefix, _restrict(loader), force=True)

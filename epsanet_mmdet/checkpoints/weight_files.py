@@ -1,4 +1,4 @@
-"""Weights out of the files that classifiers are published in."""
+"""Reading weights from the files that classifiers are published in."""
 
 import os.path as osp
 from pathlib import Path
@@ -9,7 +9,8 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .safe_load import restricted_load
+from .safetensors_files import SUFFIX
+from .untrusted import load_untrusted
 
 # Where training scripts keep the weights, averaged ones first. mmengine's EMAHook needs no entry:
 # it saves the averaged weights as 'state_dict' and the others as 'ema_state_dict'.
@@ -43,38 +44,23 @@ def read_weights(source: Union[str, Path]) -> Weights:
         CheckpointError: If there is no such file, it is damaged, or holds no weights.
     """
     source = str(source)
-    if '://' not in source and not osp.isfile(source):
+    if '://' in source:
+        content = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    elif not osp.exists(source):
         raise CheckpointError(f"checkpoint '{source}' does not exist; check the path")
-    if source.endswith('.safetensors'):
-        tensors, layout = _read_safetensors(source), 'safetensors'
     else:
-        if '://' in source:
-            content = CheckpointLoader.load_checkpoint(source, map_location='cpu')
-        else:
-            content = restricted_load(source, map_location='cpu')
-        tensors, layout = _find_weights(content)
-    tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+        content = load_untrusted(source)
+    tensors, layout = _find_weights(content)
+    if source.endswith(SUFFIX):
+        layout = 'safetensors'
+    tensors = {k: v for k, v in tensors.items() if isinstance(k, str) and isinstance(v, Tensor)}
     if not tensors:
         raise CheckpointError(f"'{source}' holds no weights; give a state_dict or a checkpoint")
+    for name, value in tensors.items():
+        if value.is_complex():
+            raise CheckpointError(f"'{source}' has complex numbers in {name}; give real weights")
     tensors = _unwrap(tensors)
     return Weights({name: _single(value) for name, value in tensors.items()}, layout)
-
-
-def _read_safetensors(path: str) -> Dict[str, Tensor]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ImportError:
-        raise CheckpointError(
-            f"reading '{path}' needs safetensors; install it with: pip install safetensors"
-        ) from None
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f'{path} is damaged or no safetensors file ({reason}); get it again'
-        ) from None
 
 
 def _find_weights(content: Any) -> tuple:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from ..checkpoints import restricted_load
+from ..checkpoints import load_untrusted
 from ..configs import load_config
 from ..errors import ArgumentError, CheckpointError, DifferenceError
 from ..inference.detector import Detector, check_checkpoint_path
@@ -119,7 +119,7 @@ def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> n
     """
     config = config.copy() if isinstance(config, Config) else load_config(config)
     check_checkpoint_path(checkpoint)
-    content = restricted_load(str(checkpoint), map_location='cpu')
+    content = load_untrusted(checkpoint)
     meta = content.get('meta', {}) if isinstance(content, dict) else {}
     if not meta.get('deployed'):
         raise CheckpointError(

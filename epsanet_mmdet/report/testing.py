@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 
-from ..checkpoints import restricted_load
 from ..configs import load_config
 from ..errors import ConfigError
 from ..inference.detector import check_checkpoint_path, require_fit
@@ -70,7 +69,7 @@ def run_test(
         cfg.work_dir = work_dir
         cfg.visualizer = dict(type='mmdet.DetLocalVisualizer', name=work_dir)  # logs to nowhere
         runner = Runner.from_cfg(cfg)
-        require_fit(runner.model, restricted_load(checkpoint, 'cpu'))
+        require_fit(runner.model, CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
         runner.test()
     return TestRun(
         cfg,

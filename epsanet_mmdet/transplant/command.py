@@ -1,6 +1,5 @@
 """From a ResNet's checkpoint to an EPSANet's, with a report beside it."""
 
-import io
 import json
 import os
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Callable, List, NamedTuple, Optional, Tuple
 import torch
 
 from ..backbones.epsanet import EPSANet
+from ..checkpoints.safetensors_files import write_weights
 from ..errors import ArgumentError, CheckpointError
 from ..storage import check_file_writable, write_whole
 from ..version import __version__
@@ -58,7 +58,8 @@ def run_transplant(
 
     Args:
         donor: Checkpoint of a ResNet-50, 101 or 152, file or URL.
-        out: File to write; by default the one that the detection configs start from.
+        out: File to write, as safetensors if its name ends so; by default the one that the
+            detection configs start from.
         arch: ``'small'``, ``'large'`` or ``'large-paper'``.
         depth: Of both; the donor's by default.
         method: One of :data:`METHODS`; ``'fit'`` by default where there are images, else
@@ -110,9 +111,7 @@ def run_transplant(
         epsanet_mmdet=__version__,
         response_kept=[response._asdict() for response in responses],
     )
-    buffer = io.BytesIO()
-    torch.save(dict(meta=report, state_dict=ours.state_dict()), buffer)
-    write_whole(buffer.getvalue(), out)
+    write_weights(ours.state_dict(), report, out)
     write_whole(json.dumps(report, indent=2).encode(), out.with_suffix('.json'))
     return Transplant(out, method, responses, measured_on)
 

@@ -25,7 +25,7 @@ class Donor(NamedTuple):
 def read_donor(path: str) -> Donor:
     """Read a ResNet from a classifier's or backbone's checkpoint, as torchvision and timm name it.
 
-    The classifier is left out. A URL and ``.safetensors`` will do too.
+    The classifier is left out. It may be a URL, or a ``.safetensors`` file.
 
     Raises:
         CheckpointError: If the file is damaged, or holds no plain ResNet of bottlenecks; the
@@ -55,7 +55,7 @@ def build_resnet(weights: Mapping[str, Tensor]) -> ResNet:
 
 
 def refusal(weights: Mapping[str, Tensor]) -> str:
-    """Say why weights are not those of a plain ResNet, or give ''."""
+    """Return why weights are not those of a plain ResNet, or ''."""
     return _other_kind(weights) or _misfit(weights)
 
 
@@ -97,6 +97,8 @@ def _misfit(weights: Mapping[str, Tensor]) -> str:
     for name, value in weights.items():
         if value.shape != wanted[name].shape:
             return f'has {name} of shape {tuple(value.shape)}, not {tuple(wanted[name].shape)}'
+        if wanted[name].is_floating_point() > value.is_floating_point():
+            return f'has integers in {name}, as quantised weights do'
         if not torch.isfinite(value).all():
             return f'has numbers in {name} that are not finite'
         if name.endswith('running_var') and (value < 0).any():

@@ -1,13 +1,14 @@
 """Weights out of every kind of file, and one line about files that are none."""
 
-import builtins
-
 import pytest
+import safetensors.torch
 import torch
+from forked_reader import forked_child  # noqa: F401
 
 from epsanet_mmdet.checkpoints.weight_files import read_weights
 from epsanet_mmdet.errors import CheckpointError
 
+pytestmark = pytest.mark.usefixtures('forked_child')
 STATE = {'conv1.weight': torch.arange(4.0).view(2, 2), 'fc.bias': torch.ones(2)}
 
 
@@ -71,8 +72,7 @@ def test_half_precision_becomes_single(tmp_path):
 
 
 def test_reads_safetensors(tmp_path):
-    safetensors = pytest.importorskip('safetensors.torch')
-    safetensors.save_file(prefixed('backbone.'), tmp_path / 'weights.safetensors')
+    safetensors.torch.save_file(prefixed('backbone.'), tmp_path / 'weights.safetensors')
     weights = read_weights(tmp_path / 'weights.safetensors')
     assert weights.layout == 'safetensors'
     assert all(weights.tensors[name].equal(value) for name, value in STATE.items())
@@ -80,26 +80,12 @@ def test_reads_safetensors(tmp_path):
 
 @pytest.mark.parametrize('damage', ['cut', 'text', 'empty'])
 def test_damaged_safetensors_are_named(damage, tmp_path):
-    safetensors = pytest.importorskip('safetensors.torch')
     path = tmp_path / 'weights.safetensors'
-    safetensors.save_file(STATE, path)
+    safetensors.torch.save_file(STATE, path)
     content = path.read_bytes()
     path.write_bytes({'cut': content[:-5], 'text': b'<html>' * 9, 'empty': b''}[damage])
     message = refusal(path)
     assert 'weights.safetensors' in message and 'damaged' in message
-
-
-def test_without_safetensors_the_package_is_named(tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name.startswith('safetensors'):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, '__import__', without)
-    (tmp_path / 'weights.safetensors').write_bytes(b'x')
-    assert 'pip install safetensors' in refusal(tmp_path / 'weights.safetensors')
 
 
 @pytest.mark.parametrize('share', [0, 0.1, 0.5, 0.99])
@@ -115,7 +101,13 @@ def test_a_missing_file_is_named(tmp_path):
     assert 'absent.pth' in refusal(tmp_path / 'absent.pth')
 
 
-@pytest.mark.parametrize('content', [dict(a=1), [1, 2], dict(state_dict={}), 'text'], ids=str)
+@pytest.mark.parametrize(
+    'content',
+    [{}, dict(a=1), [1, 2], [torch.ones(1)], dict(state_dict={}), 'text', 3, None, b'raw',
+     dict(inner=dict(inner=dict(w=torch.ones(1)))), {1: torch.ones(1)}, {('a',): torch.ones(1)},
+     torch.ones(2), dict(state_dict=['a']), dict(model='name')],
+    ids=lambda content: str(content)[:30],
+)  # fmt: skip
 def test_a_file_without_weights_is_named(content, tmp_path):
     torch.save(content, tmp_path / 'none.pth')
     message = refusal(tmp_path / 'none.pth')
@@ -124,3 +116,18 @@ def test_a_file_without_weights_is_named(content, tmp_path):
 
 def test_a_folder_is_no_checkpoint(tmp_path):
     assert str(tmp_path) in refusal(tmp_path)
+
+
+def test_complex_numbers_are_named(tmp_path):
+    complex_numbers = {'conv1.weight': torch.ones(2, dtype=torch.complex64)}
+    torch.save(complex_numbers, tmp_path / 'a.pth')
+    safetensors.torch.save_file(complex_numbers, tmp_path / 'b.safetensors')
+    for name in ('a.pth', 'b.safetensors'):
+        message = refusal(tmp_path / name)
+        assert 'complex' in message and 'conv1.weight' in message
+
+
+@pytest.mark.parametrize('kind', [torch.bfloat16, torch.float8_e4m3fn, torch.float64], ids=str)
+def test_other_precisions_become_single(kind, tmp_path):
+    tensors = read({'w': torch.ones(3, dtype=kind), 'zero': torch.tensor(1.0)}, tmp_path / 'a.pth')
+    assert all(value.dtype == torch.float32 for value in tensors.tensors.values())

@@ -58,6 +58,8 @@ def _watch(event: str, arguments: tuple) -> None:
 
 def _is_own(event: str, arguments: tuple) -> bool:
     """Say whether it is a part of an installed package that is imported late, or a template."""
+    if event == 'os.fork':
+        return sys._getframe(2).f_code.co_name == 'read_forked'
     if event == 'import':
         return arguments[0].partition('.')[0] in PACKAGES
     if getattr(arguments[0], 'co_filename', arguments[1:2]) in ('<template>', ('<template>',)):
