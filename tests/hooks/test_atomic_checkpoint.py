@@ -14,7 +14,7 @@ from toy_training import EPOCH_LENGTH, EPOCHS, toy_runner
 from epsanet_mmdet import disk_space
 from epsanet_mmdet.errors import StorageError
 from epsanet_mmdet.hooks import AtomicCheckpointHook
-from epsanet_mmdet.storage import is_whole
+from epsanet_mmdet.checkpoint_record import find_fault
 
 ITERATIONS = EPOCHS * EPOCH_LENGTH
 
@@ -61,7 +61,7 @@ def resumed_epoch(work_dir: Path) -> int:
 
 def test_every_checkpoint_is_whole_and_the_last_is_named(trained):
     assert names(trained) == [f'epoch_{n}.pth' for n in range(1, EPOCHS + 1)]
-    assert all(is_whole(path) for path in trained.glob('*.pth'))
+    assert not any(find_fault(path) for path in trained.glob('*.pth'))
     assert last(trained) == f'epoch_{EPOCHS}.pth'
     assert not names(trained, '.*.partial')
 
@@ -139,7 +139,7 @@ def test_what_a_kill_left_to_be_removed_is_removed_on_resuming(tmp_path, monkeyp
     options = dict(default_hooks__checkpoint__max_keep_ckpts=1)
 
     with monkeypatch.context() as patch:
-        patch.setattr(AtomicCheckpointHook, 'remove_outdated', lambda self, runner, paths: None)
+        patch.setattr(AtomicCheckpointHook, 'remove', lambda self, runner, paths: None)
         runner = toy_runner(tmp_path, **options)
         runner.train()
     assert len(names(tmp_path)) == EPOCHS

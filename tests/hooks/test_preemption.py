@@ -15,8 +15,8 @@ from mmengine.registry import METRICS
 from toy_training import EPOCH_LENGTH, EPOCHS, toy_runner, weights
 
 from epsanet_mmdet.hooks import EXIT_STATUS, preemption
-from epsanet_mmdet.seeded_batches import outlive_sigterm
-from epsanet_mmdet.storage import is_whole
+from epsanet_mmdet.seeded_batches import outlive_signals
+from epsanet_mmdet.checkpoint_record import find_fault
 
 OPTIONS = dict(randomness=dict(seed=5))
 VALIDATED = dict(
@@ -69,7 +69,7 @@ def test_a_signal_saves_and_a_relaunch_ends_the_same(number, iteration, tmp_path
     cut = preempted(tmp_path / 'cut', Signal(iteration, number))
     assert cut.iter == iteration  # that iteration was finished, and no other begun
     saved = tmp_path / 'cut' / 'interrupted.pth'
-    assert is_whole(saved)
+    assert find_fault(saved) is None
     assert (tmp_path / 'cut' / 'last_checkpoint').read_text() == str(saved)
     resumed = toy_runner(tmp_path / 'cut', resume=True, **OPTIONS)
     resumed.train()
@@ -126,7 +126,7 @@ def test_a_signal_to_the_whole_group_does_not_take_the_workers_first(tmp_path):
 
 def count(queue):
     """Stands for a data worker at work."""
-    outlive_sigterm()
+    outlive_signals()
     queue.put('ready')
     while True:
         time.sleep(0.01)
@@ -204,4 +204,4 @@ def test_one_of_several_processes_is_enough(tmp_path, monkeypatch):
     runner = toy_runner(tmp_path, **OPTIONS)
     with pytest.raises(SystemExit):
         runner.train()
-    assert is_whole(tmp_path / 'interrupted.pth')
+    assert find_fault(tmp_path / 'interrupted.pth') is None
