@@ -139,13 +139,16 @@ def find_latest(candidates: List[Path], named: str) -> Optional[Path]:
                 f"'{folder / RECORD}' is damaged: its checkpoints are checked by loading them, "
                 'which does not find all damage'
             )
+    newest = next(iter(candidates), None)
     for path in sorted(candidates, key=lambda path: path.name != named):
         fault = find_fault(path)
         if fault is None:
             if path.name != named:
                 _warn(f"last_checkpoint names '{named}'; resuming from '{path}'")
-            elif path != candidates[0]:
-                _warn(f"resuming from '{path}'; '{candidates[0]}' is newer")
+            elif path != newest:
+                _warn(
+                    f"resuming from '{path}', as last_checkpoint names it; {newest.name} is newer"
+                )
             return path
         _warn(f"'{path}' {fault}; it is passed over")
     return None

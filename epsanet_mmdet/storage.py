@@ -18,7 +18,7 @@ PARTIAL = '.partial'
 REMEDIES = {
     errno.ENOSPC: 'the disk is full; free space there, or choose another --work-dir',
     errno.EDQUOT: 'the disk quota is used up; free space there, or choose another --work-dir',
-    errno.EFBIG: 'the file size limit is reached; raise it (ulimit -f), or choose another --work-dir',
+    errno.EFBIG: 'the file size limit is reached; raise it (ulimit -f), or use another --work-dir',
     errno.EROFS: 'the file system is read-only; choose another --work-dir',
     errno.EACCES: 'there is no permission to write; allow it, or choose another --work-dir',
     errno.EPERM: 'there is no permission to write; allow it, or choose another --work-dir',

@@ -7,12 +7,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 import pytest
-import torch
-from mmengine.fileio import get_file_backend
 
 from epsanet_mmdet.disk_space import check_writable
 from epsanet_mmdet.errors import StorageError
@@ -29,14 +26,6 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
         write_whole(content, path)
         assert path.read_bytes() == content
     assert files(path.parent) == ['a.pth']
-
-
-def test_the_backend_is_mmengines_with_whole_writes(tmp_path):
-    backend = get_file_backend(str(tmp_path), backend_args=dict(backend='atomic'))
-    backend.put(b'bytes', tmp_path / 'a')
-    backend.put_text('wörter', tmp_path / 'b')
-    assert backend.get(tmp_path / 'a') == b'bytes'
-    assert backend.get_text(tmp_path / 'b') == 'wörter'
 
 
 @pytest.mark.parametrize('step', ['write', 'fsync', 'replace'])

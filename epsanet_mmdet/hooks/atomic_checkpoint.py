@@ -97,9 +97,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _step(self, name: str, prefix: str = '') -> Optional[int]:
         """Return the epoch or iteration in the name of a checkpoint, or None if it is no such."""
-        start, end = (re.escape(part) for part in re.split(r'\{.*?\}', self.filename_tmpl, 1))
-        found = re.fullmatch(rf'{prefix}{start}(\d+){end}', name)
-        return None if found is None else int(found[1])
+        parts = [re.escape(part) for part in re.split(r'\{.*?\}', self.filename_tmpl)]
+        found = re.fullmatch(prefix + r'(\d+)'.join(parts), name)
+        return None if found is None else int((found.groups() or (0,))[0])
 
     def _checkpoints(self, folder: str, prefix: str = '', until: float = float('inf')) -> dict:
         """Return the checkpoints in a folder by epoch or iteration, in ascending order."""
@@ -196,11 +196,11 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _remove_outdated(self, runner: Runner) -> None:
         """Remove this run's checkpoints that are more than ``max_keep_ckpts``."""
-        outdated = []
+        outdated = set()
         while 0 < self.max_keep_ckpts < len(self.keep_ckpt_ids):
             name = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
-            outdated.append(self.file_backend.join_path(self.out_dir, name))
-        self.remove(runner, outdated)
+            outdated.add(self.file_backend.join_path(self.out_dir, name))
+        self.remove(runner, outdated - {self.last_ckpt})  # in case all have the same name
 
     @master_only
     def remove(self, runner: Runner, paths: Iterable[str]) -> None:

@@ -7,9 +7,9 @@ import torch
 from mmengine.registry import MODELS
 from toy_training import EPOCH_LENGTH, EPOCHS, ToyModel, toy_runner, weights
 
+from epsanet_mmdet.checkpoint_record import find_fault
 from epsanet_mmdet.errors import NonFiniteError
 from epsanet_mmdet.hooks import finite_loss
-from epsanet_mmdet.checkpoint_record import find_fault
 
 OPTIONS = dict(randomness=dict(seed=5), model__type='SometimesNaN')
 

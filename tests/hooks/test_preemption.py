@@ -1,4 +1,4 @@
-"""SIGTERM saves, ends with status 75, and a relaunch goes on as if nothing had happened."""
+"""SIGTERM and Ctrl-C save and end the run, and a relaunch ends as if nothing had happened."""
 
 import multiprocessing
 import os
@@ -8,15 +8,17 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import METRICS
 from toy_training import EPOCH_LENGTH, EPOCHS, toy_runner, weights
 
-from epsanet_mmdet.hooks import EXIT_STATUS, preemption
-from epsanet_mmdet.seeded_batches import outlive_signals
 from epsanet_mmdet.checkpoint_record import find_fault
+from epsanet_mmdet.hooks import EXIT_STATUS, preemption
+from epsanet_mmdet.hooks.preemption import INTERRUPT_STATUS
+from epsanet_mmdet.seeded_batches import outlive_signals
 
 OPTIONS = dict(randomness=dict(seed=5))
 VALIDATED = dict(
@@ -51,7 +53,7 @@ def preempted(work_dir, hook, **options):
     runner.register_hook(hook)
     with pytest.raises(SystemExit) as caught:
         runner.train()
-    assert caught.value.code == EXIT_STATUS == 75
+    assert caught.value.code == (130 if hook.number == signal.SIGINT else 75)
     return runner
 
 
@@ -61,7 +63,7 @@ def assert_same(first, second):
         assert torch.equal(first[name], second[name]), name
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 @pytest.mark.parametrize('iteration', [0, EPOCH_LENGTH - 1, EPOCH_LENGTH + 1])
 def test_a_signal_saves_and_a_relaunch_ends_the_same(number, iteration, tmp_path):
     whole = toy_runner(tmp_path / 'whole', **OPTIONS)
@@ -96,11 +98,12 @@ def test_it_saves_beside_mmengines_own_checkpoint_hook(tmp_path):
 
 
 def test_the_processes_own_handlers_are_back_afterwards(tmp_path):
-    before = signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
     toy_runner(tmp_path / 'a').train()
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert [signal.getsignal(number) for number in numbers] == before
     preempted(tmp_path / 'b', Signal(1))
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_gradients_that_are_being_accumulated_are_waited_for(tmp_path):
@@ -109,16 +112,17 @@ def test_gradients_that_are_being_accumulated_are_waited_for(tmp_path):
     assert runner.iter == 5  # iterations 4 and 5 make one step
 
 
-def test_a_signal_to_the_whole_group_does_not_take_the_workers_first(tmp_path):
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_does_not_take_the_workers_first(number, tmp_path):
     class ToWorkers(Signal):
         def _send(self, runner, *args, **kwargs):
             if runner.iter == self.iteration:
                 workers = [str(child.pid) for child in multiprocessing.active_children()]
                 assert workers
-                subprocess.run(['kill', '-TERM', *workers, str(os.getpid())], check=True)
+                subprocess.run(['kill', f'-{number:d}', *workers, str(os.getpid())], check=True)
 
     options = dict(train_dataloader__num_workers=2)
-    preempted(tmp_path, ToWorkers(2), **options)
+    preempted(tmp_path, ToWorkers(2, number), **options)
     resumed = toy_runner(tmp_path, resume=True, **OPTIONS, **options)
     resumed.train()
     assert resumed.iter == EPOCHS * EPOCH_LENGTH
@@ -138,13 +142,63 @@ def test_a_worker_obeys_its_own_process_alone():
     worker = context.Process(target=count, args=(queue,), daemon=True)
     worker.start()
     assert queue.get(timeout=30) == 'ready'
-    for name in ('-TERM', '-TERM', '-USR1'):
+    for name in ('-TERM', '-TERM', '-USR1', '-INT', '-INT'):
         subprocess.run(['kill', name, str(worker.pid)], check=True)
     worker.join(0.5)
     assert worker.is_alive()
     worker.terminate()
     worker.join(10)
     assert worker.exitcode == 0
+
+
+TWICE = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+from mmengine.hooks import Hook
+from toy_training import toy_runner
+
+
+class Twice(Hook):
+    def before_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == 2:
+            for _ in range({count}):
+                os.killpg(0, signal.SIGINT)
+
+
+os.setpgid(0, 0)
+runner = toy_runner({work_dir!r}, train_dataloader__num_workers={workers}, log_level='ERROR')
+runner.register_hook(Twice())
+runner.train()
+"""
+
+
+@pytest.mark.parametrize('count', [1, 2])
+@pytest.mark.parametrize('workers', [0, 2])
+def test_ctrl_c_prints_lines_and_no_traceback(workers, count, tmp_path):
+    tests = str(Path(__file__).parents[1])
+    code = TWICE.format(tests=tests, work_dir=str(tmp_path), count=count, workers=workers)
+    result = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == INTERRUPT_STATUS == 130, result.stderr
+    assert 'Traceback' not in result.stderr
+    assert 'Ctrl-C: ending after this iteration' in result.stderr
+    assert ('ending without saving' in result.stderr) == (count == 2)
+    assert (tmp_path / 'interrupted.pth').exists() == (count == 1)
+    assert not workers_left(tmp_path)
+
+
+def workers_left(folder: Path) -> list:
+    """Find processes of a run, some seconds after it has ended."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        left = [
+            p for p in psutil.process_iter(['cmdline']) if str(folder) in str(p.info['cmdline'])
+        ]
+        if not left:
+            break
+        time.sleep(0.2)
+    return left
 
 
 EXIT = """
@@ -200,7 +254,7 @@ def test_a_signal_in_a_validation_saves_the_model_and_not_its_average(tmp_path):
 def test_one_of_several_processes_is_enough(tmp_path, monkeypatch):
     """The flag that all ranks reduce decides, here raised by another rank."""
     monkeypatch.setattr(preemption, 'get_world_size', lambda: 2)
-    monkeypatch.setattr(preemption, 'all_reduce', lambda flag, op: flag.fill_(1))
+    monkeypatch.setattr(preemption, 'all_reduce', lambda flag, op: flag.fill_(EXIT_STATUS))
     runner = toy_runner(tmp_path, **OPTIONS)
     with pytest.raises(SystemExit):
         runner.train()
