@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from ..checkpoints import require_match
 from ..errors import CheckpointError, UserError
-from .resumable import check_content, check_resumed
+from .resumable import check_content, check_options, optimizer_options
 
 
 @HOOKS.register_module()
@@ -40,10 +40,10 @@ class CheckpointMatchHook(Hook):
 def _load_or_resume(runner: Runner, load_or_resume: Callable) -> None:
     if runner._resume:
         runner.load_checkpoint = partial(runner.load_checkpoint, strict=True)
+    options = optimizer_options(runner)
     try:
         load_or_resume()
-        if runner._resume:
-            check_resumed(runner)
+        check_options(options, optimizer_options(runner))
     except (MemoryError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:  # whatever a file's content leads to inside mmengine and torch

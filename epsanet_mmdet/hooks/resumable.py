@@ -1,7 +1,7 @@
 """Whether a checkpoint can be resumed by a run; mmengine believes most of what it reads."""
 
 from numbers import Integral, Real
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional, Set, Tuple, Union
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
@@ -92,34 +92,38 @@ def _check_schedulers(schedulers: Optional[Schedulers], states: Any) -> None:
 
 
 def _same_kind(own: dict, state: dict) -> bool:
-    """Return whether a scheduler's state has the names of another's, and numbers where it has."""
-    if not state.keys() <= own.keys():
-        return False
-    for name, value in own.items():
-        if name not in state:
-            if not callable(value):  # functions are not saved
-                return False
-        elif isinstance(value, Real) != isinstance(state[name], Real):
-            return False
-    return True
+    """Return whether a state has all that a scheduler has, and numbers where that has numbers."""
+    return all(
+        isinstance(state[name], Real) == isinstance(value, Real)
+        if name in state
+        else callable(value)  # functions may not have been saved
+        for name, value in own.items()
+    )
 
 
-def check_resumed(runner: Runner) -> None:
-    """Check that the optimizers, whose state has been loaded, still have their options.
-
-    Raises:
-        CheckpointError: If the state was that of another kind of optimizer.
-    """
+def optimizer_options(runner: Runner) -> List[Tuple[str, Set[str]]]:
+    """Return the class of the optimizer and the names of its options, for each parameter group."""
     wrapper = runner.optim_wrapper
     if isinstance(wrapper, OptimWrapperDict):
         wrappers = list(wrapper.values())
     else:
         wrappers = [wrapper] if isinstance(wrapper, OptimWrapper) else []
-    for optimizer in (wrapper.optimizer for wrapper in wrappers):
-        for group in optimizer.param_groups:
-            lacking = [name for name in optimizer.defaults if name not in group]
-            if lacking:
-                raise CheckpointError(
-                    f'its optimizer has no {lacking[0]}, which {type(optimizer).__name__} needs; '
-                    'keep the optimizer of the config that it was trained with'
-                )
+    return [
+        (type(wrapper.optimizer).__name__, set(group))
+        for wrapper in wrappers
+        for group in wrapper.optimizer.param_groups
+    ]
+
+
+def check_options(before: List[Tuple[str, Set[str]]], after: List[Tuple[str, Set[str]]]) -> None:
+    """Check that optimizers have the options they had before their state was loaded.
+
+    Raises:
+        CheckpointError: If the state was that of another kind of optimizer.
+    """
+    for (name, had), (_, has) in zip(before, after):
+        if not had <= has:
+            raise CheckpointError(
+                f'its optimizer has no {min(had - has)}, which {name} needs; keep the optimizer '
+                'of the config that it was trained with'
+            )

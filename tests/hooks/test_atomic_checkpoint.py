@@ -379,3 +379,46 @@ def test_a_disk_that_fills_up_ends_in_one_line_and_loses_no_checkpoint(work_dir)
     assert 'Traceback' not in result.stderr
     assert {path.name: path.read_bytes() for path in work_dir.glob('*.pth')} == before
     assert last(work_dir) == f'epoch_{EPOCHS}.pth' and not names(work_dir, '.*.partial')
+
+
+FULL_LOG = """
+import os, resource, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from mmengine.hooks import Hook
+from toy_training import toy_runner
+from epsanet_mmdet.mmdet_tools import exit_on_user_error
+
+
+class Full(Hook):
+    def before_train_epoch(self, runner):
+        size = max(file.stat().st_size for file in Path({work_dir!r}).rglob('*.log'))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 400, resource.RLIM_INFINITY))
+
+
+backends = [dict(type='LocalVisBackend')] if {log!r} == 'scalars' else []
+runner = toy_runner(
+    {work_dir!r},
+    log_level='INFO' if {log!r} == 'text' else 'ERROR',
+    visualizer=dict(type='Visualizer', vis_backends=backends, _delete_=True),
+    default_hooks__logger__interval=1,
+    default_hooks__checkpoint__interval=100,
+    train_cfg__max_epochs=99,
+)
+runner.register_hook(Full())
+exit_on_user_error(runner.train)
+"""
+
+
+@pytest.mark.parametrize('log', ['text', 'scalars'])
+def test_a_disk_that_fills_up_while_logging_ends_in_one_line(log, tmp_path):
+    tests = Path(__file__).parents[1]
+    code = FULL_LOG.format(tests=str(tests), work_dir=str(tmp_path), log=log)
+    result = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, cwd=tests.parent
+    )
+    assert result.returncode == 1, result.stderr
+    assert 'Traceback' not in result.stderr and 'Logging error' not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
+    assert line.startswith(f"error: cannot write to '{tmp_path}/")
+    assert 'the file size limit is reached' in line

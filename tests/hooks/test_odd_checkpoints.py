@@ -154,7 +154,7 @@ def test_an_odd_state_is_refused_in_one_line(what, start):
 def test_another_optimizer_is_refused_in_one_line(start, with_adam):
     with pytest.raises(SystemExit) as caught:
         start(put(with_adam['optimizer'], 'optimizer'))
-    assert 'no momentum, which SGD needs' in refused(caught)
+    assert 'no dampening, which SGD needs' in refused(caught)
 
 
 def test_an_odd_file_is_refused_in_one_line(start, trained, tmp_path):
