@@ -59,11 +59,15 @@ def _write_record(folder: Path, record: Dict[str, List[Fingerprint]]) -> None:
     write_whole(line + b'\n' + hashlib.sha256(line).hexdigest().encode(), folder / RECORD)
 
 
-def find_fault(path: Union[str, Path]) -> Optional[str]:
+def find_fault(path: Union[str, Path], own: bool = True) -> Optional[str]:
     """Return what is wrong with a checkpoint file, or None if nothing was found.
 
     A file that is recorded must have the size and SHA-256 of the record. One that is not, as from
     earlier versions, must have the check sums inside its zip archive and load.
+
+    Args:
+        path: The file.
+        own: Whether this machine wrote it; others, if not recorded, are not loaded to see.
     """
     path = Path(path)
     if not path.is_file():
@@ -71,7 +75,7 @@ def find_fault(path: Union[str, Path]) -> Optional[str]:
     recorded = (read_record(path.parent) or {}).get(path.name)
     try:
         if recorded is None:
-            return _unrecorded_fault(path)
+            return _unrecorded_fault(path) if own else None
         size = path.stat().st_size
         if size not in [entry[0] for entry in recorded]:
             return f'has {size:,} bytes, and had {recorded[-1][0]:,} when it was written'
@@ -144,7 +148,7 @@ def find_latest(candidates: List[Path], named: str) -> Optional[Path]:
         fault = find_fault(path)
         if fault is None:
             if path.name != named:
-                _warn(f"last_checkpoint names '{named}'; resuming from '{path}'")
+                _warn(f"last_checkpoint names {named[:100]!r}; resuming from '{path}'")
             elif path != newest:
                 _warn(
                     f"resuming from '{path}', as last_checkpoint names it; {newest.name} is newer"

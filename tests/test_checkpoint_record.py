@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.fileio import get_file_backend
 
+from epsanet_mmdet import checkpoint_record
 from epsanet_mmdet.checkpoint_record import RECORD, find_fault, read_record, write_recorded
 
 
@@ -133,6 +134,13 @@ def test_a_checkpoint_that_may_not_be_read_is_named():
                 os.setuid(65534)  # root may read everything
             os._exit(find_fault(path) != 'cannot be read (Permission denied)')
         assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_what_others_wrote_is_not_loaded_to_be_checked(tmp_path, monkeypatch):
+    """Untrusted files are opened in a child process, by what loads them."""
+    (tmp_path / 'pretrained.pth').write_bytes(b'PK')
+    monkeypatch.setattr(checkpoint_record, 'restricted_load', lambda *_, **__: pytest.fail())
+    assert find_fault(tmp_path / 'pretrained.pth', own=False) is None
 
 
 # Checkpoints of earlier versions

@@ -60,7 +60,7 @@ class AtomicCheckpointHook(CheckpointHook):
             runner._load_from = found[0]
             runner._resume = found[0] is not None
         elif runner._load_from is not None and osp.isfile(runner._load_from):
-            fault = find_fault(runner._load_from)
+            fault = find_fault(runner._load_from, own=False)
             if fault is not None:
                 raise CheckpointError(f"'{runner._load_from}' {fault}; use an earlier checkpoint")
 
@@ -68,7 +68,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """Return the checkpoint to resume from: one of this run, in its own folder."""
         try:
             with open(osp.join(runner.work_dir, 'last_checkpoint'), errors='replace') as file:
-                named = osp.basename(file.read().strip())
+                named = osp.basename(file.read(10_000).strip())
         except OSError:
             named = ''
         folder = runner.work_dir

@@ -65,4 +65,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f'it lacks {error}'
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return ' '.join(lines[:2]) or type(error).__name__
+    reason = ' '.join(lines[:2])[:500] or type(error).__name__
+    return ''.join(c if c.isprintable() else '?' for c in reason)  # names in it are the file's

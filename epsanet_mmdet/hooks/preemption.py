@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import os.path as osp
 import signal
+import time
 from functools import partial
 from typing import Any, Dict, Optional
 
@@ -19,6 +20,7 @@ from .atomic_checkpoint import INTERRUPTED, AtomicCheckpointHook
 
 EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: try again later
 INTERRUPT_STATUS = 128 + signal.SIGINT  # as shells report it
+ECHO = 1.0  # seconds in which a launcher hands on a Ctrl-C that its processes have had too
 STATUS = {
     signal.SIGTERM: EXIT_STATUS,
     signal.SIGUSR1: EXIT_STATUS,
@@ -44,11 +46,13 @@ class PreemptionHook(Hook):
 
     def __init__(self) -> None:
         self._status = 0  # to end with; 0 to continue
+        self._interrupted = self._echo = 0.0
         self._old_handlers: Dict[int, Any] = {}
         self._saved_iteration = -1
 
     def before_train(self, runner: Runner) -> None:
         self._status = 0
+        self._echo = ECHO if get_world_size() > 1 else 0
         for number in STATUS:
             try:
                 self._old_handlers[number] = signal.signal(number, self._receive)
@@ -78,10 +82,12 @@ class PreemptionHook(Hook):
             self._leave_if_wanted(runner, done, validating=True)
 
     def _receive(self, number: int, _) -> None:
-        if number == signal.SIGINT:
-            if self._status == INTERRUPT_STATUS:
-                end_at_once()
+        now = time.monotonic()
+        if number == signal.SIGINT and self._status != INTERRUPT_STATUS:
+            self._interrupted = now
             _print('Ctrl-C: ending after this iteration; press it again to end without saving')
+        elif number == signal.SIGINT and now - self._interrupted >= self._echo:
+            end_at_once()
         self._status = max(self._status, STATUS[number])
 
     def _leave_if_wanted(

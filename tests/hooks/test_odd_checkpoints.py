@@ -239,6 +239,12 @@ def test_odd_weights_are_refused_in_one_line_too(change, start):
     refused(caught)
 
 
+def test_names_in_a_file_do_not_control_the_terminal(start):
+    with pytest.raises(SystemExit) as caught:
+        start(put(torch.ones(2), 'state_dict', '\x1b[2J\x07'))
+    assert refused(caught).isprintable()
+
+
 def test_the_cause_is_kept_for_who_debugs(start, tmp_path):
     path = tmp_path / 'odd.pth'
     torch.save(dict(state_dict=7), path)

@@ -251,6 +251,20 @@ def test_a_signal_in_a_validation_saves_the_model_and_not_its_average(tmp_path):
     assert_same(whole, resumed)
 
 
+def test_a_ctrl_c_that_a_launcher_repeats_is_one(tmp_path, monkeypatch):
+    """A terminal sends it to all processes, and torchrun then sends it to its own again."""
+    monkeypatch.setattr(preemption, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(preemption, 'all_reduce', lambda flag, op: flag)
+
+    class Repeated(Signal):
+        def _send(self, runner, *args, **kwargs):
+            for _ in range(2):
+                super()._send(runner)
+
+    preempted(tmp_path, Repeated(2, signal.SIGINT))
+    assert find_fault(tmp_path / 'interrupted.pth') is None
+
+
 def test_one_of_several_processes_is_enough(tmp_path, monkeypatch):
     """The flag that all ranks reduce decides, here raised by another rank."""
     monkeypatch.setattr(preemption, 'get_world_size', lambda: 2)
