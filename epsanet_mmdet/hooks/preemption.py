@@ -48,12 +48,13 @@ class PreemptionHook(Hook):
         self._status = 0  # to end with; 0 to continue
         self._interrupted = self._echo = 0.0
         self._old_handlers: Dict[int, Any] = {}
-        self._saved_iteration = -1
 
     def before_train(self, runner: Runner) -> None:
         self._status = 0
         self._echo = ECHO if get_world_size() > 1 else 0
         for number in STATUS:
+            if number == signal.SIGINT and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # a job in the background, or of a program that handles Ctrl-C for it
             try:
                 self._old_handlers[number] = signal.signal(number, self._receive)
             except ValueError:  # not the main thread, which is the one that handles signals

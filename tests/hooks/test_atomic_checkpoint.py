@@ -272,8 +272,7 @@ def test_a_file_that_is_named_to_be_resumed_must_verify(trained, tmp_path):
             runner.train()
 
 
-def test_what_a_kill_left_of_the_best_ones_is_removed_and_other_runs_stay(tmp_path):
-    """The best checkpoint of the resumed run is found by its name."""
+def test_the_best_checkpoint_of_a_resumed_run_is_found_by_its_name(tmp_path):
     options = dict(
         VALIDATED, default_hooks__checkpoint=dict(save_best='acc', rule='greater', interval=1)
     )

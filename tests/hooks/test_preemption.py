@@ -35,6 +35,14 @@ VALIDATED = dict(
 )
 
 
+@pytest.fixture(autouse=True)
+def _in_the_foreground():
+    """Undo that a shell has this process, in its background, ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Signal(Hook):
     """Sends this process a signal in an iteration."""
 
@@ -77,6 +85,16 @@ def test_a_signal_saves_and_a_relaunch_ends_the_same(number, iteration, tmp_path
     resumed.train()
     assert_same(whole, resumed)
     assert not saved.exists()  # a later checkpoint has taken its place
+
+
+def test_a_job_that_ignores_ctrl_c_still_does(tmp_path):
+    """As in the background of a shell, and those of tools/reproduce.py."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    runner = toy_runner(tmp_path, **OPTIONS)
+    runner.register_hook(Signal(1, signal.SIGINT))
+    runner.train()
+    assert runner.epoch == EPOCHS
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
 def test_a_signal_may_come_again_and_again(tmp_path):
@@ -166,6 +184,7 @@ class Twice(Hook):
 
 
 os.setpgid(0, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 runner = toy_runner({work_dir!r}, train_dataloader__num_workers={workers}, log_level='ERROR')
 runner.register_hook(Twice())
 runner.train()
