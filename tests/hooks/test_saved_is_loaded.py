@@ -76,26 +76,30 @@ ARGUMENTS = dict(
 )
 
 
-def arguments_of(name: str) -> dict:
-    """Return arguments for a scheduler of the learning rate, the momentum, or any parameter."""
-    stem = name.removesuffix('ParamScheduler').removesuffix('Momentum').removesuffix('LR')
-    found = dict(ARGUMENTS[f'{stem}LR'], type=name)
-    if name.endswith('ParamScheduler'):
-        found['param_name'] = 'lr'
-    if stem != 'ReduceOnPlateau':
-        found['by_epoch'] = False
+def kind_of(name: str) -> str:
+    return name.removesuffix('ParamScheduler').removesuffix('Momentum').removesuffix('LR')
+
+
+def schedulers_of(kind: str) -> list:
+    """Return a kind's schedulers: of the learning rate, of the momentum, and of any parameter."""
+    arguments = dict(ARGUMENTS[f'{kind}LR'])
+    if kind != 'ReduceOnPlateau':
+        arguments['by_epoch'] = False
+    found = [dict(arguments, type=n) for n in sorted(own(PARAM_SCHEDULERS)) if kind_of(n) == kind]
+    for scheduler in found:
+        if scheduler['type'].endswith('ParamScheduler'):
+            scheduler['param_name'] = 'lr'
     return found
 
 
-@pytest.mark.parametrize('name', sorted(own(PARAM_SCHEDULERS)))
-def test_every_scheduler_is_resumed(name, tmp_path):
-    schedulers = [arguments_of(name)]
-    train_resume_and_test(tmp_path, param_scheduler=schedulers)
+@pytest.mark.parametrize('kind', sorted(set(map(kind_of, own(PARAM_SCHEDULERS)))))
+def test_every_scheduler_is_resumed(kind, tmp_path):
+    train_resume_and_test(tmp_path, param_scheduler=schedulers_of(kind))
 
 
 def test_the_cycle_of_linear_annealing_is_resumed_too(tmp_path):
-    one_cycle = dict(arguments_of('OneCycleLR'), anneal_strategy='linear')
-    train_resume_and_test(tmp_path, param_scheduler=[one_cycle])
+    schedulers = [dict(one, anneal_strategy='linear') for one in schedulers_of('OneCycle')]
+    train_resume_and_test(tmp_path, param_scheduler=schedulers)
 
 
 # Optimizers
