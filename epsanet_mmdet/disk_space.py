@@ -1,13 +1,17 @@
-"""Finding out before a training that its checkpoints will not fit on the disk."""
+"""Disks that are full, or will be: found before a training, and named when it happens in one."""
 
 import errno
+import logging
 import os
 import shutil
+import sys
+from functools import partial
 from pathlib import Path
-from typing import Union
+from typing import Callable, Union
 
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
+from mmengine.visualization import LocalVisBackend
 from torch import nn
 
 from .errors import StorageError
@@ -68,7 +72,7 @@ def check_room(runner: Runner, hook: CheckpointHook) -> None:
     sizes = f'a checkpoint takes about {needed / 2**20:,.0f} MiB, {free / 2**20:,.0f} MiB are free'
     if free < needed:
         raise StorageError(
-            f"no room for a checkpoint in '{folder}': {sizes}; free space there, or give another "
+            f"no room for a checkpoint in '{folder}': {sizes}; free space there, or choose another "
             '--work-dir'
         )
     count = _checkpoints_to_come(runner, hook)
@@ -83,3 +87,35 @@ def _checkpoints_to_come(runner: Runner, hook: CheckpointHook) -> int:
     left = runner.max_epochs - runner.epoch if hook.by_epoch else runner.max_iters - runner.iter
     count = -(-left // hook.interval) if hook.interval > 0 else int(hook.save_last)
     return min(count, hook.max_keep_ckpts + 1) if hook.max_keep_ckpts > 0 else count
+
+
+def name_log_folders(runner: Runner) -> None:
+    """Make a full disk that is met while logging end a run with the name of the folder.
+
+    Otherwise Python's logging prints a traceback for every line, and mmengine's
+    ``LocalVisBackend`` raises an error without a name.
+    """
+    for handler in runner.logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handleError = partial(_raise_storage_error, handler)
+    for backend in runner.visualizer._vis_backends.values():
+        if isinstance(backend, LocalVisBackend) and '_dump' not in vars(backend):
+            backend._dump = partial(_dump, backend._dump)
+
+
+def _raise_storage_error(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+    error = sys.exc_info()[1]
+    found = None
+    if isinstance(error, OSError):
+        found = storage_error(error, os.path.dirname(handler.baseFilename))
+    if found is None:
+        logging.Handler.handleError(handler, record)
+    else:
+        raise found
+
+
+def _dump(dump: Callable, values: dict, path: str, file_format: str) -> None:
+    try:
+        dump(values, path, file_format)
+    except OSError as error:
+        raise storage_error(error, os.path.dirname(path)) or error from None

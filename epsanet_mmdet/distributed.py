@@ -103,7 +103,7 @@ def set_environment(launcher: str) -> None:
 
 
 def first_host() -> str:
-    """Give the first host of this Slurm job."""
+    """Return the first host of this Slurm job."""
     hosts = subprocess.run(
         ['scontrol', 'show', 'hostnames', os.environ['SLURM_JOB_NODELIST']],
         check=True,

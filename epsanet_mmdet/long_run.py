@@ -39,7 +39,7 @@ def take_sample(iteration: int) -> Sample:
 
 
 def resident_mib(process: Union[int, str]) -> float:
-    """Give a process's resident memory in MiB; 0 if it has ended."""
+    """Return a process's resident memory in MiB; 0 if it has ended."""
     try:
         pages = int(Path(f'/proc/{process}/statm').read_text().split()[1])
     except (FileNotFoundError, ProcessLookupError):
@@ -48,7 +48,7 @@ def resident_mib(process: Union[int, str]) -> float:
 
 
 def child_processes(process: int) -> List[int]:
-    """Give the ids of a process's children, all threads' together."""
+    """Return the ids of a process's children, of all its threads."""
     return [
         int(child)
         for path in Path(f'/proc/{process}/task').glob('*/children')
@@ -57,7 +57,7 @@ def child_processes(process: int) -> List[int]:
 
 
 def hand_back_memory() -> None:
-    """Give what the C library keeps of freed memory to the system."""
+    """Return freed memory that the C library keeps to the system."""
     with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
         ctypes.CDLL(None).malloc_trim(0)
 

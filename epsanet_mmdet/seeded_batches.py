@@ -2,7 +2,7 @@
 
 mmengine restores no random state on resuming, and the random numbers of its data workers
 depend on how long a worker has lived. Here every batch, in whichever process it is made, and
-every training step starts from a seed of its own, so that a resumed run goes on to the bit.
+every training step starts from a seed of its own, so that a resumed run ends the same to the bit.
 """
 
 import multiprocessing
@@ -84,7 +84,7 @@ class RemainingBatches(BatchSampler):
 
 
 class WorkerSeeds:
-    """Prepares a data worker: seeds for its first batch, and patience with SIGTERM.
+    """Prepares a data worker: seeds for its first batch, and patience with signals.
 
     Args:
         seeds: Seeds.
@@ -98,7 +98,7 @@ class WorkerSeeds:
     def __call__(self, worker: int) -> None:
         if self.worker_init_fn is not None:
             self.worker_init_fn(worker)
-        outlive_sigterm()
+        outlive_signals()
         self.seeds.start(DATA, self.seeds.first + worker)
 
 
@@ -128,7 +128,7 @@ class SeedingCollate:
 
 
 def seeded_loader(loader: DataLoader, seeds: IterationSeeds, endless: bool = False) -> DataLoader:
-    """Give a loader of the same batches, each made from a seed of its own.
+    """Return a loader of the same batches, each made from a seed of its own.
 
     Its workers live for one epoch: persistent ones could not be told where to begin.
 
@@ -152,13 +152,14 @@ def seeded_loader(loader: DataLoader, seeds: IterationSeeds, endless: bool = Fal
     )
 
 
-def outlive_sigterm() -> None:
-    """Have a data worker obey SIGTERM from its own process alone, and ignore SIGUSR1.
+def outlive_signals() -> None:
+    """Have a data worker obey SIGTERM from its own process alone, and ignore SIGUSR1 and Ctrl-C.
 
-    Schedulers send them to every process of a job, and a worker that dies would end the run
-    before it could save.
+    Schedulers and terminals send them to every process of a job, and a worker that dies would
+    end the run before it could save.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     threading.Thread(target=_obey_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and what a full or read-only disk says.
+"""Files that are written whole or not at all, and the errors of full or read-only disks.
 
 mmengine writes checkpoints and ``last_checkpoint`` in place: a run that is killed meanwhile
 leaves half a file under the name that ``--resume`` reads. Here a file is written beside its
@@ -9,37 +9,31 @@ import errno
 import os
 import os.path as osp
 import re
-import zipfile
 from pathlib import Path
 from typing import Optional, Union
 
-from mmengine.fileio import LocalBackend, register_backend
-
-from .errors import CheckpointError, StorageError
+from .errors import StorageError
 
 PARTIAL = '.partial'
 REMEDIES = {
-    errno.ENOSPC: 'the disk is full; free space there, or give another --work-dir',
-    errno.EDQUOT: 'the disk quota is used up; free space there, or give another --work-dir',
-    errno.EFBIG: 'the file size limit is reached; raise it (ulimit -f), or give another --work-dir',
-    errno.EROFS: 'the file system is read-only; give another --work-dir',
-    errno.EACCES: 'there is no permission to write; mend it, or give another --work-dir',
-    errno.EPERM: 'there is no permission to write; mend it, or give another --work-dir',
-    errno.ENOTDIR: 'a file is in the place of a folder; give another --work-dir',
-    errno.EEXIST: 'a file is in the place of a folder; give another --work-dir',
+    errno.ENOSPC: 'the disk is full; free space there, or choose another --work-dir',
+    errno.EDQUOT: 'the disk quota is used up; free space there, or choose another --work-dir',
+    errno.EFBIG: 'the file size limit is reached; raise it (ulimit -f), or use another --work-dir',
+    errno.EROFS: 'the file system is read-only; choose another --work-dir',
+    errno.EACCES: 'there is no permission to write; allow it, or choose another --work-dir',
+    errno.EPERM: 'there is no permission to write; allow it, or choose another --work-dir',
+    errno.ENOTDIR: 'a file is in the place of a folder; choose another --work-dir',
+    errno.EEXIST: 'a file is in the place of a folder; choose another --work-dir',
 }
 WRITING_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # no reading ends in these
 
 
 def storage_error(error: OSError, folder: Union[str, Path, None] = None) -> Optional[StorageError]:
-    """Turn an error of the disk into one line with its remedy.
+    """Return an error of the disk as one line with its remedy, or None for other errors.
 
     Args:
-        error: What the operating system said.
-        folder: Where; by default that of the file that ``error`` names.
-
-    Returns:
-        None if it is another kind of error.
+        error: The operating system's.
+        folder: The folder to name; by default that of the file that ``error`` names.
     """
     remedy = REMEDIES.get(error.errno)
     if remedy is None:
@@ -116,46 +110,3 @@ def _is_running(process: int) -> bool:
     except (PermissionError, OverflowError):
         pass
     return True
-
-
-def is_whole(path: Union[str, Path]) -> bool:
-    """Say whether a checkpoint of ``torch.save`` is on the disk in full.
-
-    The check sums of the zip file are compared; a file in torch's format before 1.6 is loaded.
-    """
-    if not osp.isfile(path):
-        return False
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                return archive.testzip() is None
-        return _is_whole_legacy(path)
-    except (OSError, zipfile.BadZipFile, RuntimeError, EOFError, NotImplementedError):
-        return False
-
-
-def _is_whole_legacy(path: Union[str, Path]) -> bool:
-    from .checkpoints import restricted_load  # which needs torch's loader only here
-
-    with open(path, 'rb') as file:
-        if file.read(1) != b'\x80':  # a pickle's first byte; zip files begin with PK
-            return False
-    try:
-        restricted_load(str(path), map_location='cpu')
-    except CheckpointError:
-        return False
-    return True
-
-
-@register_backend('atomic')
-class AtomicBackend(LocalBackend):
-    """mmengine's local files, written whole or not at all: ``backend_args=dict(backend='atomic')``.
-
-    See :func:`write_whole`.
-    """
-
-    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
-        write_whole(obj, filepath)
-
-    def put_text(self, obj: str, filepath: Union[str, Path], encoding: str = 'utf-8') -> None:
-        write_whole(obj.encode(encoding), filepath)

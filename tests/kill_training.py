@@ -24,11 +24,11 @@ os.environ['OMP_NUM_THREADS'] = '1'  # a forked process waits forever for anothe
 
 import torch  # noqa: E402
 
+from epsanet_mmdet.checkpoint_record import find_fault  # noqa: E402
 from epsanet_mmdet.checkpoints import restricted_load  # noqa: E402
 from epsanet_mmdet.configs import configs_dir  # noqa: E402
 from epsanet_mmdet.datasets.shapes import write_shapes  # noqa: E402
 from epsanet_mmdet.mmdet_tools import run_mmdet_tool  # noqa: E402
-from epsanet_mmdet.storage import is_whole  # noqa: E402
 
 CONFIG = """
 _base_ = '{base}'
@@ -223,7 +223,7 @@ def kill_and_resume(folder: Path, kills: int, seed: int = 0, workers: int = 0) -
             hits['with_a_partial_file' if partial else 'any_moment'] += 1
             pointer = work_dir / 'last_checkpoint'
             hits['before_the_first_checkpoint'] += not pointer.exists()
-            if pointer.exists() and not is_whole(pointer.read_text()):
+            if pointer.exists() and find_fault(pointer.read_text()):
                 raise RuntimeError(f'{pointer} names a file that is not whole')
         results.append(same(wanted, final_state(work_dir)))
         left = sorted(path.name for path in work_dir.glob('*.pth'))

@@ -7,16 +7,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 import pytest
-import torch
-from mmengine.fileio import get_file_backend
 
 from epsanet_mmdet.disk_space import check_writable
 from epsanet_mmdet.errors import StorageError
-from epsanet_mmdet.storage import is_whole, remove_partial_files, storage_error, write_whole
+from epsanet_mmdet.storage import remove_partial_files, storage_error, write_whole
 
 
 def files(folder: Path) -> list:
@@ -29,14 +26,6 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
         write_whole(content, path)
         assert path.read_bytes() == content
     assert files(path.parent) == ['a.pth']
-
-
-def test_the_backend_is_mmengines_with_whole_writes(tmp_path):
-    backend = get_file_backend(str(tmp_path), backend_args=dict(backend='atomic'))
-    backend.put(b'bytes', tmp_path / 'a')
-    backend.put_text('wörter', tmp_path / 'b')
-    assert backend.get(tmp_path / 'a') == b'bytes'
-    assert backend.get_text(tmp_path / 'b') == 'wörter'
 
 
 @pytest.mark.parametrize('step', ['write', 'fsync', 'replace'])
@@ -161,52 +150,3 @@ except StorageError as error:
 
 def test_other_errors_are_not_taken_for_a_full_disk():
     assert storage_error(FileNotFoundError(errno.ENOENT, 'no')) is None
-
-
-# Whole checkpoints
-
-
-@pytest.fixture
-def checkpoint(tmp_path) -> Path:
-    path = tmp_path / 'epoch_1.pth'
-    torch.save(dict(state_dict=dict(a=torch.randn(1000)), meta=dict(epoch=1)), path)
-    return path
-
-
-def test_a_checkpoint_is_whole(checkpoint):
-    assert is_whole(checkpoint)
-
-
-@pytest.mark.parametrize('part', [0, 1, 0.3, 0.9, -1])
-def test_a_truncated_checkpoint_is_not(part, checkpoint):
-    data = checkpoint.read_bytes()
-    size = part if isinstance(part, int) else int(part * len(data))
-    checkpoint.write_bytes(data[:size])
-    assert not is_whole(checkpoint)
-
-
-def test_a_checkpoint_with_a_flipped_bit_or_a_hole_is_not(checkpoint):
-    data = bytearray(checkpoint.read_bytes())
-    with zipfile.ZipFile(checkpoint) as archive:
-        largest = max(archive.infolist(), key=lambda info: info.file_size)
-    middle = largest.header_offset + 500
-    for damage in (bytes([data[middle] ^ 1]), bytes(2000)):
-        damaged = bytearray(data)
-        damaged[middle : middle + len(damage)] = damage
-        checkpoint.write_bytes(bytes(damaged))
-        assert not is_whole(checkpoint)
-
-
-def test_files_that_are_none_are_not(tmp_path):
-    (tmp_path / 'text.pth').write_text('<html>')
-    for path in ('text.pth', 'absent.pth', '.'):
-        assert not is_whole(tmp_path / path)
-    assert not is_whole('')
-
-
-def test_torchs_old_format_is_loaded_to_see(tmp_path):
-    path = tmp_path / 'old.pth'
-    torch.save(dict(a=torch.ones(9)), path, _use_new_zipfile_serialization=False)
-    assert is_whole(path)
-    path.write_bytes(path.read_bytes()[:-8])
-    assert not is_whole(path)

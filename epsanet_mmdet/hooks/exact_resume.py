@@ -1,7 +1,8 @@
 """Resuming so that a run ends as if it had never been interrupted."""
 
+from collections import deque
 from itertools import chain, repeat
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, Optional, Set
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank
@@ -10,20 +11,22 @@ from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, IterableDataset
 
+from ..errors import CheckpointError
 from ..seeded_batches import EPOCH, STEP, IterationSeeds, seeded_loader
 
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
-    """Has a resumed run go on with the very batches and random numbers that were to come.
+    """Resumes a run with the very batches and random numbers that were to come.
 
     Every iteration's data and step are seeded from the run's seed, the rank and the iteration;
     without ``randomness.seed`` that is the random one that mmengine drew, which the checkpoint
-    keeps. A checkpoint from the middle of an epoch goes on with the rest of that epoch's
+    keeps. A checkpoint from the middle of an epoch is resumed with the rest of that epoch's
     batches; the ones before cost no image. mmengine alone would train on the whole epoch again.
 
     With another number of iterations an epoch than before (more processes, another batch size)
-    the position in the epoch is kept, but not the batches.
+    the position in the epoch is kept, but not the batches. Transforms that keep images of
+    earlier iterations, as mmdet's ``CachedMosaic`` does, begin without them; a warning names them.
     """
 
     priority = 'VERY_HIGH'
@@ -35,7 +38,13 @@ class ExactResumeHook(Hook):
         self._skip = 0
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        self._resumed = dict(checkpoint.get('meta') or {}) if runner._resume else {}
+        if not runner._resume:
+            return
+        self._resumed = dict(checkpoint['meta'])
+        for name, least in (('epoch_length', 1), ('sampler_seed', 0)):
+            value = self._resumed.get(name)
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise CheckpointError(f'its meta.{name} is {value!r}')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         sampler = getattr(runner.train_dataloader.batch_sampler, 'sampler', None)
@@ -45,6 +54,12 @@ class ExactResumeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         loop = runner.train_loop
         self._seeds = IterationSeeds(runner.seed, get_rank())
+        caching = sorted(caching_transforms(loop.dataloader.dataset))
+        if caching:
+            runner.logger.warning(
+                f'{", ".join(caching)} keep images of earlier iterations, which no checkpoint '
+                'holds: a run that is resumed will not end with the same weights'
+            )
         if not _has_batches(loop.dataloader):
             return
         endless = isinstance(loop, IterBasedTrainLoop)
@@ -74,7 +89,7 @@ class ExactResumeHook(Hook):
         self._seeds.start(STEP, runner.iter)
 
     def _restore_sampler(self, batches: Any) -> None:
-        """Give the sampler the seed it had: mmengine has built it before it resumes."""
+        """Restore the seed of the sampler: mmengine has built it before it resumes."""
         sampler = getattr(batches, 'sampler', None)
         seed = self._resumed.get('sampler_seed')
         if isinstance(sampler, InfiniteSampler):  # its indices may have been drawn from already
@@ -97,8 +112,28 @@ class ExactResumeHook(Hook):
         return min(max(done, 0), self._full_length)
 
 
+def caching_transforms(step: Any) -> Set[str]:
+    """Return the names of a data set's transforms that keep samples for later ones.
+
+    They are told by an attribute that is named a cache and holds a collection.
+
+    Args:
+        step: A data set, a wrapper of some, a pipeline or a transform.
+    """
+    if isinstance(step, (list, tuple)):
+        return set().union(*map(caching_transforms, step))
+    attributes = getattr(step, '__dict__', {})
+    found = set()
+    for name, value in attributes.items():
+        if 'cache' in name and isinstance(value, (list, dict, deque)):
+            found.add(type(step).__name__)
+        elif name in ('dataset', 'datasets', '_dataset', 'pipeline', 'transforms'):
+            found |= caching_transforms(value)
+    return found
+
+
 class _Upcoming:
-    """Batches of a loader that skips by itself those that are done, after some Nones."""
+    """Batches, after some Nones, of a loader that skips those that are done."""
 
     def __init__(self, loader: DataLoader, nones: int) -> None:
         self._batches = chain(repeat(None, nones), loader)

@@ -116,7 +116,7 @@ class FiniteLossHook(Hook):
 
 
 def image_names(batch: Any) -> List[str]:
-    """Give the files that a batch was loaded from, as far as its data samples say."""
+    """Return the files that a batch was loaded from, as far as its data samples name them."""
     samples = batch.get('data_samples') if isinstance(batch, dict) else None
     samples = samples if isinstance(samples, (list, tuple)) else []
     names = [

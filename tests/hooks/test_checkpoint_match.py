@@ -44,7 +44,9 @@ def test_is_registered():
 
 @pytest.mark.parametrize('resume', [False, True], ids=['load_from', 'resume'])
 def test_a_run_refuses_another_model_before_it_trains(resume, tmp_path):
-    torch.save(dict(state_dict=Model(5).state_dict(), meta={}), tmp_path / 'other.pth')
+    hub = dict(log_scalars={}, runtime_info={}, resumed_keys={})
+    state = dict(state_dict=Model(5).state_dict(), meta=dict(epoch=0, iter=0), message_hub=hub)
+    torch.save(state, tmp_path / 'other.pth')
     model = Model()
     before = model.layers[0].weight.clone()
     runner = run(model, tmp_path / 'run', load_from=str(tmp_path / 'other.pth'), resume=resume)
@@ -70,6 +72,7 @@ def test_a_wrapped_model_is_checked_inside_its_wrapper():
 
     class FakeRunner:
         model = Wrapped(Model())
+        load_or_resume = None
 
     CheckpointMatchHook().before_run(FakeRunner)
     assert FakeRunner.model.module._requires_match

@@ -2,10 +2,15 @@
 
 import pytest
 import torch
+from mmcv.transforms import Compose
+from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
+from mmdet.utils import register_all_modules
 from mmengine.hooks import Hook
-from toy_training import EPOCH_LENGTH, EPOCHS, toy_runner, weights
+from mmengine.registry import DATASETS, TRANSFORMS
+from toy_training import EPOCH_LENGTH, EPOCHS, NoisyData, toy_runner, weights
 
 from epsanet_mmdet.hooks import AtomicCheckpointHook
+from epsanet_mmdet.hooks.exact_resume import caching_transforms
 
 ITERATIONS = EPOCHS * EPOCH_LENGTH
 
@@ -161,3 +166,45 @@ def test_another_batch_size_keeps_the_position_in_the_epoch(tmp_path):
     train(tmp_path, EPOCH_LENGTH // 2, randomness=dict(seed=5))
     resumed = train(tmp_path, resume=True, randomness=dict(seed=5), train_dataloader__batch_size=2)
     assert len(resumed.train_dataloader.dataset.loaded) == 14 - 3 * 2 + (EPOCHS - 1) * 14
+
+
+# Transforms that keep images
+
+
+@DATASETS.register_module()
+class Pictures(NoisyData):
+    """With a pipeline, as mmdet's data sets have."""
+
+    def __init__(self, pipeline, **kwargs):
+        super().__init__(**kwargs)
+        self.pipeline = Compose([TRANSFORMS.build(step) for step in pipeline])
+
+
+def test_transforms_that_keep_images_are_named(tmp_path, capsys):
+    steps = [dict(type='mmdet.CachedMosaic'), dict(type='mmdet.CachedMixUp')]
+    pipeline = [steps[0], dict(type='RandomApply', transforms=[steps[1]])]
+    dataset = dict(type='Pictures', pipeline=pipeline, _delete_=True)
+    toy_runner(tmp_path, train_dataloader__dataset=dataset, log_level='WARNING').train()
+    assert 'CachedMixUp, CachedMosaic keep images of earlier iterations' in capsys.readouterr().out
+
+
+def test_they_are_found_in_wrapped_data_sets():
+    pictures = Pictures([dict(type='mmdet.CachedMixUp')])
+    wrapped = torch.utils.data.Subset(torch.utils.data.ConcatDataset([pictures]), [0])
+    assert caching_transforms(wrapped) == {'CachedMixUp'}
+
+
+def test_no_other_transform_of_mmdet_is_suspected(tmp_path, capsys):
+    register_all_modules(init_default_scope=False)
+    suspected, built = set(), 0
+    for registry in (MMDET_TRANSFORMS, TRANSFORMS):
+        for kind in registry.module_dict.values():
+            try:
+                step = kind()
+            except Exception:  # it needs arguments
+                continue
+            built += 1
+            suspected |= caching_transforms(step)
+    assert built > 40 and suspected == {'CachedMosaic', 'CachedMixUp'}
+    toy_runner(tmp_path, log_level='WARNING').train()
+    assert 'keep images' not in capsys.readouterr().out

@@ -7,9 +7,9 @@ import torch
 from mmengine.registry import MODELS
 from toy_training import EPOCH_LENGTH, EPOCHS, ToyModel, toy_runner, weights
 
+from epsanet_mmdet.checkpoint_record import find_fault
 from epsanet_mmdet.errors import NonFiniteError
 from epsanet_mmdet.hooks import finite_loss
-from epsanet_mmdet.storage import is_whole
 
 OPTIONS = dict(randomness=dict(seed=5), model__type='SometimesNaN')
 
@@ -99,7 +99,7 @@ def test_weights_that_are_not_finite_replace_no_checkpoint(tmp_path):
     with pytest.raises(NonFiniteError, match='layers.0.bias are not finite'):
         runner.train()
     assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_1.pth']
-    assert is_whole(tmp_path / 'epoch_1.pth')
+    assert find_fault(tmp_path / 'epoch_1.pth') is None
 
 
 def test_predictions_are_not_taken_for_losses(tmp_path):
