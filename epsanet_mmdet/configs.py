@@ -1,7 +1,6 @@
 """Finding and loading configs."""
 
 import difflib
-import os
 import os.path as osp
 import textwrap
 from pathlib import Path
@@ -10,9 +9,7 @@ from typing import Dict, Optional
 from mmengine.config import Config, ConfigDict
 
 from .errors import ConfigError
-from .pure_data import load_pure_config
 
-PURE_DATA_VARIABLE = 'PURE_DATA_CONFIGS'
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -46,25 +43,18 @@ def find_config(name: str) -> str:
     )
 
 
-def load_config(
-    name: str, options: Optional[Dict] = None, data_only: Optional[bool] = None
-) -> Config:
-    """Load a config by path or bare name.
-
-    A config is Python and runs code, unless it is loaded as pure data.
+def load_config(name: str, options: Optional[Dict] = None) -> Config:
+    """Load a config by path or bare name. A config is a program: loading it runs its code.
 
     Args:
         name: Path, or bare name such as ``mask-rcnn_epsanet50-s_fpn_1x_coco``.
         options: Overrides as of ``--cfg-options``. ``data_root`` and ``skip_bad_images`` reach
             every data set of the config.
-        data_only: Refuse what would run code, see :mod:`epsanet_mmdet.pure_data`; if not given,
-            do so where the environment variable ``PURE_DATA_CONFIGS`` is 1.
 
     Raises:
-        ConfigError: If there is no such config, it cannot be read, or is no pure data.
+        ConfigError: If there is no such config, or it cannot be read.
     """
-    path = find_config(name)
-    config = load_pure_config(path) if _wants_pure_data(data_only) else _run_config(path)
+    config = _run_config(find_config(name))
     if options:
         for key, value in {**dataset_options(config, options), **options}.items():
             _override(config, key, value)
@@ -78,15 +68,6 @@ def _override(config: Config, key: str, value) -> None:
         name = osp.basename(config.filename)
         reason = textwrap.shorten(str(error), 150, placeholder=' ...')
         raise ConfigError(f"'{key}={value}' does not fit {name}: {reason}") from error
-
-
-def _wants_pure_data(data_only: Optional[bool]) -> bool:
-    if data_only is not None:
-        return data_only
-    setting = os.environ.get(PURE_DATA_VARIABLE, '0')
-    if setting not in ('0', '1'):  # whoever asks for safety must not miss it by a word
-        raise ConfigError(f"{PURE_DATA_VARIABLE} is '{setting}'; set it to 1 or 0")
-    return setting == '1'
 
 
 def _run_config(path: str) -> Config:
