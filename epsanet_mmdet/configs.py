@@ -9,12 +9,14 @@ from typing import Dict, Optional
 from mmengine.config import Config, ConfigDict
 
 from .errors import ConfigError
+from .options import check_options
+from .python_text import check_names
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def configs_dir() -> Path:
-    """Give the folder of the shipped configs, in a source tree or an installed wheel."""
+    """Return the folder of the shipped configs, in a source tree or an installed wheel."""
     package = Path(__file__).parent
     installed = package / '.mim' / 'configs'
     return installed if installed.is_dir() else package.parent / 'configs'
@@ -48,17 +50,40 @@ def load_config(name: str, options: Optional[Dict] = None) -> Config:
 
     Args:
         name: Path, or bare name such as ``mask-rcnn_epsanet50-s_fpn_1x_coco``.
+        options: Overrides as of ``--cfg-options``, see :func:`merge_options`.
+
+    Raises:
+        ConfigError: If there is no such config, it cannot be read, nothing reads one of the
+            options, or it has a name that mmengine's dump of it would not keep.
+    """
+    config = read_config(find_config(name))
+    merge_options(config, options or {})
+    return config
+
+
+def merge_options(config: Config, options: Dict) -> Dict:
+    """Merge overrides into a config.
+
+    Args:
+        config: Changed in place.
         options: Overrides as of ``--cfg-options``. ``data_root`` and ``skip_bad_images`` reach
             every data set of the config.
 
+    Returns:
+        The overrides that were merged besides, under which mmdet's own tools get the same config.
+
     Raises:
-        ConfigError: If there is no such config, or it cannot be read.
+        ConfigError: If nothing reads one of them, it does not fit, or a name of the config is one
+            that mmengine's dump would not keep.
     """
-    config = _run_config(find_config(name))
-    if options:
-        for key, value in {**dataset_options(config, options), **options}.items():
-            _override(config, key, value)
-    return config
+    check_options(config, options)
+    implied = dataset_options(config, options)
+    for key, value in {**implied, **options}.items():
+        _override(config, key, value)
+    idle = idle_worker_options(config)
+    config.merge_from_dict(idle)
+    check_names(config.to_dict(), config.filename or 'the config')
+    return {**implied, **idle}
 
 
 def _override(config: Config, key: str, value) -> None:
@@ -70,7 +95,12 @@ def _override(config: Config, key: str, value) -> None:
         raise ConfigError(f"'{key}={value}' does not fit {name}: {reason}") from error
 
 
-def _run_config(path: str) -> Config:
+def read_config(path: str) -> Config:
+    """Load a config file.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is Python, so anything
@@ -94,6 +124,22 @@ def dataset_options(config: Config, options: Dict) -> Dict:
         for section in (*DATALOADERS, 'val_evaluator', 'test_evaluator'):
             _replace_prefix(config.get(section), old, new, section, spread)
     return spread
+
+
+def idle_worker_options(config: Config) -> Dict:
+    """Return the overrides that dataloaders without workers need, which mmengine's config lacks.
+
+    torch refuses ``persistent_workers`` and ``prefetch_factor`` where ``num_workers`` is 0.
+    """
+    options = {}
+    for key in DATALOADERS:
+        loader = config.get(key) or {}
+        if loader.get('num_workers', 0) == 0:
+            if loader.get('persistent_workers'):
+                options[f'{key}.persistent_workers'] = False
+            if loader.get('prefetch_factor') is not None:
+                options[f'{key}.prefetch_factor'] = None
+    return options
 
 
 def _replace_prefix(value, old: str, new: str, key: str, spread: Dict) -> None:

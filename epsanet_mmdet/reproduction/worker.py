@@ -20,8 +20,9 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, is_main_process
 
+from ..command_line import run_command
 from ..errors import CheckpointError, UserError
-from ..mmdet_tools import exit_on_user_error, run_mmdet_tool
+from ..mmdet_tools import run_mmdet_tool
 from ..report.data import load_results, load_truth
 from ..report.metrics import evaluate
 from .files import read_json, write_json, write_text
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    exit_on_user_error(run_job, args.folder, args.launcher)
+    run_job(args.folder, args.launcher)
 
 
 def run_job(folder: Path, launcher: str = 'none') -> None:
@@ -175,4 +176,4 @@ def commit() -> Optional[str]:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)
