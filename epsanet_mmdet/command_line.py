@@ -4,7 +4,7 @@ import os.path as osp
 import sys
 from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Optional
 
 from .datasets.printable import printable
 from .errors import UserError
@@ -54,23 +54,29 @@ def run_command(main: Callable, *args, **kwargs) -> Any:
 
 
 @contextmanager
-def step(what: str) -> Iterator[None]:
-    """Name what is being done, such as ``"loading 'a.pth'"``, for the line of an error in it.
+def step(what: str, file: Optional[str] = None) -> Iterator[None]:
+    """Name what is being done, for the line of an error in it.
 
     The innermost step is named. Errors keep their type.
+
+    Args:
+        what: Such as ``'loading'``.
+        file: The file that it is done with, if it is one.
     """
     try:
         yield
     except Exception as error:
         if not hasattr(error, 'step'):
-            error.step = what
+            error.step = what if file is None else f"{what} '{file}'"
+            error.file = file
         raise
 
 
 def describe(error: Exception) -> str:
     """Describe an error in one line that names the file, or else the step."""
     if isinstance(error, UserError):
-        return str(error)
+        file = getattr(error, 'file', None)
+        return str(error) if file is None or file in str(error) else f'{error.step}: {error}'
     if isinstance(error, OSError):
         if error.errno in WRITING_ONLY:
             return str(storage_error(error))

@@ -58,16 +58,16 @@ class BriefRunner(Runner):
     def build_dataloader(dataloader, *args, **kwargs):
         dataset = dataloader.get('dataset') if isinstance(dataloader, dict) else None
         path = dataset.get('ann_file') if isinstance(dataset, dict) else None
-        where = osp.join(dataset.get('data_root') or '', path) if path else 'a config'
-        with step(f"building the data set of '{where}'"):
+        file = osp.join(dataset.get('data_root') or '', path) if path else None
+        with step('building the data set of', file):
             return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def load_checkpoint(self, filename: str, *args, **kwargs):
-        with step(f"loading '{filename}'"):
+        with step('loading', filename):
             return super().load_checkpoint(filename, *args, **kwargs)
 
     def resume(self, filename: str, *args, **kwargs) -> None:
-        with step(f"resuming from '{filename}'"):
+        with step('resuming from', filename):
             super().resume(filename, *args, **kwargs)
 
 

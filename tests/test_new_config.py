@@ -16,8 +16,8 @@ from epsanet_mmdet.errors import ConfigError, DataError
 from epsanet_mmdet.mmdet_tools import check_data
 from epsanet_mmdet.new_config import new_config
 from epsanet_mmdet.new_config.planning import Machine, make_plan
-from epsanet_mmdet.python_text import assign, comment, nested, write
 from epsanet_mmdet.new_config.writing import base_reference
+from epsanet_mmdet.python_text import assign, comment, nested, write
 
 CPU, GPU = Machine(0, 2), Machine(24, 8)
 MODEL = 'mask-rcnn_epsanet50-s'

@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from mmengine.config import Config
 
 from ..errors import ConfigError, DataError
+from ..python_text import config_text
 from .files import read_json, write_json, write_text
 from .fingerprint import decisive, differences, shown
 from .plan import Row
@@ -73,10 +74,10 @@ class Job:
         """
         self.check_settings()
         config = Config(self.config.to_dict())
-        write_text(self.folder / 'config.py', config.pretty_text)
+        write_text(self.folder / 'config.py', config_text(config.to_dict()))
         config.test_evaluator.outfile_prefix = str((self.folder / 'test' / 'results').absolute())
         config.visualizer = dict(type='DetLocalVisualizer', name='test')  # not into training's log
-        write_text(self.folder / 'test_config.py', config.pretty_text)
+        write_text(self.folder / 'test_config.py', config_text(config.to_dict()))
         write_json(self.folder / 'settings.json', self.settings)
 
     def seconds(self) -> Dict[str, float]:

@@ -210,12 +210,21 @@ class _Reader:
                 self.fail(f"'launcher.{key}' is '{getattr(launcher, key)}'; give a text")
         if launcher.type == 'none':
             launcher.gpus = 1
+        self.is_one_line(launcher)
         nodes = math.ceil(launcher.gpus / launcher.gpus_per_node)
         if launcher.type == 'slurm' and nodes > 1 and launcher.gpus % launcher.gpus_per_node:
             self.fail(
                 f"'launcher.gpus' is {launcher.gpus}, which is no multiple of gpus_per_node "
                 f'({launcher.gpus_per_node}); machines get equal shares'
             )
+
+    def is_one_line(self, launcher: Launcher) -> None:
+        """Check what goes into the batch script, where a line end would begin a command."""
+        for text in (launcher.job_name, launcher.gres, launcher.partition, *launcher.sbatch_args):
+            if text and not text.isprintable():
+                self.fail(
+                    f'the launcher has {text!r}, which has control characters; leave them out'
+                )
 
     def known_keys(self, content: Dict, known: Sequence[str], where: str) -> None:
         for key in content:

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from mmengine.config import Config
 
+from ..python_text import check_names
 from .checks import RowCosts, check_disk, check_launcher, check_row, check_weights, row_costs
 from .comparison import check_equal
 from .fingerprint import describe_data, settings_of
@@ -53,6 +54,7 @@ class PreparedPlan:
         self, plan: Plan, work_dir: Path, options: Optional[Dict[str, Any]] = None
     ) -> None:
         self.plan, self.work_dir = plan, work_dir
+        check_names(str(work_dir.absolute()), '--work-dir')
         self.configs: Dict[str, Config] = {}
         for row in plan.rows:
             config = resolve_row(plan, row, {**CHECKPOINTS, **(options or {})})
