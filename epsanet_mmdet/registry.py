@@ -41,4 +41,8 @@ REGISTRIES = [
     for registry in vars(mmdet.registry).values()
     if isinstance(registry, Registry) and registry.scope == 'mmdet'
 ]
-MODULE2PACKAGE[SCOPE] = SCOPE  # mmengine's list of packages whose configs can be bases
+
+# mmengine's list of packages whose configs can be bases. It looks for a distribution of the name
+# given here, then for a module, beside which is ``.mim``. Where an editable install is, it does not
+# see; where this module is, it does.
+MODULE2PACKAGE[SCOPE] = __name__
