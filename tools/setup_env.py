@@ -1,7 +1,7 @@
 """Create the environment of this checkout: the pinned mm* stack, and this package.
 
-Needs nothing but Python's standard library. A second run, or a run after an interruption, goes
-on where the first stopped. A torch that is already installed, in the environment or in the
+Needs nothing but Python's standard library. A second run, or a run after an interruption,
+continues where the first stopped. A torch that is already installed, in the environment or in the
 Python that runs this script, is kept.
 """
 
@@ -186,4 +186,8 @@ def mend_opencv(python):
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print('interrupted; the same command continues', file=sys.stderr)
+        sys.exit(130)
