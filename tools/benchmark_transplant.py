@@ -2,7 +2,7 @@
 
 ``donor`` trains a donor on generated images, ``response`` needs a donor and images, ``training`` a
 checkpoint of tools/transplant.py. What was measured is kept in the work dir, so after an
-interruption the same command goes on.
+interruption the same command continues.
 """
 
 from epsanet_mmdet.command_line import CommandParser, run_command

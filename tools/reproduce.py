@@ -1,6 +1,6 @@
 """Run a plan: train and test each of its configs with each of its seeds, and compare them.
 
-The same command goes on after any interruption, and does nothing twice. Tables, plots and a page
+The same command continues after any interruption, and does nothing twice. Tables, plots and a page
 go into the work folder. Plans: docs/reproduce.md.
 """
 

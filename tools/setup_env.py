@@ -119,13 +119,13 @@ def install(python, pins):
 
 
 def pinned(pins, *names):
-    """Give the line of a requirements file that pins one of these packages."""
+    """Return the line of a requirements file that pins one of these packages."""
     lines = pins.read_text().splitlines()
     return next(line for line in lines if line.split('==')[0] in names)
 
 
 def rest_of(pins):
-    """Give all pins but torch and mmcv, which are there by now."""
+    """Return all pins but torch and mmcv, which are there by now."""
     lines = [line for line in pins.read_text().splitlines() if '==' in line]
     return [line for line in lines if line.split('==')[0] not in ('torch', *MMCV_BUILD)]
 

@@ -47,7 +47,7 @@ class Job:
 
     @property
     def begun(self) -> bool:
-        """Whether there is something to go on from."""
+        """True if there is something to resume from."""
         return resumable(self.folder)
 
     def check_settings(self) -> None:
@@ -86,7 +86,7 @@ class Job:
 
 
 def last_checkpoint(folder: Path) -> Optional[str]:
-    """Give the newest whole checkpoint of a job's folder, if any."""
+    """Return the newest whole checkpoint of a job's folder, if any."""
     try:
         path = (folder / 'train' / 'last_checkpoint').read_text(encoding='utf-8').strip()
     except OSError:
@@ -98,13 +98,13 @@ def last_checkpoint(folder: Path) -> Optional[str]:
 
 
 def resumable(folder: Path) -> bool:
-    """Tell whether a job's folder has checkpoints to go on from, whole or not."""
+    """Return whether a job's folder has checkpoints to resume from, whole or not."""
     patterns = ('epoch_*.pth', 'iter_*.pth', 'interrupted.pth')
     return any(any((folder / 'train').glob(pattern)) for pattern in patterns)
 
 
 def result_files(folder: Path) -> List[str]:
-    """Give the COCO results in the folder of a test."""
+    """Return the COCO results in the folder of a test."""
     paths = [folder / f'results.{kind}.json' for kind in ('bbox', 'segm')]
     return [str(path) for path in paths if path.is_file()]
 

@@ -16,7 +16,7 @@ from .published import published_row
 
 
 def plans_dir() -> Path:
-    """Give the folder of the shipped plans."""
+    """Return the folder of the shipped plans."""
     return configs_dir() / 'plans'
 
 
@@ -57,7 +57,7 @@ def read_plan(name: str, changes: Optional[Dict[str, Any]] = None) -> Plan:
         mark = getattr(error, 'problem_mark', None)
         where = f' in line {mark.line + 1}' if mark else ''
         reason = getattr(error, 'problem', None) or str(error).splitlines()[0]
-        raise ConfigError(f"plan '{path}' is not YAML{where}: {reason}; mend it there")
+        raise ConfigError(f"plan '{path}' is not YAML{where}: {reason}; correct it there")
     reader = _Reader(str(path))
     reader.is_mapping(content, '')
     for key, value in (changes or {}).items():

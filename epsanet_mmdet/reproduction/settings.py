@@ -123,7 +123,7 @@ def find_images(root: str, ann: str) -> str:
 
 
 def _summary(ann_file: str) -> Tuple[Optional[Tuple[str, ...]], Optional[str]]:
-    """Give the classes, and the name of an image."""
+    """Return the classes, and the name of an image."""
     if not osp.isfile(ann_file):
         raise DataError(f"annotation file '{ann_file}' does not exist; check --data-root and path")
     return _read_summary(ann_file, os.stat(ann_file).st_mtime_ns)

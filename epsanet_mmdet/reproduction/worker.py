@@ -1,4 +1,4 @@
-"""The process of a job: trains or goes on training, tests, and writes the result.
+"""The process of a job: trains or resumes, tests, and writes the result.
 
 ``python -m epsanet_mmdet.reproduction.worker FOLDER [--launcher pytorch]``; with a launcher,
 one such process runs for every GPU.
