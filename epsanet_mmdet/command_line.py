@@ -1,6 +1,7 @@
 """The edge of every command: whatever goes wrong ends in one line, the traceback with --debug."""
 
 import os.path as osp
+import signal
 import sys
 from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ def run_command(main: Callable, *args, **kwargs) -> Any:
     """
     debug = DEBUG in sys.argv[1:]
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != DEBUG]
+    _take_over_interrupts()
     try:
         return main(*args, **kwargs)
     except (Exception, KeyboardInterrupt) as error:
@@ -51,6 +53,12 @@ def run_command(main: Callable, *args, **kwargs) -> Any:
             print('interrupted', file=sys.stderr)
             sys.exit(INTERRUPTED)
         sys.exit(f'error: {printable(describe(error), LONGEST)}')
+
+
+def _take_over_interrupts() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again, which ``tools/_interrupt.py`` prevents."""
+    if getattr(signal.getsignal(signal.SIGINT), '__module__', None) == '_interrupt':
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

@@ -181,6 +181,22 @@ def test_categories_survive_a_new_config_and_its_dump_or_are_refused(seed):
     assert list(config.classes) == names
 
 
+@pytest.mark.parametrize('seed', range(6))
+def test_folders_survive_a_new_config_and_its_dump_or_are_refused(seed):
+    name = ''.join(c for c in Names(100 + seed).name() if c not in '/\0' and not c.isspace())
+    folder = Path('data', f'x{name.encode(errors="ignore").decode()}').absolute()
+    root = write_coco(folder, 5, 2)
+    try:
+        path = new_config([str(root)], MODEL, out='mine.py', machine=CPU)
+    except ConfigError as error:
+        assert 'has the name' in str(error) and '{{' in str(error)
+        return
+    config = load_config(path)
+    assert Path(config.train_dataloader.dataset.data_root) == folder
+    config.dump('dumped.py')
+    assert load_config('dumped.py').to_dict() == config.to_dict()
+
+
 @pytest.mark.parametrize('names', ATTACKS[:3], ids=str)
 def test_a_new_config_of_an_attack_is_refused(names):
     with pytest.raises(ConfigError, match=r"train\.json' has the name .*\{\{"):

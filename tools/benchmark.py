@@ -6,6 +6,8 @@ which stands for the whole detector, or with :backbone for that alone.
 
 import sys
 
+import _interrupt  # noqa: F401
+
 from epsanet_mmdet.benchmark import BACKBONES, OPTIONS, PRECISIONS, run_benchmark
 from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.host_memory import reuse_memory

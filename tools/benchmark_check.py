@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import _interrupt  # noqa: F401
 import numpy as np
 from PIL import Image
 

@@ -5,6 +5,8 @@ checkpoint of tools/transplant.py. What was measured is kept in the work dir, so
 interruption the same command continues.
 """
 
+import _interrupt  # noqa: F401
+
 from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.transplant.comparison import compare_methods
 from epsanet_mmdet.transplant.detector_donor import train_donor

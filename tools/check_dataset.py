@@ -6,6 +6,8 @@ command line is wrong.
 
 import sys
 
+import _interrupt  # noqa: F401
+
 from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.datasets.checking.command import run_check
 

@@ -6,6 +6,8 @@ Ends with status 1 if they do not.
 import json
 import sys
 
+import _interrupt  # noqa: F401
+
 from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.long_run import run_long
 

@@ -4,6 +4,7 @@ Taken are checkpoints of tools/pretrain.py, of the EPSANet authors' script, torc
 ResNets, and detectors, as .pth or .safetensors.
 """
 
+import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
 from epsanet_mmdet.checkpoints.comparison import comparison_table

@@ -4,6 +4,8 @@ The suffix says what is written: .onnx a model for ONNX Runtime, OpenVINO and ot
 of torch.export, both for any batch and image size; .pth a checkpoint for load_deployed.
 """
 
+import _interrupt  # noqa: F401
+
 from epsanet_mmdet.command_line import CommandParser, run_command, step
 from epsanet_mmdet.deploy import run_deploy
 

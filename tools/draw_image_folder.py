@@ -1,5 +1,7 @@
 """Draw a small classification data set of textured shapes, to try pre-training on."""
 
+import _interrupt  # noqa: F401
+
 from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.datasets.shape_folder import write_image_folder
 

@@ -2,6 +2,7 @@
 
 import sys
 
+import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
 from epsanet_mmdet.command_line import CommandParser, run_command, step

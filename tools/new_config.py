@@ -1,5 +1,7 @@
 """Write a config that trains a shipped model on data of your own: COCO, Pascal VOC or YOLO."""
 
+import _interrupt  # noqa: F401
+
 from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.new_config import new_config
 

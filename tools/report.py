@@ -4,9 +4,10 @@ With CONFIG and CHECKPOINT it tests the model first; with --ann-file, --images a
 uses results that exist.
 """
 
+import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
-from epsanet_mmdet.command_line import CommandParser, run_command
+from epsanet_mmdet.command_line import CommandParser, run_command, step
 from epsanet_mmdet.report import report_results, report_test
 
 
@@ -35,10 +36,12 @@ def main():
     choices = dict(score_thr=args.score_thr, pictures=args.pictures, work_dir=args.work_dir)
     if args.checkpoint:
         choices['options'] = args.cfg_options
-        report_test(args.config, args.checkpoint, args.out, **choices)
+        with step(f"testing '{args.checkpoint}'"):
+            report_test(args.config, args.checkpoint, args.out, **choices)
     else:
         inputs = (args.ann_file, args.images, args.results)
-        report_results(*inputs, args.out, **choices)
+        with step(f"reporting on '{args.ann_file}'"):
+            report_results(*inputs, args.out, **choices)
     print(f'Written to {args.out}')
 
 

@@ -6,6 +6,7 @@ go into the work folder. Plans: docs/reproduce.md.
 
 import sys
 
+import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
 from epsanet_mmdet.command_line import CommandParser, run_command

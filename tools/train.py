@@ -1,5 +1,7 @@
 """Train a detector: mmdet's tools/train.py, for configs given by path or bare name."""
 
+import _interrupt  # noqa: F401
+
 from epsanet_mmdet.command_line import run_command
 from epsanet_mmdet.mmdet_tools import run_mmdet_tool
 

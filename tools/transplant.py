@@ -4,6 +4,8 @@ Given a folder of any images, PSA is fitted to the ResNet's responses on them; a
 more are best. Without one, PSA's weights are cut out of the ResNet's.
 """
 
+import _interrupt  # noqa: F401
+
 from epsanet_mmdet.command_line import CommandParser, run_command, step
 from epsanet_mmdet.transplant import METHODS, run_transplant
 

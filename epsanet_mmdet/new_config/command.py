@@ -81,8 +81,8 @@ def _require_clean(checked: CheckedData, paths: Sequence[str]) -> None:
         count = checked.findings.count('error')
         raise DataError(
             f'the data set has {count} errors, such as {errors[0].place}: {errors[0].message}; '
-            f'see them with tools/check_dataset.py {" ".join(map(str, paths))}, and correct them or '
-            'use its --fix'
+            f'see them with tools/check_dataset.py {" ".join(map(str, paths))}, and correct them '
+            'or use its --fix'
         )
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -39,7 +40,13 @@ def main() -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    run_job(args.folder, args.launcher)
+    try:
+        run_job(args.folder, args.launcher)
+    except UserError:
+        raise
+    except Exception:
+        traceback.print_exc()  # into console.log
+        raise
 
 
 def run_job(folder: Path, launcher: str = 'none') -> None:
