@@ -15,7 +15,7 @@ from mmengine.logging import MMLogger
 
 from .backbones.positions import check_positions
 from .class_heads import check_class_heads
-from .command_line import run_command, step
+from .command_line import DEBUG, run_command, step
 from .configs import DATALOADERS, find_config, merge_options, read_config
 from .datasets.checks import check_paths
 from .disk_space import check_writable
@@ -38,7 +38,10 @@ def run_mmdet_tool(tool: str) -> None:
     """
     reuse_memory()
     if set(sys.argv) & {'-h', '--help'} or len(sys.argv) == 1:
-        runpy.run_path(tool_path(tool), run_name='__main__')
+        try:
+            runpy.run_path(tool_path(tool), run_name='__main__')
+        finally:
+            print(f'  {DEBUG:<21} show the traceback of an error')
         return
     sys.argv[1:] = prepare_arguments(sys.argv[1:], tool)
     try:

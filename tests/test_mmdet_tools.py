@@ -292,7 +292,8 @@ def test_an_error_of_unknown_kind_is_in_the_log_with_its_traceback(shapes, tmp_p
 
 def test_help_is_mmdets(tmp_path):
     result = run('train.py', '--help', cwd=tmp_path)
-    assert result.returncode == 0 and '--auto-scale-lr' in result.stdout
+    assert result.returncode == 0
+    assert '--auto-scale-lr' in result.stdout and '--debug' in result.stdout
 
 
 def test_without_a_config_the_usage_is_shown(prepare, capsys):

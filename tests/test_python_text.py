@@ -168,7 +168,7 @@ def make_config(names) -> Config:
     return config
 
 
-@pytest.mark.parametrize('seed', range(12))
+@pytest.mark.parametrize('seed', range(6))
 def test_categories_survive_a_new_config_and_its_dump_or_are_refused(seed):
     source = Names(seed)
     names = [source.name() for _ in range(2)]
@@ -181,7 +181,7 @@ def test_categories_survive_a_new_config_and_its_dump_or_are_refused(seed):
     assert list(config.classes) == names
 
 
-@pytest.mark.parametrize('seed', range(6))
+@pytest.mark.parametrize('seed', range(3))
 def test_folders_survive_a_new_config_and_its_dump_or_are_refused(seed):
     name = ''.join(c for c in Names(100 + seed).name() if c not in '/\0' and not c.isspace())
     folder = Path('data', f'x{name.encode(errors="ignore").decode()}').absolute()
@@ -203,7 +203,7 @@ def test_a_new_config_of_an_attack_is_refused(names):
         make_config(names)
 
 
-@pytest.mark.parametrize('seed', range(12))
+@pytest.mark.parametrize('seed', range(6))
 def test_categories_survive_a_job_of_a_plan_or_are_refused(seed):
     source = Names(seed)
     names = [source.name() for _ in range(2)]
