@@ -25,6 +25,10 @@ class CommandParser(ArgumentParser):
             DEBUG, action='store_true', default=SUPPRESS, help='show the traceback of an error'
         )
 
+    def parse_known_args(self, *args, **kwargs):
+        with step('reading the command line'):
+            return super().parse_known_args(*args, **kwargs)
+
 
 def run_command(main: Callable, *args, **kwargs) -> Any:
     """Run a command to its end.

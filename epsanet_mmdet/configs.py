@@ -4,7 +4,7 @@ import difflib
 import os.path as osp
 import textwrap
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Iterator, Optional
 
 from mmengine.config import Config, ConfigDict
 
@@ -118,12 +118,24 @@ def dataset_options(config: Config, options: Dict) -> Dict:
     if 'skip_bad_images' in options:
         for key in DATALOADERS:
             if config.get(key):
-                spread[f'{key}.dataset.skip_bad_images'] = options['skip_bad_images']
+                for inner in _innermost(config[key].get('dataset') or {}, f'{key}.dataset'):
+                    spread[f'{inner}.skip_bad_images'] = options['skip_bad_images']
     if 'data_root' in options and config.get('data_root'):
         old, new = config.data_root, osp.join(options['data_root'], '')
         for section in (*DATALOADERS, 'val_evaluator', 'test_evaluator'):
             _replace_prefix(config.get(section), old, new, section, spread)
     return spread
+
+
+def _innermost(dataset: Dict, key: str) -> Iterator[str]:
+    """Yield the keys of the data sets that mmdet's wrappers (RepeatDataset, ...) hold."""
+    if 'datasets' in dataset:
+        for i, item in enumerate(dataset['datasets']):
+            yield from _innermost(item, f'{key}.datasets.{i}')
+    elif 'dataset' in dataset:
+        yield from _innermost(dataset['dataset'], f'{key}.dataset')
+    else:
+        yield key
 
 
 def idle_worker_options(config: Config) -> Dict:

@@ -69,7 +69,9 @@ def tool_path(tool: str) -> str:
 
 def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
     """Resolve the config's name, spread the data options, join processes, and check the rest."""
-    given = runpy.run_path(tool_path(tool))['parse_args']()  # reads sys.argv, as mmdet will
+    parse_args = runpy.run_path(tool_path(tool))['parse_args']
+    with step('reading the command line'):
+        given = parse_args()  # of sys.argv, as mmdet will
     config_file = find_config(given.config)
     config = read_config(config_file)
     implied = merge_options(config, given.cfg_options or {})
