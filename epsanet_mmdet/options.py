@@ -30,6 +30,7 @@ from .errors import ConfigError
 
 PACKAGES = ('epsanet_mmdet', 'mmdet', 'mmengine', 'mmcv')  # whose sources read configs
 EVERYWHERE = {'type', '_scope_', '_delete_'}
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Reader(NamedTuple):
@@ -125,23 +126,18 @@ def constructor(kind: Any) -> Reader:
     """Return the arguments of a class or function, those passed on to its bases included."""
     keys: Set[str] = set()
     complete = False
-    for base in inspect.getmro(kind) if inspect.isclass(kind) else (kind,):
+    for base in inspect.getmro(kind)[:-1] if inspect.isclass(kind) else (kind,):
         function = vars(base).get('__init__') if inspect.isclass(base) else base
-        if function is None or base is object:
+        if function is None or complete:
             continue
         parameters = inspect.signature(function).parameters.values()
-        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        keys |= {p.name for p in parameters if p.kind in named and p.name != 'self'}
-        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-            complete = True
-            break
-        try:  # what it takes out of **kwargs itself
-            keys |= set(re.findall(r"kwargs(?:\.\w+\(|\[)'(\w+)'", inspect.getsource(function)))
-        except (OSError, TypeError):
-            complete = False
+        keys |= {p.name for p in parameters if p.kind not in VARIADIC} - {'self'}
+        complete = all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters)
+        if not complete:  # nor is what it takes out of **kwargs itself among its base's
+            source = inspect.getsource(function)
+            keys |= set(re.findall(r"kwargs(?:\.\w+\(|\[)'(\w+)'", source))
     # mmcv's builders of layers, and initialisers, take keys of their own out of the dictionary
-    package = kind.__module__.partition('.')[0]
-    layer = package == 'torch' and 'optim' not in kind.__module__
+    layer = kind.__module__.startswith('torch') and 'optim' not in kind.__module__
     own = layer or kind.__module__.startswith(('mmcv.cnn', 'mmcv.ops', 'mmengine.model'))
     return Reader(kind.__name__, keys, complete and not own)
 

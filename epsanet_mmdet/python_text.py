@@ -11,7 +11,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from .datasets.printable import printable
 from .errors import ConfigError
@@ -39,31 +39,29 @@ def assign(name: str, value: Any) -> str:
     return f'{name} = {write(value, used=len(name) + 3)}'
 
 
-def write(value: Any, indent: int = 0, used: int = 0) -> str:
+def write(value: Any, indent: int = 0, used: int = 0, width: float = WIDTH) -> str:
     """Write a value as Python, over several lines if one is too short.
 
     Args:
         value: None, numbers, strings, bytes, and dicts, lists, tuples and sets of them.
         indent: Of the line that it begins on.
         used: Characters before and after it on that line.
+        width: Characters of a line.
 
     Raises:
         ConfigError: If it is of another type.
     """
-    line = _one_line(value)
-    if len(line) + indent + used <= WIDTH or not isinstance(value, (dict, list, tuple)):
+    if not isinstance(value, (dict, list, tuple)):
+        return _scalar(value)
+    opening, closing, items = _parts(value)
+    line = ', '.join(prefix + write(item, width=math.inf) for prefix, item in items)
+    comma = ',' if isinstance(value, tuple) and len(items) == 1 else ''
+    line = f'{opening}{line}{comma}{closing}'
+    if len(line) + indent + used <= width:
         return line
     pad = ' ' * (indent + 4)
-    if isinstance(value, dict):
-        opening, closing, separator = _braces(value)
-        items = [
-            f'{key}{separator}{write(item, indent + 4, len(key) + len(separator) + 1)}'
-            for key, item in zip(_keys(value), value.values())
-        ]
-    else:
-        items = [write(item, indent + 4, 1) for item in value]
-        opening, closing = ('[', ']') if isinstance(value, list) else ('(', ')')
-    return '\n'.join([opening, *(f'{pad}{item},' for item in items), ' ' * indent + closing])
+    lines = [f'{pad}{pre}{write(item, indent + 4, len(pre) + 1)},' for pre, item in items]
+    return '\n'.join([opening, *lines, ' ' * indent + closing])
 
 
 def comment(text: str) -> str:
@@ -135,16 +133,17 @@ def _is_variable(name: str) -> bool:
     return name.isidentifier() and same and not keyword.iskeyword(name)
 
 
-def _braces(value: Dict) -> tuple:
-    named = all(isinstance(key, str) and _is_variable(key) for key in value)
-    return ('dict(', ')', '=') if named else ('{', '}', ': ')
+def _parts(value: Any) -> Tuple[str, str, List[Tuple[str, Any]]]:
+    """Return a container's brackets, and its items with what stands before each."""
+    if not isinstance(value, dict):
+        brackets = '[]' if isinstance(value, list) else '()'
+        return brackets[0], brackets[1], [('', item) for item in value]
+    if all(isinstance(key, str) and _is_variable(key) for key in value):
+        return 'dict(', ')', [(f'{key}=', item) for key, item in value.items()]
+    return '{', '}', [(f'{write(key, width=math.inf)}: ', item) for key, item in value.items()]
 
 
-def _keys(value: Dict) -> List[str]:
-    return [key if _braces(value)[0] == 'dict(' else _one_line(key) for key in value]
-
-
-def _one_line(value: Any) -> str:
+def _scalar(value: Any) -> str:
     if isinstance(value, Name):
         return str(value)
     if value is None or isinstance(value, bool):
@@ -156,15 +155,6 @@ def _one_line(value: Any) -> str:
     if isinstance(value, (str, bytes)):
         plain = str(value) if isinstance(value, str) else bytes(value)
         return repr(plain).replace('{{', '{\\x7b')
-    if isinstance(value, dict):
-        opening, closing, separator = _braces(value)
-        items = [f'{k}{separator}{_one_line(v)}' for k, v in zip(_keys(value), value.values())]
-        return f'{opening}{", ".join(items)}{closing}'
-    if isinstance(value, (list, tuple)):
-        items = [_one_line(item) for item in value]
-        if isinstance(value, list):
-            return f'[{", ".join(items)}]'
-        return f'({", ".join(items)}{"," if len(items) == 1 else ""})'
     if isinstance(value, (set, frozenset)):
-        return f'set([{", ".join(sorted(map(_one_line, value)))}])'
+        return f'set({write(sorted(value, key=repr), width=math.inf)})'
     raise ConfigError(f'{printable(value)} is no value that a config can hold')
