@@ -13,7 +13,7 @@ from .version import __version__
 __all__ = ['__version__', 'infer']
 
 if check_stack():
-    # mmengine's, whenever a tool starts; nothing that users of this package could mend.
+    # mmengine's, whenever a tool starts; which users of this package cannot change.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     from . import (  # noqa: F401
         backbones,
@@ -23,7 +23,9 @@ if check_stack():
         hooks,
         necks,
         plugins,
+        runner,
     )
+    from .registry import SCOPE  # noqa: F401
 else:
     warnings.warn(
         'mmengine, mmcv and mmdet are not installed: only epsanet_mmdet.layers can be used; '

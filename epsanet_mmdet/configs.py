@@ -1,23 +1,22 @@
 """Finding and loading configs."""
 
 import difflib
-import os
 import os.path as osp
 import textwrap
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Iterator, Optional
 
 from mmengine.config import Config, ConfigDict
 
 from .errors import ConfigError
-from .pure_data import load_pure_config
+from .options import check_options
+from .python_text import check_names
 
-PURE_DATA_VARIABLE = 'PURE_DATA_CONFIGS'
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def configs_dir() -> Path:
-    """Give the folder of the shipped configs, in a source tree or an installed wheel."""
+    """Return the folder of the shipped configs, in a source tree or an installed wheel."""
     package = Path(__file__).parent
     installed = package / '.mim' / 'configs'
     return installed if installed.is_dir() else package.parent / 'configs'
@@ -46,29 +45,45 @@ def find_config(name: str) -> str:
     )
 
 
-def load_config(
-    name: str, options: Optional[Dict] = None, data_only: Optional[bool] = None
-) -> Config:
-    """Load a config by path or bare name.
-
-    A config is Python and runs code, unless it is loaded as pure data.
+def load_config(name: str, options: Optional[Dict] = None) -> Config:
+    """Load a config by path or bare name. A config is a program: loading it runs its code.
 
     Args:
         name: Path, or bare name such as ``mask-rcnn_epsanet50-s_fpn_1x_coco``.
-        options: Overrides as of ``--cfg-options``. ``data_root`` and ``skip_bad_images`` reach
-            every data set of the config.
-        data_only: Refuse what would run code, see :mod:`epsanet_mmdet.pure_data`; if not given,
-            do so where the environment variable ``PURE_DATA_CONFIGS`` is 1.
+        options: Overrides as of ``--cfg-options``, see :func:`merge_options`.
 
     Raises:
-        ConfigError: If there is no such config, it cannot be read, or is no pure data.
+        ConfigError: If there is no such config, it cannot be read, nothing reads one of the
+            options, or it has a name that mmengine's dump of it would not keep.
     """
-    path = find_config(name)
-    config = load_pure_config(path) if _wants_pure_data(data_only) else _run_config(path)
-    if options:
-        for key, value in {**dataset_options(config, options), **options}.items():
-            _override(config, key, value)
+    config = read_config(find_config(name))
+    merge_options(config, options or {})
     return config
+
+
+def merge_options(config: Config, options: Dict) -> Dict:
+    """Merge overrides into a config.
+
+    Args:
+        config: Changed in place.
+        options: Overrides as of ``--cfg-options``. ``data_root`` and ``skip_bad_images`` reach
+            every data set of the config.
+
+    Returns:
+        The overrides that were merged besides, under which mmdet's own tools get the same config.
+
+    Raises:
+        ConfigError: If nothing reads one of them, it does not fit, or a name of the config is one
+            that mmengine's dump would not keep.
+    """
+    check_options(config, options)
+    implied = dataset_options(config, options)
+    for key, value in {**implied, **options}.items():
+        _override(config, key, value)
+    idle = idle_worker_options(config)
+    config.merge_from_dict(idle)
+    check_names(config.to_dict(), config.filename or 'the config')
+    return {**implied, **idle}
 
 
 def _override(config: Config, key: str, value) -> None:
@@ -80,16 +95,12 @@ def _override(config: Config, key: str, value) -> None:
         raise ConfigError(f"'{key}={value}' does not fit {name}: {reason}") from error
 
 
-def _wants_pure_data(data_only: Optional[bool]) -> bool:
-    if data_only is not None:
-        return data_only
-    setting = os.environ.get(PURE_DATA_VARIABLE, '0')
-    if setting not in ('0', '1'):  # whoever asks for safety must not miss it by a word
-        raise ConfigError(f"{PURE_DATA_VARIABLE} is '{setting}'; set it to 1 or 0")
-    return setting == '1'
+def read_config(path: str) -> Config:
+    """Load a config file.
 
-
-def _run_config(path: str) -> Config:
+    Raises:
+        ConfigError: If it cannot be read.
+    """
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is Python, so anything
@@ -107,12 +118,40 @@ def dataset_options(config: Config, options: Dict) -> Dict:
     if 'skip_bad_images' in options:
         for key in DATALOADERS:
             if config.get(key):
-                spread[f'{key}.dataset.skip_bad_images'] = options['skip_bad_images']
+                for inner in _innermost(config[key].get('dataset') or {}, f'{key}.dataset'):
+                    spread[f'{inner}.skip_bad_images'] = options['skip_bad_images']
     if 'data_root' in options and config.get('data_root'):
         old, new = config.data_root, osp.join(options['data_root'], '')
         for section in (*DATALOADERS, 'val_evaluator', 'test_evaluator'):
             _replace_prefix(config.get(section), old, new, section, spread)
     return spread
+
+
+def _innermost(dataset: Dict, key: str) -> Iterator[str]:
+    """Yield the keys of the data sets that mmdet's wrappers (RepeatDataset, ...) hold."""
+    if 'datasets' in dataset:
+        for i, item in enumerate(dataset['datasets']):
+            yield from _innermost(item, f'{key}.datasets.{i}')
+    elif 'dataset' in dataset:
+        yield from _innermost(dataset['dataset'], f'{key}.dataset')
+    else:
+        yield key
+
+
+def idle_worker_options(config: Config) -> Dict:
+    """Return the overrides that dataloaders without workers need, which mmengine's config lacks.
+
+    torch refuses ``persistent_workers`` and ``prefetch_factor`` where ``num_workers`` is 0.
+    """
+    options = {}
+    for key in DATALOADERS:
+        loader = config.get(key) or {}
+        if loader.get('num_workers', 0) == 0:
+            if loader.get('persistent_workers'):
+                options[f'{key}.persistent_workers'] = False
+            if loader.get('prefetch_factor') is not None:
+                options[f'{key}.prefetch_factor'] = None
+    return options
 
 
 def _replace_prefix(value, old: str, new: str, key: str, spread: Dict) -> None:

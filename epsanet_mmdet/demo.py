@@ -7,7 +7,6 @@ from typing import Dict, Sequence
 import cv2
 import matplotlib
 import numpy as np
-from mmengine.runner import Runner
 from pycocotools.coco import COCO
 
 from .configs import load_config
@@ -15,6 +14,7 @@ from .datasets.image_files import load_image
 from .datasets.shapes import CLASSES, write_shapes
 from .drawing import draw_objects
 from .inference import infer
+from .runner import BriefRunner
 
 CONFIG = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -40,7 +40,7 @@ def run_demo(work_dir: str = 'work_dirs/demo', seed: int = 0) -> Dict[str, float
         CONFIG,
         dict(data_root=str(work_dir / 'data'), work_dir=str(work_dir), randomness=dict(seed=seed)),
     )
-    runner = Runner.from_cfg(config)
+    runner = BriefRunner.from_cfg(config)
     runner.train()
     metrics = runner.test()
     checkpoint = (work_dir / 'last_checkpoint').read_text()

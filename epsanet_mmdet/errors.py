@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one line that names the thing and the remedy.
+"""Errors that a user can fix: one line that names the thing and the remedy.
 
 The command line tools print them without a traceback and exit with status 1.
 """

@@ -25,11 +25,11 @@ def check_stack(version_of: Optional[Callable[[str], Optional[str]]] = None) -> 
     """Check that the installed torch and mm* packages work together and with this package.
 
     Args:
-        version_of: Gives the installed version of a distribution, or None. Defaults to the
+        version_of: Returns the installed version of a distribution, or None. Defaults to the
             current environment's.
 
     Returns:
-        Whether the mm* packages are there; without any of them, only ``layers`` works.
+        True if the mm* packages are installed; without any of them, only ``layers`` works.
 
     Raises:
         ImportError: If some are missing, if a version cannot work, or if mmcv lacks operators.

@@ -106,6 +106,17 @@ def test_skip_bad_images_reaches_every_data_set():
         assert section.dataset.skip_bad_images is True
 
 
+def test_skip_bad_images_reaches_what_wrappers_hold(tmp_path):
+    (tmp_path / 'wrapped.py').write_text(
+        'inner = dict(type="RepeatDataset", times=2, dataset=dict(type="CheckedCocoDataset"))\n'
+        'train_dataloader = dict(dataset=dict(type="ConcatDataset", datasets=[inner, inner]))\n'
+    )
+    config = load_config(str(tmp_path / 'wrapped.py'), {'skip_bad_images': True})
+    for repeated in config.train_dataloader.dataset.datasets:
+        assert 'skip_bad_images' not in repeated and repeated.dataset.skip_bad_images is True
+    assert 'skip_bad_images' not in config.train_dataloader.dataset
+
+
 @pytest.mark.parametrize(
     'key', ['model.backbone.depth.x', 'train_dataloader.dataset.pipeline.99.scale']
 )

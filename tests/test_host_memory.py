@@ -85,6 +85,7 @@ def test_the_tools_use_it_before_they_compute(tool, arguments, device, monkeypat
     for module in (host_memory, mmdet_tools):
         monkeypatch.setattr(module, 'reuse_memory', spy)
     monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *arguments])
+    monkeypatch.syspath_prepend(ROOT / 'tools')
     with pytest.raises(SystemExit):
         runpy.run_path(str(ROOT / 'tools' / f'{tool}.py'), run_name='__main__')
     assert given == [device]

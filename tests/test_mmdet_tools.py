@@ -1,6 +1,5 @@
 """tools/train.py and tools/test.py: bare names, data options, and errors of one line."""
 
-import errno
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import torch
 
 from epsanet_mmdet import mmdet_tools
 from epsanet_mmdet.configs import configs_dir
+from epsanet_mmdet.datasets.shapes import write_shapes
 from epsanet_mmdet.errors import (
     ArgumentError,
     CheckpointError,
@@ -22,6 +22,7 @@ from epsanet_mmdet.errors import (
 from epsanet_mmdet.mmdet_tools import prepare_arguments
 
 TOOLS = Path(mmdet_tools.__file__).parents[1] / 'tools'
+ADDED = ['--cfg-options', 'runner_type=BriefRunner']
 NAME = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
 PATH = str(configs_dir() / 'epsanet' / f'{NAME}.py')
 
@@ -52,8 +53,8 @@ def prepare(monkeypatch, coco, tmp_path):
 
 
 def test_a_bare_name_becomes_the_configs_path(prepare):
-    assert prepare('train.py', NAME, '--amp') == [PATH, '--amp']
-    assert prepare('test.py', NAME, 'weights.pth') == [PATH, 'weights.pth']
+    assert prepare('train.py', NAME, '--amp') == [PATH, '--amp', *ADDED]
+    assert prepare('test.py', NAME, 'weights.pth') == [PATH, 'weights.pth', *ADDED]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_a_bare_name_becomes_the_configs_path(prepare):
     ids=' '.join,
 )
 def test_options_may_come_before_the_config(before, prepare):
-    assert prepare('train.py', *before, NAME) == [*before, PATH]
+    assert prepare('train.py', *before, NAME) == [*before, PATH, *ADDED]
 
 
 @pytest.mark.parametrize(
@@ -83,8 +84,8 @@ def test_data_root_reaches_mmdets_own_tool(form, prepare, coco):
 
 
 def test_other_options_are_handed_on_as_they_are(prepare):
-    arguments = ['--cfg-options', 'train_cfg.max_epochs=1', 'a.b="[1,2]"', '--auto-scale-lr']
-    assert prepare('train.py', NAME, *arguments) == [PATH, *arguments]
+    arguments = ['--cfg-options', 'train_cfg.max_epochs=1', 'val_evaluator.iou_thrs="[0.5,1]"']
+    assert prepare('train.py', NAME, *arguments) == [PATH, *ADDED, *arguments]
 
 
 def test_an_unknown_config_is_named(prepare):
@@ -144,26 +145,49 @@ def test_a_work_dir_that_cannot_be_made_is_named(prepare, tmp_path):
         prepare('train.py', NAME, '--work-dir', 'runs/first')
 
 
-def test_a_disk_that_is_full_ends_in_one_line():
-    def write():
-        raise OSError(errno.ENOSPC, 'No space left on device', '/data/runs/a.log')
-
-    with pytest.raises(SystemExit, match="^error: cannot write to '/data/runs': the disk is full"):
-        mmdet_tools.exit_on_user_error(write)
-
-    def read():
-        raise PermissionError(errno.EACCES, 'Permission denied', '/data/a.jpg')
-
-    with pytest.raises(PermissionError):  # of reading, where the remedy would be wrong
-        mmdet_tools.exit_on_user_error(read)
-
-
 def test_a_plugin_position_that_mmdet_only_asserts_is_named(prepare, tmp_path):
     config = tmp_path / 'mine.py'
     plugin = "dict(cfg=dict(type='SELayer2d'), position='after_conv4')"
     config.write_text(f"_base_ = '{PATH}'\nmodel = dict(backbone=dict(plugins=[{plugin}]))\n")
     with pytest.raises(ArgumentError, match="no plugin position='after_conv4'"):
         prepare('train.py', str(config))
+
+
+@pytest.mark.parametrize(
+    ('key', 'nearest'),
+    [
+        ('optim_wraper.optimizer.lr', 'optim_wrapper'),
+        ('modle.backbone.depth', 'model'),
+        ('model.backbone.dephth', 'depth'),
+    ],
+)
+def test_a_misspelt_option_is_named_with_the_nearest(key, nearest, prepare):
+    with pytest.raises(ConfigError, match=f"'{key}'.*did you mean '{nearest}'"):
+        prepare('train.py', NAME, '--cfg-options', f'{key}=50')
+
+
+def test_mmdets_tool_gets_what_a_loader_without_workers_needs(prepare):
+    arguments = prepare('train.py', NAME, '--cfg-options', 'train_dataloader.num_workers=0')
+    assert 'train_dataloader.persistent_workers=False' in arguments
+    assert not [a for a in arguments if a.startswith('val_dataloader')]
+
+
+def test_a_runner_of_the_users_own_is_kept(prepare):
+    option = 'runner_type=Runner'
+    assert prepare('train.py', NAME, '--cfg-options', option) == [PATH, '--cfg-options', option]
+
+
+def test_augmented_tests_of_masks_are_refused_and_of_boxes_are_not(prepare):
+    with pytest.raises(ConfigError, match='--tta merges boxes alone'):
+        prepare('test.py', NAME, 'weights.pth', '--tta')
+    prepare('test.py', NAME.replace('mask', 'faster'), 'weights.pth', '--tta')
+    boxes = ['model.roi_head.mask_head=None', 'test_evaluator.metric=bbox']
+    prepare('test.py', NAME, 'weights.pth', '--tta', '--cfg-options', *boxes)
+
+
+def test_a_folder_whose_name_mmengine_would_read_as_a_variable_is_refused(prepare):
+    with pytest.raises(ConfigError, match="'--work-dir' has the name"):
+        prepare('train.py', NAME, '--work-dir', '{{$X:y')
 
 
 # As a process
@@ -212,9 +236,64 @@ def test_a_checkpoint_of_another_model_ends_in_one_line(tiny_coco, tmp_path):
     assert_one_line(result, '0 of its 1 tensors match')
 
 
+def test_a_misspelt_option_ends_in_one_line(coco, tmp_path):
+    options = ['--cfg-options', 'model.backbone.dephth=50']
+    result = run('train.py', NAME, *options, cwd=tmp_path, DATA_ROOT=str(coco))
+    assert_one_line(result, 'model.backbone.dephth', "did you mean 'depth'?")
+
+
+@pytest.fixture(scope='module')
+def shapes(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp('shapes')
+    write_shapes(str(root), 8, 2, 96)
+    return root
+
+
+SHAPES = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
+QUICK = ['--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=4']
+NO_WORKERS = ['train_dataloader.num_workers=0', 'val_dataloader.num_workers=0']
+
+
+def test_training_shows_a_summary_and_logs_the_rest(shapes, tmp_path):
+    result = run('train.py', SHAPES, *QUICK, *NO_WORKERS, cwd=tmp_path, DATA_ROOT=str(shapes))
+    assert result.returncode == 0, result.stderr
+    shown = result.stdout.partition('Epoch(train)')[0]
+    assert len(shown.splitlines()) < 40
+    for part in ('MaskRCNN with EPSANet', 'annotations/train.json', 'max_epochs=1', 'work_dirs'):
+        assert part in shown
+    (log,) = (tmp_path / 'work_dirs').glob('*/*/*.log')
+    for part in ('System environment', 'Config:', 'Hooks will be executed', 'paramwise_options'):
+        assert part in log.read_text() and part not in result.stdout
+    (dumped,) = (tmp_path / 'work_dirs').glob('*/*.py')
+    assert 'runner_type' not in dumped.read_text()
+
+
+@pytest.mark.parametrize('content', [b'PK', dict(meta=7, state_dict={})], ids=repr)
+def test_resuming_from_an_odd_file_ends_in_one_line_that_names_it(content, shapes, tmp_path):
+    path = tmp_path / 'odd.pth'
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    arguments = [SHAPES, '--resume', 'odd.pth', *QUICK]
+    result = run('train.py', *arguments, cwd=tmp_path, DATA_ROOT=str(shapes))
+    assert_one_line(result, 'odd.pth')
+
+
+def test_an_error_of_unknown_kind_is_in_the_log_with_its_traceback(shapes, tmp_path):
+    config = tmp_path / 'mine.py'
+    base = configs_dir() / 'shapes' / f'{SHAPES}.py'
+    config.write_text(f"_base_ = '{base}'\nmodel = dict(rpn_head=dict(in_channels=3))\n")
+    arguments = [str(config), *QUICK]
+    result = run('train.py', *arguments, cwd=tmp_path, DATA_ROOT=str(shapes))
+    assert_one_line(result, 'training failed: RuntimeError: ', '--debug')
+    (log,) = (tmp_path / 'work_dirs').glob('*/*/*.log')
+    assert 'Traceback (most recent call last)' in log.read_text()
+    result = run('train.py', *arguments, '--debug', cwd=tmp_path, DATA_ROOT=str(shapes))
+    assert 'Traceback' in result.stderr and 'RuntimeError' in result.stderr
+
+
 def test_help_is_mmdets(tmp_path):
     result = run('train.py', '--help', cwd=tmp_path)
-    assert result.returncode == 0 and '--auto-scale-lr' in result.stdout
+    assert result.returncode == 0
+    assert '--auto-scale-lr' in result.stdout and '--debug' in result.stdout
 
 
 def test_without_a_config_the_usage_is_shown(prepare, capsys):

@@ -16,7 +16,6 @@ from epsanet_mmdet.errors import ConfigError, DataError
 from epsanet_mmdet.mmdet_tools import check_data
 from epsanet_mmdet.new_config import new_config
 from epsanet_mmdet.new_config.planning import Machine, make_plan
-from epsanet_mmdet.new_config.python_text import assign, comment, nested, write
 from epsanet_mmdet.new_config.writing import base_reference
 
 CPU, GPU = Machine(0, 2), Machine(24, 8)
@@ -170,7 +169,7 @@ def test_mistakes_on_the_command_line(tmp_path):
 
 
 def test_names_that_are_code_stay_names(tmp_path):
-    names = ['it\'s "one"', "'); import os; os.abort(); ('", '{{ fileDirname }}', 'a\nb = 1']
+    names = ['it\'s "one"', "'); import os; os.abort(); ('", '}} #', 'a\nb = 1']
     content = coco_content(tmp_path / 'images', 5)
     content['categories'] = [dict(id=i, name=name) for i, name in enumerate(names, start=1)]
     folder = tmp_path / 'a\nimport os, b'
@@ -183,11 +182,3 @@ def test_the_base_is_named_relatively_in_the_source_tree_only():
     base = str(ROOT / 'configs' / 'epsanet' / 'a.py')
     assert base_reference(base, str(ROOT / 'mine' / 'b.py')) == '../configs/epsanet/a.py'
     assert base_reference(base, 'b.py') == base
-
-
-def test_python_text():
-    assert write((1,)) == '(1,)' and write(dict(a=[1, 'x'], b=None)) == "dict(a=[1, 'x'], b=None)"
-    assert eval(write({'a': {'b': ['x' * 60, 'y' * 60]}})) == dict(a=dict(b=['x' * 60, 'y' * 60]))
-    assert nested({'a.b': 1, 'a.c': 2}) == dict(a=dict(b=1, c=2))
-    assert comment('one\ntwo') == '# one?two'
-    assert max(map(len, assign('name', [dict(a='x' * 30)] * 5).splitlines())) <= 100

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from test_registry import check_base
 
 ROOT = Path(__file__).parent.parent
 
@@ -76,6 +77,11 @@ def test_source_archive_carries_the_kernel_s_sources(archive):
     names = {name.split('/', 1)[1] for name in tarfile.open(archive).getnames() if '/' in name}
     sources = {f'epsanet_mmdet/csrc/{p.name}' for p in (ROOT / 'epsanet_mmdet/csrc').iterdir()}
     assert sources and sources <= names
+
+
+def test_configs_of_the_wheel_are_bases_named_by_the_package(wheel, tmp_path):
+    wheel.extractall(tmp_path / 'site')
+    check_base(tmp_path, PYTHONPATH=str(tmp_path / 'site'))
 
 
 def test_carries_no_tests(wheel):

@@ -5,19 +5,18 @@ which stands for the whole detector, or with :backbone for that alone.
 """
 
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+import _interrupt  # noqa: F401
 
 from epsanet_mmdet.benchmark import BACKBONES, OPTIONS, PRECISIONS, run_benchmark
+from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.host_memory import reuse_memory
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
 
 
 def parse_args():
     options = '\n'.join(f'  +{name:<15}{meaning}' for name, (_, meaning) in OPTIONS.items())
-    parser = ArgumentParser(
-        description=__doc__,
-        epilog=f'backbones: {", ".join(BACKBONES)}\noptions:\n{options}',
-        formatter_class=RawDescriptionHelpFormatter,
+    parser = CommandParser(
+        description=__doc__, epilog=f'backbones: {", ".join(BACKBONES)}\noptions:\n{options}'
     )
     default = [name for name in BACKBONES if name != 'resnet50']
     default[default.index('epsanet50-l') :] += [f'epsanet50-{a}+published' for a in 'sl']
@@ -59,12 +58,8 @@ def parse_args():
 def main():
     args = parse_args()
     reuse_memory(args.device)
-    exit_on_user_error(
-        run_benchmark,
-        **vars(args),
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    run_benchmark(**vars(args), progress=lambda line: print(line, file=sys.stderr, flush=True))
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -8,17 +8,18 @@ import os
 import tempfile
 import threading
 import time
-from argparse import ArgumentParser
 from pathlib import Path
 
+import _interrupt  # noqa: F401
 import numpy as np
 from PIL import Image
 
+from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.datasets.checking.command import run_check
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('--images', type=int, default=5000, help='(%(default)s)')
     parser.add_argument('--objects', type=int, default=20, help='in each image (%(default)s)')
     parser.add_argument('--size', type=int, nargs=2, default=(640, 480), help='(640 480)')
@@ -93,4 +94,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

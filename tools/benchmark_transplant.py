@@ -2,12 +2,12 @@
 
 ``donor`` trains a donor on generated images, ``response`` needs a donor and images, ``training`` a
 checkpoint of tools/transplant.py. What was measured is kept in the work dir, so after an
-interruption the same command goes on.
+interruption the same command continues.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+import _interrupt  # noqa: F401
 
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
+from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.transplant.comparison import compare_methods
 from epsanet_mmdet.transplant.detector_donor import train_donor
 from epsanet_mmdet.transplant.head_start import compare_starts, head_start_table
@@ -15,7 +15,7 @@ from epsanet_mmdet.transplant.response import response_table
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__)
     what = parser.add_subparsers(dest='what', required=True)
     donor = what.add_parser('donor', help='train a ResNet-50 as a detector of generated shapes')
     donor.add_argument('--iterations', type=int, default=2000, help='(%(default)s)')
@@ -39,12 +39,12 @@ def main():
     options = vars(parse_args())
     what = options.pop('what')
     if what == 'donor':
-        exit_on_user_error(train_donor, **options)
+        train_donor(**options)
     elif what == 'response':
-        print(response_table(exit_on_user_error(compare_methods, **options)))
+        print(response_table(compare_methods(**options)))
     else:
-        print(head_start_table(exit_on_user_error(compare_starts, **options)))
+        print(head_start_table(compare_starts(**options)))
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -5,14 +5,15 @@ command line is wrong.
 """
 
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
+import _interrupt  # noqa: F401
+
+from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.datasets.checking.command import run_check
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__)
     parser.add_argument(
         'paths', nargs='+', help="folders of a data set, COCO JSON files, or YOLO's data.yaml"
     )
@@ -25,5 +26,9 @@ def parse_args():
     return parser.parse_args()
 
 
+def main():
+    sys.exit(run_check(**vars(parse_args())))
+
+
 if __name__ == '__main__':
-    sys.exit(exit_on_user_error(run_check, **vars(parse_args())))
+    run_command(main)

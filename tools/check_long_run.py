@@ -5,14 +5,15 @@ Ends with status 1 if they do not.
 
 import json
 import sys
-from argparse import ArgumentParser
 
+import _interrupt  # noqa: F401
+
+from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.long_run import run_long
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('--work-dir', default='work_dirs/long_run', help='(%(default)s)')
     parser.add_argument('--iterations', type=int, default=2000, help='(%(default)s)')
     parser.add_argument('--size', type=int, default=192, help='of the images (%(default)s)')
@@ -29,10 +30,10 @@ def parse_args():
 
 def main():
     args = vars(parse_args())
-    result = exit_on_user_error(run_long, args.pop('work_dir'), **args)
+    result = run_long(args.pop('work_dir'), **args)
     print(json.dumps(result))
     sys.exit(not result['flat'])
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

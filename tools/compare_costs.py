@@ -1,14 +1,15 @@
 """Parameters, FLOPs, latency and training memory of detectors, side by side, as a table."""
 
 import sys
-from argparse import ArgumentParser
 
+import _interrupt  # noqa: F401
+
+from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.latency import compare_costs, format_table
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('configs', nargs='+', help='paths or bare names')
     parser.add_argument(
         '--baseline',
@@ -32,8 +33,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    costs = exit_on_user_error(
-        compare_costs,
+    costs = compare_costs(
         [args.baseline, *args.configs],
         tuple(args.size),
         args.repeats,
@@ -44,4 +44,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -4,17 +4,16 @@ Taken are checkpoints of tools/pretrain.py, of the EPSANet authors' script, torc
 ResNets, and detectors, as .pth or .safetensors.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-
+import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
 from epsanet_mmdet.checkpoints.comparison import comparison_table
 from epsanet_mmdet.checkpoints.conversion import convert_weights
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
+from epsanet_mmdet.command_line import CommandParser, run_command, step
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('source', help='file or URL')
     parser.add_argument(
         'out', nargs='?', help="to write, .pth or .safetensors (the config's init_cfg.checkpoint)"
@@ -31,7 +30,9 @@ def parse_args():
 
 
 def main():
-    result = exit_on_user_error(convert_weights, **vars(parse_args()))
+    args = parse_args()
+    with step(f"converting '{args.source}'"):
+        result = convert_weights(**vars(args))
     print(f'{result.layout}\n{comparison_table(result.comparison)}')
     print(f'Written to {result.out}')
     if not result.comparison.complete:
@@ -41,4 +42,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -1,14 +1,16 @@
 """Train and test Mask R-CNN with EPSANet on generated images: ten minutes on two CPU cores."""
 
-import argparse
 import time
 
+import _interrupt  # noqa: F401
+
+from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.demo import run_demo
 from epsanet_mmdet.host_memory import reuse_memory
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('--work-dir', default='work_dirs/demo')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
@@ -25,4 +27,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -4,14 +4,14 @@ The suffix says what is written: .onnx a model for ONNX Runtime, OpenVINO and ot
 of torch.export, both for any batch and image size; .pth a checkpoint for load_deployed.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+import _interrupt  # noqa: F401
 
+from epsanet_mmdet.command_line import CommandParser, run_command, step
 from epsanet_mmdet.deploy import run_deploy
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('config', help='path or bare name')
     parser.add_argument('checkpoint', help='file or URL')
     parser.add_argument('--out', nargs='+', required=True, metavar='FILE', help='files to write')
@@ -22,8 +22,10 @@ def parse_args():
 
 
 def main():
-    exit_on_user_error(run_deploy, **vars(parse_args()))
+    args = parse_args()
+    with step(f"deploying '{args.checkpoint}'"):
+        run_deploy(**vars(args))
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

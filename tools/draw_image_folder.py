@@ -1,13 +1,13 @@
 """Draw a small classification data set of textured shapes, to try pre-training on."""
 
-from argparse import ArgumentParser
+import _interrupt  # noqa: F401
 
+from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.datasets.shape_folder import write_image_folder
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('root', help='folder for train/CLASS and val/CLASS')
     parser.add_argument('--classes', type=int, default=10, help='2 to 16 (%(default)s)')
     parser.add_argument('--images-per-class', type=int, default=200, help='(%(default)s)')
@@ -19,9 +19,9 @@ def parse_args():
 
 def main():
     args = parse_args()
-    names = exit_on_user_error(write_image_folder, **vars(args))
+    names = write_image_folder(**vars(args))
     print(f'{len(names)} classes in {args.root}: {", ".join(names)}')
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

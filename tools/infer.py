@@ -1,18 +1,17 @@
 """Detect and segment objects in pictures, folders, videos or a webcam's stream."""
 
-import signal
 import sys
-from argparse import ArgumentParser
 
+import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
+from epsanet_mmdet.command_line import CommandParser, run_command, step
 from epsanet_mmdet.host_memory import reuse_memory
 from epsanet_mmdet.inference import infer_to_folder
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('config', help='path or bare name')
     parser.add_argument('checkpoint', help='file or URL')
     parser.add_argument(
@@ -40,15 +39,12 @@ def parse_args():
 def main():
     args = parse_args()
     reuse_memory(args.device)
-    try:
-        faults = exit_on_user_error(infer_to_folder, **vars(args))
-    except KeyboardInterrupt as error:
-        print(str(error) or 'interrupted', file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+    with step(f"detecting with '{args.checkpoint}'"):
+        faults = infer_to_folder(**vars(args))
     print(f'Written to {args.out_dir}')
     if faults:
         sys.exit(f'note: {len(faults)} inputs were skipped: ' + '; '.join(faults[:5]))
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -1,13 +1,13 @@
 """Write a config that trains a shipped model on data of your own: COCO, Pascal VOC or YOLO."""
 
-from argparse import ArgumentParser
+import _interrupt  # noqa: F401
 
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
+from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.new_config import new_config
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument(
         '--data',
         nargs='+',
@@ -20,6 +20,10 @@ def parse_args():
     return parser.parse_args()
 
 
-if __name__ == '__main__':
-    path = exit_on_user_error(new_config, **vars(parse_args()))
+def main():
+    path = new_config(**vars(parse_args()))
     print(f'wrote {path}; train it with: python tools/train.py {path}')
+
+
+if __name__ == '__main__':
+    run_command(main)

@@ -1,6 +1,9 @@
 """Train a backbone as a classifier of an image folder; the arguments are those of train.py."""
 
+import _interrupt  # noqa: F401
+
+from epsanet_mmdet.command_line import run_command
 from epsanet_mmdet.pretraining.command import run_pretraining
 
 if __name__ == '__main__':
-    run_pretraining()
+    run_command(run_pretraining)

@@ -4,16 +4,15 @@ With CONFIG and CHECKPOINT it tests the model first; with --ann-file, --images a
 uses results that exist.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-
+import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
+from epsanet_mmdet.command_line import CommandParser, run_command, step
 from epsanet_mmdet.report import report_results, report_test
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('config', nargs='?', help='path or bare name')
     parser.add_argument('checkpoint', nargs='?', help='file or URL')
     parser.add_argument('--ann-file', help='COCO annotations of the tested images')
@@ -37,12 +36,14 @@ def main():
     choices = dict(score_thr=args.score_thr, pictures=args.pictures, work_dir=args.work_dir)
     if args.checkpoint:
         choices['options'] = args.cfg_options
-        exit_on_user_error(report_test, args.config, args.checkpoint, args.out, **choices)
+        with step(f"testing '{args.checkpoint}'"):
+            report_test(args.config, args.checkpoint, args.out, **choices)
     else:
         inputs = (args.ann_file, args.images, args.results)
-        exit_on_user_error(report_results, *inputs, args.out, **choices)
+        with step(f"reporting on '{args.ann_file}'"):
+            report_results(*inputs, args.out, **choices)
     print(f'Written to {args.out}')
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

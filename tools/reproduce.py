@@ -1,15 +1,15 @@
 """Run a plan: train and test each of its configs with each of its seeds, and compare them.
 
-The same command goes on after any interruption, and does nothing twice. Tables, plots and a page
+The same command continues after any interruption, and does nothing twice. Tables, plots and a page
 go into the work folder. Plans: docs/reproduce.md.
 """
 
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
+import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
+from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.reproduction.command import reproduce
 
 # Arguments that replace a plan's values, by the values' keys.
@@ -36,7 +36,7 @@ CHANGES = {
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('plan', help='path, or bare name of a shipped plan such as small-data')
     parser.add_argument('--work-dir', help='folder of everything (work_dirs/ and the plan)')
     parser.add_argument('--dry-run', action='store_true', help='check all, say what would run')
@@ -70,8 +70,7 @@ def main():
     args = parse_args()
     changes = {key: getattr(args, name) for name, key in CHANGES.items()}
     sys.exit(
-        exit_on_user_error(
-            reproduce,
+        reproduce(
             args.plan,
             work_dir=args.work_dir,
             changes={key: value for key, value in changes.items() if value is not None},
@@ -83,4 +82,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

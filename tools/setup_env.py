@@ -1,7 +1,7 @@
 """Create the environment of this checkout: the pinned mm* stack, and this package.
 
-Needs nothing but Python's standard library. A second run, or a run after an interruption, goes
-on where the first stopped. A torch that is already installed, in the environment or in the
+Needs nothing but Python's standard library. A second run, or a run after an interruption,
+continues where the first stopped. A torch that is already installed, in the environment or in the
 Python that runs this script, is kept.
 """
 
@@ -119,13 +119,13 @@ def install(python, pins):
 
 
 def pinned(pins, *names):
-    """Give the line of a requirements file that pins one of these packages."""
+    """Return the line of a requirements file that pins one of these packages."""
     lines = pins.read_text().splitlines()
     return next(line for line in lines if line.split('==')[0] in names)
 
 
 def rest_of(pins):
-    """Give all pins but torch and mmcv, which are there by now."""
+    """Return all pins but torch and mmcv, which are there by now."""
     lines = [line for line in pins.read_text().splitlines() if '==' in line]
     return [line for line in lines if line.split('==')[0] not in ('torch', *MMCV_BUILD)]
 
@@ -186,4 +186,8 @@ def mend_opencv(python):
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print('interrupted; the same command continues', file=sys.stderr)
+        sys.exit(130)

@@ -4,14 +4,14 @@ Given a folder of any images, PSA is fitted to the ResNet's responses on them; a
 more are best. Without one, PSA's weights are cut out of the ResNet's.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+import _interrupt  # noqa: F401
 
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
+from epsanet_mmdet.command_line import CommandParser, run_command, step
 from epsanet_mmdet.transplant import METHODS, run_transplant
 
 
 def parse_args():
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('donor', help='checkpoint of a ResNet-50, 101 or 152, file or URL')
     parser.add_argument('out', nargs='?', help='file to write (checkpoints/epsanet50-s.pth, ...)')
     parser.add_argument('--arch', default='small', help='small, large or large-paper (%(default)s)')
@@ -33,8 +33,10 @@ def parse_args():
 
 
 def main():
-    print(exit_on_user_error(run_transplant, **vars(parse_args())))
+    args = parse_args()
+    with step(f"transplanting '{args.donor}'"):
+        print(run_transplant(**vars(args)))
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

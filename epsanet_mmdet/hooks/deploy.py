@@ -7,8 +7,6 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
-from ..deploy import deploy
-
 
 @HOOKS.register_module()
 class DeployHook(Hook):
@@ -24,6 +22,8 @@ class DeployHook(Hook):
         self.trained: Optional[nn.Module] = None
 
     def before_test_epoch(self, runner: Runner) -> None:
+        from ..deploy import deploy  # which is loaded where it is used
+
         self.trained = runner.model
         runner.model.eval()
         runner.model = deploy(runner.model)

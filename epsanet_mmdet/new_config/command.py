@@ -4,13 +4,12 @@ import os.path as osp
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from mmengine.config import Config
-
-from ..configs import find_config
+from ..configs import find_config, read_config
 from ..datasets.checking import CheckedData, check_dataset
 from ..datasets.checking.sets import mask_count
 from ..datasets.formats import Split, write_coco
 from ..errors import ConfigError, DataError
+from ..python_text import check_names
 from .planning import Machine, make_plan
 from .splitting import Roles, assign_roles
 from .writing import Data, Source, config_text
@@ -38,7 +37,8 @@ def new_config(
 
     Raises:
         DataError: If the data set has errors.
-        ConfigError: If there is no such model, or the file exists.
+        ConfigError: If there is no such model, the file exists, or the data have names that no
+            config can hold.
     """
     base = _find_model(model)
     path = out or f'{model}_{Path(data[0]).resolve().stem}.py'
@@ -48,7 +48,7 @@ def new_config(
     _require_clean(checked, data)
     roles = assign_roles(checked)
     masks = all(mask_count(split) == len(split.annotations) for split in roles[:3])
-    config = Config.fromfile(base)
+    config = read_config(base)
     if 'mask_head' in (config.model.get('roi_head') or {}) and not masks:
         boxes = model.replace('mask-rcnn', 'faster-rcnn')
         raise DataError(
@@ -57,6 +57,7 @@ def new_config(
     described = _describe(
         roles, path, masks and 'mask_head' in (config.model.get('roi_head') or {})
     )
+    check_names(described._asdict(), roles.train.source)
     init = config.model.backbone.get('init_cfg') or {}
     plan = make_plan(
         roles.train, machine or Machine.this(), init.get('checkpoint'), Path(base).stem
@@ -80,8 +81,8 @@ def _require_clean(checked: CheckedData, paths: Sequence[str]) -> None:
         count = checked.findings.count('error')
         raise DataError(
             f'the data set has {count} errors, such as {errors[0].place}: {errors[0].message}; '
-            f'see them with tools/check_dataset.py {" ".join(map(str, paths))}, and mend them or '
-            'use its --fix'
+            f'see them with tools/check_dataset.py {" ".join(map(str, paths))}, and correct them '
+            'or use its --fix'
         )
 
 

@@ -22,7 +22,7 @@ class Roles(NamedTuple):
 
 
 def assign_roles(data: CheckedData) -> Roles:
-    """Tell the splits to train, validate and test on, splitting one off if need be.
+    """Find the splits to train, validate and test on, splitting one off if need be.
 
     Raises:
         DataError: If the names of the splits do not say what they are for.

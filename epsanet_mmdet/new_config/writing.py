@@ -8,8 +8,8 @@ from mmengine.config import Config
 
 from ..class_heads import find_class_heads
 from ..configs import configs_dir
+from ..python_text import Name, assign, comment, nested, write
 from .planning import Plan
-from .python_text import Name, assign, comment, nested, write
 
 SCRATCH_LR = 5e-5  # of AdamW, for each image in a batch
 BASE_BATCH = 16  # images that the shipped configs' learning rate is for

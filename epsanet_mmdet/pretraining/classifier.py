@@ -83,7 +83,7 @@ class ImageClassifier(BaseModel):
 
 
 def detection_backbone(detector: str) -> dict:
-    """Give the config of a detector's backbone, to be trained whole from random weights.
+    """Return the config of a detector's backbone, to be trained whole from random weights.
 
     Args:
         detector: Config of the detector, by path or bare name.

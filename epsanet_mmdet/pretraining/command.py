@@ -8,7 +8,7 @@ from mmengine.device import get_device
 
 from ..configs import load_config
 from ..errors import ConfigError
-from ..mmdet_tools import exit_on_user_error, run_mmdet_tool, tool_path
+from ..mmdet_tools import run_mmdet_tool, tool_path
 from .image_folder import check_image_folders
 
 
@@ -16,10 +16,10 @@ def run_pretraining() -> None:
     """Check the data and the config that this process's arguments name, then train."""
     if not set(sys.argv) & {'-h', '--help'} and len(sys.argv) > 1:
         given = runpy.run_path(tool_path('train.py'))['parse_args']()
-        config = exit_on_user_error(load_config, given.config, given.cfg_options)
+        config = load_config(given.config, given.cfg_options)
         if given.amp:
             config.optim_wrapper.type = 'AmpOptimWrapper'
-        exit_on_user_error(check_pretraining, config)
+        check_pretraining(config)
     run_mmdet_tool('train.py')
 
 

@@ -47,7 +47,7 @@ def reproduce(
         try:
             failures = run_plan(prepared, say)
         except Interrupted:
-            say('interrupted; nothing that was finished is lost, the same command goes on')
+            say('interrupted; nothing that was finished is lost, the same command continues')
             return PREEMPTED
     summary = write_tables(prepared)
     write_page(prepared, summary)
@@ -60,7 +60,7 @@ def reproduce(
 
 def _describe(prepared: PreparedPlan) -> None:
     for i, job in enumerate(prepared.jobs, 1):
-        state = 'done' if job.result else 'goes on' if job.begun else 'to do'
+        state = 'done' if job.result else 'resumes' if job.begun else 'to do'
         settings = f'settings {short_hash(job.settings)}'
         say(f'job {i} of {len(prepared.jobs)} ({job.name}): {state}, {settings}, {job.folder}')
     needed = disk_needed(prepared.pending, prepared.costs)

@@ -39,7 +39,7 @@ LOCATIONS = ('data_root', 'ann_file', 'data_prefix', 'checkpoint', 'load_from') 
 
 
 def settings_of(config: Config, seed: int, processes: int, data: Dict) -> Dict[str, Any]:
-    """Give everything that decides the outcome of a job, as plain JSON values.
+    """Return everything that decides the outcome of a job, as plain JSON values.
 
     Where files lie does not count, what is in them does.
 
@@ -69,7 +69,7 @@ def settings_of(config: Config, seed: int, processes: int, data: Dict) -> Dict[s
 
 
 def run_settings(config: Config) -> Dict[str, Any]:
-    """Give the parts of a config that a run depends on, without the paths of files."""
+    """Return the parts of a config that a run depends on, without the paths of files."""
     content = {key: copy.deepcopy(config[key]) for key in RUN_KEYS if key in config}
     for key in IDLE_KEYS:
         holder, _, last = key.partition('.')
@@ -103,7 +103,7 @@ def _without_locations(value: Any) -> Any:
 
 
 def short_hash(settings: Dict[str, Any]) -> str:
-    """Give a short name of settings, equal for equal ones."""
+    """Return a short name of settings, equal for equal ones."""
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -218,7 +218,7 @@ def _size(path: str):
 
 
 def _identity(path: str) -> str:
-    """Give the hash of a file; what is none, a URL, stands for itself."""
+    """Return the hash of a file; what is none, a URL, stands for itself."""
     if not osp.isfile(path):
         return path
     digest = hashlib.sha256()

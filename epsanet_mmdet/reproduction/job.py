@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from mmengine.config import Config
 
 from ..errors import ConfigError, DataError
+from ..python_text import config_text
 from .files import read_json, write_json, write_text
 from .fingerprint import decisive, differences, shown
 from .plan import Row
@@ -46,7 +47,7 @@ class Job:
 
     @property
     def begun(self) -> bool:
-        """Whether there is something to go on from."""
+        """True if there is something to resume from."""
         return resumable(self.folder)
 
     def check_settings(self) -> None:
@@ -73,10 +74,10 @@ class Job:
         """
         self.check_settings()
         config = Config(self.config.to_dict())
-        write_text(self.folder / 'config.py', config.pretty_text)
+        write_text(self.folder / 'config.py', config_text(config.to_dict()))
         config.test_evaluator.outfile_prefix = str((self.folder / 'test' / 'results').absolute())
         config.visualizer = dict(type='DetLocalVisualizer', name='test')  # not into training's log
-        write_text(self.folder / 'test_config.py', config.pretty_text)
+        write_text(self.folder / 'test_config.py', config_text(config.to_dict()))
         write_json(self.folder / 'settings.json', self.settings)
 
     def seconds(self) -> Dict[str, float]:
@@ -85,7 +86,7 @@ class Job:
 
 
 def last_checkpoint(folder: Path) -> Optional[str]:
-    """Give the newest whole checkpoint of a job's folder, if any."""
+    """Return the newest whole checkpoint of a job's folder, if any."""
     try:
         path = (folder / 'train' / 'last_checkpoint').read_text(encoding='utf-8').strip()
     except OSError:
@@ -97,13 +98,13 @@ def last_checkpoint(folder: Path) -> Optional[str]:
 
 
 def resumable(folder: Path) -> bool:
-    """Tell whether a job's folder has checkpoints to go on from, whole or not."""
+    """Return whether a job's folder has checkpoints to resume from, whole or not."""
     patterns = ('epoch_*.pth', 'iter_*.pth', 'interrupted.pth')
     return any(any((folder / 'train').glob(pattern)) for pattern in patterns)
 
 
 def result_files(folder: Path) -> List[str]:
-    """Give the COCO results in the folder of a test."""
+    """Return the COCO results in the folder of a test."""
     paths = [folder / f'results.{kind}.json' for kind in ('bbox', 'segm')]
     return [str(path) for path in paths if path.is_file()]
 

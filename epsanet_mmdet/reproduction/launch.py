@@ -21,7 +21,7 @@ END_NOTICE = 120  # seconds that Slurm gives it to do so
 
 
 def command(job: Job, launcher: Launcher) -> List[str]:
-    """Give the command of a job on this machine."""
+    """Return the command of a job on this machine."""
     folder = str(job.folder.absolute())
     if launcher.type == 'none':
         return [sys.executable, '-u', '-m', WORKER, folder]
@@ -82,7 +82,7 @@ def submit(job: Job, launcher: Launcher) -> str:
 
 
 def queued(job: Job) -> Optional[str]:
-    """Give Slurm's number of a job that waits or runs there; None if it does not."""
+    """Return Slurm's number of a job that waits or runs there; None if it does not."""
     number = (read_json(job.folder / 'slurm.json') or {}).get('id')
     if not number:
         return None

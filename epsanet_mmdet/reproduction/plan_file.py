@@ -16,7 +16,7 @@ from .published import published_row
 
 
 def plans_dir() -> Path:
-    """Give the folder of the shipped plans."""
+    """Return the folder of the shipped plans."""
     return configs_dir() / 'plans'
 
 
@@ -57,7 +57,7 @@ def read_plan(name: str, changes: Optional[Dict[str, Any]] = None) -> Plan:
         mark = getattr(error, 'problem_mark', None)
         where = f' in line {mark.line + 1}' if mark else ''
         reason = getattr(error, 'problem', None) or str(error).splitlines()[0]
-        raise ConfigError(f"plan '{path}' is not YAML{where}: {reason}; mend it there")
+        raise ConfigError(f"plan '{path}' is not YAML{where}: {reason}; correct it there")
     reader = _Reader(str(path))
     reader.is_mapping(content, '')
     for key, value in (changes or {}).items():
@@ -210,12 +210,21 @@ class _Reader:
                 self.fail(f"'launcher.{key}' is '{getattr(launcher, key)}'; give a text")
         if launcher.type == 'none':
             launcher.gpus = 1
+        self.is_one_line(launcher)
         nodes = math.ceil(launcher.gpus / launcher.gpus_per_node)
         if launcher.type == 'slurm' and nodes > 1 and launcher.gpus % launcher.gpus_per_node:
             self.fail(
                 f"'launcher.gpus' is {launcher.gpus}, which is no multiple of gpus_per_node "
                 f'({launcher.gpus_per_node}); machines get equal shares'
             )
+
+    def is_one_line(self, launcher: Launcher) -> None:
+        """Check what goes into the batch script, where a line end would begin a command."""
+        for text in (launcher.job_name, launcher.gres, launcher.partition, *launcher.sbatch_args):
+            if text and not text.isprintable():
+                self.fail(
+                    f'the launcher has {text!r}, which has control characters; leave them out'
+                )
 
     def known_keys(self, content: Dict, known: Sequence[str], where: str) -> None:
         for key in content:

@@ -19,7 +19,7 @@ class Position(NamedTuple):
 
 
 def position(job: Job) -> Optional[Position]:
-    """Tell how far a job's training is; None before it logged anything."""
+    """Return how far a job's training is; None before it logged anything."""
     logs = sorted((job.folder / 'train').glob('*/vis_data/scalars.json'))
     for path in reversed(logs):
         for line in reversed(_tail(path).splitlines()):

@@ -31,7 +31,7 @@ def published_keys() -> List[str]:
 
 
 def published_row(key: str) -> Dict:
-    """Give a row of the published COCO tables.
+    """Return a row of the published COCO tables.
 
     Args:
         key: Detector and backbone, such as ``mask-rcnn/senet50``.

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from mmengine.config import Config
 
+from ..python_text import check_names
 from .checks import RowCosts, check_disk, check_launcher, check_row, check_weights, row_costs
 from .comparison import check_equal
 from .fingerprint import describe_data, settings_of
@@ -53,6 +54,7 @@ class PreparedPlan:
         self, plan: Plan, work_dir: Path, options: Optional[Dict[str, Any]] = None
     ) -> None:
         self.plan, self.work_dir = plan, work_dir
+        check_names(str(work_dir.absolute()), '--work-dir')
         self.configs: Dict[str, Config] = {}
         for row in plan.rows:
             config = resolve_row(plan, row, {**CHECKPOINTS, **(options or {})})
@@ -114,7 +116,7 @@ def prepare_plan(
 def run_plan(prepared: PreparedPlan, say: Say = print) -> List[str]:
     """Do every job that is not done, and write the tables after each.
 
-    A job that was interrupted goes on from its last checkpoint. A job that fails does not keep
+    A job that was interrupted resumes from its last checkpoint. A job that fails does not keep
     the others from running, but for a full disk.
 
     Args:
@@ -125,7 +127,7 @@ def run_plan(prepared: PreparedPlan, say: Say = print) -> List[str]:
         A line about each job that failed.
 
     Raises:
-        Interrupted: On SIGINT, SIGTERM and SIGHUP; calling again goes on.
+        Interrupted: On SIGINT, SIGTERM and SIGHUP; calling again continues.
         UserError: If something was wrong before a job started, or the tables cannot be written.
     """
     prepared.check_start()
@@ -168,7 +170,7 @@ def _run_one(job: Job, launcher: Launcher, tell: Callable) -> Optional[str]:
         if job.result is not None:  # another call was faster
             return None
         job.prepare()
-        tell('goes on' if job.begun else 'starts', (job,))
+        tell('resumes' if job.begun else 'starts', (job,))
         process = start(job, launcher, taken)
         status = _wait(process, job, tell)
     finally:
@@ -217,7 +219,7 @@ def _run_at_slurm(prepared: PreparedPlan, say: Say) -> List[str]:
         number = submit(job, prepared.plan.launcher)
         say(f'{job.name}: Slurm job {number}')
     if waiting:
-        say('waiting for them; they go on when this is ended, and the same command waits again')
+        say('waiting for them; they continue when this is ended, and the same command waits again')
     failures, started, told = [], time.monotonic(), 0.0
     while waiting:
         before = len(waiting)

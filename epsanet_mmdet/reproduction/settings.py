@@ -10,16 +10,17 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from mmengine.config import Config
 
 from ..class_heads import find_class_heads
-from ..configs import DATALOADERS, load_config
+from ..configs import DATALOADERS, load_config, merge_options
 from ..datasets.formats.coco_json import load_json
 from ..errors import ConfigError, DataError
+from ..python_text import check_names
 from .plan import SCRATCH, Data, Plan, Row, Training
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
 def resolve_row(plan: Plan, row: Row, options: Optional[Dict[str, Any]] = None) -> Config:
-    """Give the config of a row, without its seed and folder.
+    """Return the config of a row, without its seed and folder.
 
     Args:
         plan: The plan.
@@ -41,16 +42,8 @@ def resolve_row(plan: Plan, row: Row, options: Optional[Dict[str, Any]] = None) 
             None if weights == SCRATCH else dict(type='PretrainedIfPresent', checkpoint=weights)
         )
     for overrides in (plan.overrides, row.overrides, options or {}):
-        _merge(config, overrides, row)
+        merge_options(config, overrides)
     return config
-
-
-def _merge(config: Config, overrides: Dict[str, Any], row: Row) -> None:
-    try:
-        config.merge_from_dict(overrides)
-    except (TypeError, KeyError, IndexError, ValueError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"the overrides do not fit config '{row.config}': {reason}")
 
 
 def set_data(config: Config, data: Data) -> None:
@@ -66,6 +59,7 @@ def set_data(config: Config, data: Data) -> None:
         return
     root = data.root or ''
     classes = data.classes or read_classes(osp.join(root, data.train_ann))
+    check_names(classes, osp.join(root, data.train_ann), 'categories')
     images = {
         ann: given or find_images(root, ann)
         for ann, given in (
@@ -129,7 +123,7 @@ def find_images(root: str, ann: str) -> str:
 
 
 def _summary(ann_file: str) -> Tuple[Optional[Tuple[str, ...]], Optional[str]]:
-    """Give the classes, and the name of an image."""
+    """Return the classes, and the name of an image."""
     if not osp.isfile(ann_file):
         raise DataError(f"annotation file '{ann_file}' does not exist; check --data-root and path")
     return _read_summary(ann_file, os.stat(ann_file).st_mtime_ns)

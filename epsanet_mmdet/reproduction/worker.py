@@ -1,4 +1,4 @@
-"""The process of a job: trains or goes on training, tests, and writes the result.
+"""The process of a job: trains or resumes, tests, and writes the result.
 
 ``python -m epsanet_mmdet.reproduction.worker FOLDER [--launcher pytorch]``; with a launcher,
 one such process runs for every GPU.
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,8 +21,9 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, is_main_process
 
+from ..command_line import run_command
 from ..errors import CheckpointError, UserError
-from ..mmdet_tools import exit_on_user_error, run_mmdet_tool
+from ..mmdet_tools import run_mmdet_tool
 from ..report.data import load_results, load_truth
 from ..report.metrics import evaluate
 from .files import read_json, write_json, write_text
@@ -38,7 +40,13 @@ def main() -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    exit_on_user_error(run_job, args.folder, args.launcher)
+    try:
+        run_job(args.folder, args.launcher)
+    except UserError:
+        raise
+    except Exception:
+        traceback.print_exc()  # into console.log
+        raise
 
 
 def run_job(folder: Path, launcher: str = 'none') -> None:
@@ -175,4 +183,4 @@ def commit() -> Optional[str]:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -90,6 +90,8 @@ def test_changed_weights_are_those_of_all_rows(write):
         (dict(training=dict(image_scale=[3])), ['width and height']),
         (dict(launcher=dict(type='mpi')), ['mpi', 'slurm']),
         (dict(launcher=dict(type='slurm', gpus=12)), ['12', 'multiple']),
+        (dict(launcher=dict(type='slurm', job_name='a\ntouch b')), ['control characters']),
+        (dict(launcher=dict(type='slurm', sbatch_args=['-p\nb'])), ['control characters']),
         (dict(overrides=['a=1']), ['overrides']),
         (dict(needs_data=True), ['--data-root']),
     ],

@@ -115,7 +115,7 @@ def test_a_terminated_plan_ends_its_job_and_goes_on_later(tmp_path):
     process.terminate()
     said = process.communicate(timeout=120)[0]
     assert process.returncode == STATUS_OF_INTERRUPTION
-    assert 'the same command goes on' in said
+    assert 'the same command continues' in said
     os.close(lock(job, seconds=0))  # no process of the job is left
     spent = read(job / 'seconds.json')['train']
     assert spent > 0

@@ -114,17 +114,23 @@ def test_weights_of_the_row_win_over_the_plans():
 
 
 def test_overrides_come_in_the_order_plan_row_command_line():
-    row = Row(COCO, overrides={'optim_wrapper.optimizer.lr': 2.0, 'b': 2})
-    overrides = {'optim_wrapper.optimizer.lr': 1.0, 'a': 1}
-    config = resolve(row=row, overrides=overrides, options={'b': 3})
-    assert (config.optim_wrapper.optimizer.lr, config.a, config.b) == (2.0, 1, 3)
+    row = Row(COCO, overrides={'optim_wrapper.optimizer.lr': 2.0, 'log_level': 'row'})
+    overrides = {'optim_wrapper.optimizer.lr': 1.0, 'experiment_name': 'plan'}
+    config = resolve(row=row, overrides=overrides, options={'log_level': 'command line'})
+    assert config.optim_wrapper.optimizer.lr == 2.0
+    assert (config.experiment_name, config.log_level) == ('plan', 'command line')
+
+
+def test_a_misspelt_override_is_named():
+    with pytest.raises(ConfigError, match="'optim_wraper.lr'.*did you mean 'optim_wrapper'"):
+        resolve(overrides={'optim_wraper.lr': 1})
 
 
 @pytest.mark.parametrize(
     'overrides', [{'model.backbone.depth.x': 1}, {'param_scheduler.9.end': 1}], ids=str
 )
 def test_overrides_that_do_not_fit_are_named(overrides):
-    with pytest.raises(ConfigError, match='overrides do not fit.*' + COCO):
+    with pytest.raises(ConfigError, match='does not fit ' + COCO):
         resolve(overrides=overrides)
 
 
