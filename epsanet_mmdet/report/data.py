@@ -51,7 +51,7 @@ def _check_masks(entries: List[dict], images: Dict, path: str) -> None:
     for entry in entries:
         segmentation = entry.get('segmentation')
         if segmentation and sound.get(entry['image_id']):
-            fault = mask_fault(segmentation, images[entry['image_id']], may_be_empty=True)
+            fault = mask_fault(segmentation, images[entry['image_id']], evaluated=True)
             if fault:
                 number = printable(entry['image_id'])
                 raise DataError(
