@@ -105,14 +105,37 @@ def dataset_options(config: Config, options: Dict) -> Dict:
     """
     spread = {}
     if 'skip_bad_images' in options:
-        for key in DATALOADERS:
-            if config.get(key):
-                spread[f'{key}.dataset.skip_bad_images'] = options['skip_bad_images']
+        for section in DATALOADERS:
+            for key in inner_datasets((config.get(section) or {}).get('dataset')):
+                spread[f'{section}.dataset{key}.skip_bad_images'] = options['skip_bad_images']
     if 'data_root' in options and config.get('data_root'):
         old, new = config.data_root, osp.join(options['data_root'], '')
         for section in (*DATALOADERS, 'val_evaluator', 'test_evaluator'):
             _replace_prefix(config.get(section), old, new, section, spread)
     return spread
+
+
+def inner_datasets(dataset: Optional[Dict]) -> Dict[str, Dict]:
+    """Find the data sets that wrappers such as ``RepeatDataset`` and ``ConcatDataset`` read.
+
+    Args:
+        dataset: Config of a data set, wrapped or not.
+
+    Returns:
+        Configs of those that wrap no other, each by where it stands, such as ``.datasets.1``.
+    """
+    if not isinstance(dataset, dict):
+        return {}
+    inner = {f'.datasets.{i}': item for i, item in enumerate(dataset.get('datasets') or ())}
+    if 'dataset' in dataset:
+        inner['.dataset'] = dataset['dataset']
+    if not inner:
+        return {'': dataset}
+    return {
+        place + key: found
+        for place, item in inner.items()
+        for key, found in inner_datasets(item).items()
+    }
 
 
 def _replace_prefix(value, old: str, new: str, key: str, spread: Dict) -> None:

@@ -11,13 +11,15 @@ from mmengine.config import Config
 
 from .backbones.positions import check_positions
 from .class_heads import check_class_heads
-from .configs import DATALOADERS, dataset_options, find_config, load_config
+from .configs import DATALOADERS, dataset_options, find_config, inner_datasets, load_config
 from .datasets.checks import check_paths
+from .datasets.printable import one_line
 from .disk_space import check_writable
 from .distributed import join_cpu_processes
 from .errors import CheckpointError, ConfigError, UserError
 from .host_memory import reuse_memory
 from .storage import WRITING_ONLY, storage_error
+from .terminal import guard_terminal
 
 
 def run_mmdet_tool(tool: str) -> None:
@@ -109,21 +111,26 @@ def check_data(config: Config, sections=DATALOADERS) -> None:
         ConfigError: Naming the head that has another number of classes.
     """
     for section in sections:
-        dataset = (config.get(section) or {}).get('dataset', {})
-        if dataset.get('type') != 'CheckedCocoDataset':
-            continue
-        root = dataset.get('data_root') or ''
-        check_paths(osp.join(root, dataset.ann_file), osp.join(root, dataset.data_prefix.img), root)
-        check_class_heads(config.get('model') or {}, dataset)
+        for dataset in inner_datasets((config.get(section) or {}).get('dataset')).values():
+            if dataset.get('type') != 'CheckedCocoDataset':
+                continue
+            root = dataset.get('data_root') or ''
+            images = osp.join(root, dataset.data_prefix.img)
+            check_paths(osp.join(root, dataset.ann_file), images, root)
+            check_class_heads(config.get('model') or {}, dataset)
 
 
 def exit_on_user_error(function: Callable, *args, **kwargs):
-    """Call a function; a :class:`UserError` or a full disk ends the process with one line."""
+    """Call a function; a :class:`UserError` or a full disk ends the process with one line.
+
+    From then on the process's output cannot steer the terminal.
+    """
+    guard_terminal()
     try:
         return function(*args, **kwargs)
     except UserError as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {one_line(str(error))}')
     except OSError as error:
         if error.errno not in WRITING_ONLY:
             raise
-        sys.exit(f'error: {storage_error(error)}')
+        sys.exit(f'error: {one_line(str(storage_error(error)))}')

@@ -12,6 +12,7 @@ from pycocotools import mask as coco_masks
 
 from ..datasets.checks import check_annotations
 from ..errors import DataError
+from ..spreadsheet import csv_row
 from .detections import Detections
 from .sources import Frame, Source
 
@@ -36,7 +37,7 @@ class ImageIds:
             return
         if not osp.isfile(ann_file):
             raise DataError(f"annotation file '{ann_file}' does not exist")
-        check_annotations(ann_file, (), subset=True)
+        check_annotations(ann_file, (), subset=True, optional=True)
         content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
         try:
             self.by_name = {osp.normpath(i['file_name']): i['id'] for i in content['images']}
@@ -149,7 +150,7 @@ class OutputFolder:
             content = dict(images=self.ids.images, annotations=[], categories=categories)
             self._dump('images.json', content)
         with open(self.folder / 'results.csv', 'w', newline='', encoding='utf-8') as file:
-            csv.writer(file).writerows([CSV_HEADER, *self.rows])
+            csv.writer(file).writerows([CSV_HEADER, *map(csv_row, self.rows)])
 
     def _dump(self, name: str, content) -> None:
         text = json.dumps(content, ensure_ascii=False)

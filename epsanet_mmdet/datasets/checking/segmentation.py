@@ -19,6 +19,7 @@ def polygon_fault(polygon) -> Optional[str]:
     if not isinstance(polygon, list):
         return 'is not a list of numbers'
     try:
+        sum(polygon)  # numpy would take text for the number in it
         points = np.asarray(polygon, dtype=float)
     except (TypeError, ValueError, OverflowError):
         return 'is not a list of numbers'
