@@ -11,7 +11,7 @@ from typing import Iterable, TextIO
 # C0 but tab and line feed, DEL, C1, line and paragraph separators, and bidirectional controls.
 CONTROLS = '\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069'
 # The coloured levels of mmengine's log are the only escape sequences that are meant.
-LEVEL = r'(?:\x1b\[(?:4|5|3[0-7])m)+(?:DEBUG|INFO|WARNING|ERROR)\x1b\[0m'
+LEVEL = r'(?:\x1b\[(?:4|5|[39][0-7])m)+(?:DEBUG|INFO|WARNING|ERROR)\x1b\[0m'
 _FOUND = re.compile(f'({LEVEL})|[{CONTROLS}]')
 
 
