@@ -16,7 +16,7 @@ _FOUND = re.compile(f'({LEVEL})|[{CONTROLS}]')
 
 
 def without_controls(text: str) -> str:
-    """Spell out control characters other than tabs and line feeds, such as ``\\x1b``.
+    """Spell out control characters other than tabs and line feeds, as Python writes them.
 
     A carriage return at the beginning, with which progress bars begin, is kept.
     """

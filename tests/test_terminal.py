@@ -174,7 +174,7 @@ def test_names_in_results_of_a_report(key, tiny_detector, tmp_path):  # noqa: F8
 
 
 def test_class_names_in_a_test_and_its_log(tiny_detector, tmp_path):  # noqa: F811
-    """mmdet prints a table of the classes."""
+    """A table of the classes, which mmdet prints."""
     name = re.sub(r'[\r\n]', '', HOSTILE)  # of which its table can have none
     text = tiny_detector.ann_file.read_text().replace('"disc"', json.dumps(name))
     (tmp_path / 'annotations.json').write_text(text)

@@ -77,8 +77,8 @@ class CheckedCocoDataset(CocoDataset):
         classes = self.metainfo['classes']
         if not check_annotations(self.ann_file, classes, self.class_subset, self.test_mode):
             print_log(
-                f"'{self.ann_file}' has no annotations: results can be written, by format_only=True "
-                'and outfile_prefix=PATH of test_evaluator, but not evaluated',
+                f"'{self.ann_file}' has no annotations: results can be written, by "
+                'format_only=True and outfile_prefix=PATH of test_evaluator, but not evaluated',
                 logger='current',
                 level=logging.WARNING,
             )
@@ -196,8 +196,8 @@ class CheckedCocoDataset(CocoDataset):
             )
         if (images or harmful) and not self.skip_bad_images:
             raise DataError(
-                f'{message}; see all with tools/check_dataset.py and repair them, or leave them out '
-                'with --cfg-options skip_bad_images=True'
+                f'{message}; see all with tools/check_dataset.py and repair them, or leave them '
+                'out with --cfg-options skip_bad_images=True'
             )
         if images and self.test_mode:
             message += '; evaluation still counts the objects on these images as missed'

@@ -60,8 +60,8 @@ def test_a_submission_of_images_without_annotations(test_dev, tiny_detector, tmp
 
 def test_an_evaluation_without_annotations_says_what_can_be_done(
     test_dev,
-    tiny_detector,
-    tmp_path,  # noqa: F811
+    tiny_detector,  # noqa: F811
+    tmp_path,
 ):
     path, options = test_dev
     place = [tiny_detector.config, tiny_detector.checkpoint, '--work-dir', 'work']

@@ -20,6 +20,7 @@ from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
 from PIL import Image
 
+from epsanet_mmdet.configs import load_config
 from epsanet_mmdet.datasets import CheckedCocoDataset, checks, image_files
 from epsanet_mmdet.datasets.regular_files import open_regular
 from epsanet_mmdet.errors import DataError
@@ -197,6 +198,22 @@ def test_nothing_left_is_an_error(root):
         CheckedCocoDataset(**settings(root, skip_bad_images=True, filter_cfg=dict(min_size=1)))
 
 
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mask-rcnn_epsanet50-s_fpn_1x_coco',
+        'faster-rcnn_epsanet101-l_fpn_1x_coco',
+        'retinanet_ecanet50_fpn_1x_coco',
+        'mask-rcnn_epsanet50-s-scratch_fpn_gn-all_6x_coco',
+        'mask-rcnn_epsanet50-s_fpn_small-data',
+        'mask-rcnn_epsanet50-s-slim_fpn_shapes',
+    ],
+)
+def test_shipped_configs_name_at_the_end_what_was_left_out(name):
+    hooks = [hook['type'] for hook in load_config(name).custom_hooks]
+    assert hooks.count('SkippedDataHook') == 1
+
+
 # File names
 
 
@@ -275,8 +292,8 @@ class Rot(Hook):
             (truncate if i % 2 else lambda p: p.write_bytes(b''))(path)
 
 
-def train(root: Path, work_dir: Path, workers: int, rot=(), **options) -> Runner:
-    dataset = dict(type='CheckedCocoDataset', **settings(root, **options))
+def train(root: Path, work_dir: Path, workers: int, rot=(), wrap=lambda d: d, **options) -> Runner:
+    dataset = wrap(dict(type='CheckedCocoDataset', **settings(root, **options)))
     hooks = [dict(type='SkippedDataHook'), dict(type='Rot', paths=[str(path) for path in rot])]
     runner = Runner.from_cfg(
         Config(
@@ -315,6 +332,30 @@ def test_the_end_of_a_run_names_all(workers, root, tmp_path):
         assert f'{number}.' in report
     assert 'annotation 1 of 000.jpg' in report and 'train.json were left out' in report
     assert '190.jpg: went bad on the way: empty file' in report
+
+
+WRAPPERS = {
+    'RepeatDataset': lambda d: dict(type='RepeatDataset', times=2, dataset=d),
+    'ConcatDataset': lambda d: dict(type='ConcatDataset', datasets=[d]),
+    'ClassBalancedDataset': lambda d: dict(
+        type='ClassBalancedDataset', oversample_thr=1e-3, dataset=d
+    ),
+    'MultiImageMixDataset': lambda d: dict(type='MultiImageMixDataset', dataset=d, pipeline=[]),
+    'a wrapped wrapper': lambda d: dict(
+        type='RepeatDataset', times=1, dataset=dict(type='ConcatDataset', datasets=[d])
+    ),
+}
+
+
+@pytest.mark.parametrize('name', WRAPPERS)
+def test_images_that_go_bad_inside_wrappers_are_replaced_and_named(name, root, tmp_path):
+    rot = [root / 'images' / '190.jpg', root / 'images' / '199.png']
+    options = dict(wrap=WRAPPERS[name], skip_bad_images=True)
+    runner = train(root, tmp_path / 'work', 2, rot, **options)
+    assert not {str(path) for path in rot} & set(runner.model.seen)
+    log = next((tmp_path / 'work').glob('*/*.log')).read_text()
+    report = log[log.rindex('6 images and 0 annotations of') :]
+    assert '190.jpg: went bad on the way' in report and '199.png: went bad on the way' in report
 
 
 def test_without_the_choice_a_file_that_goes_bad_stops_the_run_by_its_name(root, tmp_path):

@@ -67,8 +67,8 @@ def test_another_classs_size_does_not_matter(tmp_path):
 def test_people_near_and_far_are_honest(seed, tmp_path):
     """Of log-normal sizes, as COCO's classes are: from a pixel to all of the picture."""
     random = np.random.default_rng(seed)
-    sizes = np.exp(random.normal(np.log(40), 1.0, (5000, 1)) + random.normal(0, 0.3, (5000, 2)))
-    assert (sizes.prod(1) < np.median(sizes.prod(1)) / 100).sum() > 10
+    sizes = np.exp(random.normal(np.log(40), 1.2, (5000, 1)) + random.normal(0, 0.3, (5000, 2)))
+    assert (sizes.prod(1) < np.median(sizes.prod(1)) / 400).sum() > 10
     assert not warned(write(tmp_path, sizes.clip(1, SIDE - 10)))
 
 
@@ -76,8 +76,8 @@ def test_few_objects_prove_nothing(tmp_path):
     assert not warned(write(tmp_path, [*cells(15), (1, 1)]))
 
 
-def test_half_and_a_quarter_of_the_usual_are_honest(tmp_path):
-    assert not warned(write(tmp_path, [*cells(200), (50, 50), (25, 25), (11, 11)]))
+def test_what_is_some_times_smaller_than_usual_is_honest(tmp_path):
+    assert not warned(write(tmp_path, [*cells(200), (50, 50), (25, 25), (11, 11), (6, 6)]))
 
 
 def test_crowds_are_not_compared(tmp_path):
@@ -89,4 +89,5 @@ def test_crowds_are_not_compared(tmp_path):
 
 
 def test_real_photographs_are_honest(tiny_coco, penn_fudan):
+    """One of the pedestrians, far down the road, has 6x21 pixels, where most have 170x170."""
     assert not warned(tiny_coco) and not warned(penn_fudan)

@@ -13,7 +13,7 @@ from .images import ImageCheck
 IMBALANCE = 100  # times more objects of the commonest class than of the rarest
 FEW = 10  # objects of a class
 TYPICAL = 20  # objects of a class from which its usual size is known
-SMALLER = 100  # times smaller than usual, in area, is absurd unless the class varies so
+SMALLER = 400  # times smaller in area, 20 in width and height, is absurd unless the class varies so
 SPREADS = 6  # robust standard deviations of the logarithm of the area
 SIZE_EDGES = (8, 16, 32, 64, 96, 128, 256, 512)  # pixels; COCO's small ends at 32, medium at 96
 
