@@ -44,6 +44,18 @@ def test_voc_and_coco_agree(tmp_path):
         assert box == [x1, y1, x2 - x1, y2 - y1]
 
 
+def test_vocs_coordinates_count_from_zero_where_one_is_zero(tmp_path):
+    root = write_voc(tmp_path / 'voc')
+    (root / 'Annotations' / '1.xml').write_text(voc_xml('1.jpg', [(0, [-1, 4, 20, 30])]))  # xmin 0
+    (split,) = check(root).splits
+    drawn = {n: draw_image(tmp_path / 'x.png', n) for n in range(2, 7)}
+    for name, category, box in boxes(split):
+        number = int(name[:-4])
+        if number > 1:
+            x1, y1, x2, y2 = drawn[number][category - 1][1]
+            assert box == [x1 + 1, y1 + 1, x2 - x1 - 1, y2 - y1 - 1]
+
+
 @pytest.mark.parametrize('polygons', [False, True])
 def test_yolo_and_coco_agree(polygons, tmp_path):
     data = check(write_yolo(tmp_path / 'yolo data', polygons=polygons))

@@ -5,13 +5,16 @@ A model that learns nothing stands in for a detector: what matters is which imag
 
 import json
 import logging
+import multiprocessing
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmdet.evaluation import CocoMetric
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
@@ -21,7 +24,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from epsanet_mmdet.configs import load_config
-from epsanet_mmdet.datasets import CheckedCocoDataset, checks, image_files
+from epsanet_mmdet.datasets import CheckedCocoDataset, SkippedDataHook, checks, image_files
 from epsanet_mmdet.datasets.regular_files import open_regular
 from epsanet_mmdet.errors import DataError
 
@@ -356,6 +359,57 @@ def test_images_that_go_bad_inside_wrappers_are_replaced_and_named(name, root, t
     log = next((tmp_path / 'work').glob('*/*.log')).read_text()
     report = log[log.rindex('6 images and 0 annotations of') :]
     assert '190.jpg: went bad on the way' in report and '199.png: went bad on the way' in report
+
+
+def report_of_a_rank(rank: int, root: Path) -> None:
+    """Find an image bad on the way, and write the report at the end into a file."""
+    store = f'file://{root / "store"}'
+    torch.distributed.init_process_group('gloo', init_method=store, rank=rank, world_size=2)
+    dataset = CheckedCocoDataset(**settings(root, skip_bad_images=True))
+    (root / 'images' / f'{190 + rank}.{"png" if rank else "jpg"}').write_bytes(b'')
+    index = next(i for i in range(len(dataset)) if dataset.get_data_info(i)['img_id'] == 190 + rank)
+    assert dataset.prepare_data(index) is None
+    logger = logging.Logger('report')
+    logger.addHandler(logging.FileHandler(root / f'rank{rank}.log'))
+    hook = SkippedDataHook()
+    hook.before_train(SimpleNamespace(train_dataloader=SimpleNamespace(dataset=dataset)))
+    hook.after_run(SimpleNamespace(logger=logger))
+    torch.distributed.destroy_process_group()
+
+
+def test_the_report_is_of_all_ranks(root):
+    context = multiprocessing.get_context('fork')
+    ranks = [context.Process(target=report_of_a_rank, args=(rank, root)) for rank in (0, 1)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(60)
+    assert [process.exitcode for process in ranks] == [0, 0]
+    for rank in (0, 1):
+        report = (root / f'rank{rank}.log').read_text()
+        assert report.startswith('6 images and 0 annotations of ')
+        for name in ('020.jpg', '120.jpg', '050.jpg', '150.jpg', '190.jpg', '191.png'):
+            assert name in report
+
+
+def test_an_evaluation_counts_the_objects_on_images_left_out_as_missed(root, messages):
+    options = dict(skip_bad_images=True, test_mode=True)
+    dataset = CheckedCocoDataset(**settings(root, **options))
+    assert any('still counts the objects on these images as missed' in m for m in messages)
+    metric = CocoMetric(ann_file=str(root / 'train.json'), metric='bbox', metric_items=['AR@100'])
+    metric.dataset_meta = dataset.metainfo
+    box, twice = [2.0, 2.0, 20.0, 18.0], 2
+    perfect = dict(
+        bboxes=torch.tensor([box] * twice),
+        scores=torch.ones(twice),
+        labels=torch.zeros(twice, dtype=torch.long),
+    )
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        sample = dict(img_id=info['img_id'], ori_shape=(24, 32), pred_instances=perfect)
+        metric.process({}, [sample])
+    recall = metric.evaluate(len(dataset))['coco/bbox_AR@100']
+    assert recall == pytest.approx((COUNT - 4) / COUNT, abs=1e-3)
 
 
 def test_without_the_choice_a_file_that_goes_bad_stops_the_run_by_its_name(root, tmp_path):
