@@ -12,7 +12,7 @@ EMPTY = 'nothing to learn from: '  # begins what mmdet leaves out anyway; COCO h
 
 
 def image_fault(image: Dict[str, Any]) -> Optional[str]:
-    """Return what is wrong with COCO's entry of an image, or None."""
+    """Return a fault in COCO's entry of an image, or None."""
     size = [image.get('width'), image.get('height')]
     if not all(finite(side) and side >= 1 for side in size) or size[0] * size[1] > MAX_PIXELS:
         return f'its stated size is {printable(size[0], 20)}x{printable(size[1], 20)}'
@@ -26,13 +26,13 @@ def annotation_fault(
     needs_mask: bool,
     evaluated: bool = False,
 ) -> Optional[str]:
-    """Return what is wrong with COCO's entry of an object, or None.
+    """Return a fault in COCO's entry of an object, or None.
 
     Args:
         annotation: The entry.
         image: That of its image, which is good.
         categories: Ids of the file's categories.
-        needs_mask: Whether masks are loaded.
+        needs_mask: An object without a mask is a fault, as masks are loaded.
         evaluated: As of :func:`mask_fault`.
 
     Returns:
@@ -63,7 +63,7 @@ def mask_fault(segmentation: Any, image: Dict[str, Any], evaluated: bool = False
     Args:
         segmentation: Polygons or run lengths.
         image: COCO's entry of its image, which is good.
-        evaluated: Whether pycocotools itself reads it from the file. Training leaves out
+        evaluated: The file is read by pycocotools itself. Training leaves out
             polygons of fewer than three points, and has no use for a mask without a pixel.
     """
     size = (image['width'], image['height'])

@@ -69,11 +69,11 @@ def check_annotations(
     Args:
         ann_file: The annotations.
         classes: The config's classes.
-        subset: Whether the file may have more categories.
-        optional: Whether the annotations may be missing, as in COCO's files of test images.
+        subset: Accept more categories in the file.
+        optional: Accept a file without annotations, as COCO's of test images.
 
     Returns:
-        Whether there are annotations.
+        True if there are annotations.
 
     Raises:
         DataError: If it is not JSON, not COCO, or its categories are not the classes.
@@ -129,7 +129,7 @@ def find_bad_images(
         expected: What an image must be, by path.
 
     Returns:
-        Path of each bad image, and what is wrong with it.
+        Path of each bad image, and its fault.
     """
     paths, expected = list(paths), expected or {}
     with ThreadPoolExecutor(16) as pool:
@@ -139,7 +139,7 @@ def find_bad_images(
 
 
 def image_fault(path: str, expected: Expected = Expected(), decode: bool = True) -> Optional[str]:
-    """Return what is wrong with an image file, or None.
+    """Return the fault of an image file, or None.
 
     Args:
         path: The file.

@@ -17,7 +17,7 @@ EXTENT = 420  # pixels of the longer side
 
 
 def colours(split: Split) -> Dict[int, str]:
-    """Give each category a colour, by its id."""
+    """Return a colour for each category, by its id."""
     ids = [category['id'] for category in split.categories]
     tones = [colorsys.hsv_to_rgb(i * 0.618 % 1, 0.85, 1.0) for i in range(len(ids))]
     return {

@@ -15,7 +15,7 @@ LONGEST_OUTLINE = 2**21  # pixels; pycocotools takes 50 bytes for each
 
 
 def polygon_fault(polygon) -> Optional[str]:
-    """Return what is wrong with the form of a polygon, or None."""
+    """Return a fault in the form of a polygon, or None."""
     if not isinstance(polygon, list):
         return 'is not a list of numbers'
     try:
@@ -65,12 +65,12 @@ def _length(polygon: Sequence[float]) -> float:
 
 
 def rle_fault(rle, size: Tuple[int, int], may_be_empty: bool = False) -> Optional[str]:
-    """Return what is wrong with run lengths, or None.
+    """Return a fault in run lengths, or None.
 
     Args:
         rle: COCO's ``size`` and ``counts``.
         size: Width and height of the image in pixels.
-        may_be_empty: Whether a mask without a pixel is right, as a detection's can be.
+        may_be_empty: Accept a mask without a pixel, as a detection's can be.
     """
     stated = rle.get('size')
     if not isinstance(stated, (list, tuple)) or len(stated) != 2:
