@@ -106,6 +106,23 @@ def test_skip_bad_images_reaches_every_data_set():
         assert section.dataset.skip_bad_images is True
 
 
+def test_skip_bad_images_reaches_data_sets_inside_wrappers(tmp_path):
+    (tmp_path / 'wrapped.py').write_text(
+        "plain = dict(type='CheckedCocoDataset', ann_file='a.json')\n"
+        "twice = dict(type='RepeatDataset', times=2, dataset=plain)\n"
+        "both = dict(type='ConcatDataset', datasets=[twice, plain])\n"
+        'train_dataloader = dict(dataset=both)\n'
+        'val_dataloader = dict(dataset=plain)\n'
+        'test_dataloader = None\n'
+    )
+    options = dataset_options(load_config(str(tmp_path / 'wrapped.py')), {'skip_bad_images': True})
+    assert options == {
+        'train_dataloader.dataset.datasets.0.dataset.skip_bad_images': True,
+        'train_dataloader.dataset.datasets.1.skip_bad_images': True,
+        'val_dataloader.dataset.skip_bad_images': True,
+    }
+
+
 @pytest.mark.parametrize(
     'key', ['model.backbone.depth.x', 'train_dataloader.dataset.pipeline.99.scale']
 )

@@ -12,6 +12,8 @@ from conftest import ROOT
 from pycocotools.coco import COCO
 from tiny_detector import tiny_detector, write_data  # noqa: F401
 
+from epsanet_mmdet.inference.outputs import ImageIds
+
 
 def run(folder: Path, tool: str, *arguments) -> subprocess.CompletedProcess:
     return subprocess.run(
@@ -68,6 +70,12 @@ def test_an_evaluation_without_annotations_says_what_can_be_done(
     result = run(tmp_path, 'test.py', *place, '--cfg-options', *options)
     assert f"'{path}' has no annotations: " in result.stdout
     assert 'format_only=True' in result.stdout and 'outfile_prefix=PATH' in result.stdout
+
+
+def test_detections_take_the_ids_of_images_without_annotations(test_dev):
+    ids = ImageIds(str(test_dev[0]))
+    assert ids.category_ids_by_name == dict(disc=3, box=7)
+    assert sorted(ids.by_name.values()) == [10, 20, 30, 40]
 
 
 def test_a_training_still_needs_annotations(test_dev, tiny_detector, tmp_path):  # noqa: F811
