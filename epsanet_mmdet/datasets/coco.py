@@ -123,6 +123,8 @@ class CheckedCocoDataset(CocoDataset):
             else:
                 number, name = printable(annotation['id'], 40), printable(image['file_name'])
                 self.skipped.annotations[f'annotation {number} of {name}'] = why
+        if fault and self.test_mode:  # pycocotools would rasterise to that size
+            self.skipped.annotations[f'the entry of {printable(image["file_name"])}'] = fault
         if fault:
             image = dict(image, width=1, height=1)
         data_info = super().parse_data_info(dict(raw_img_info=image, raw_ann_info=kept))

@@ -163,6 +163,15 @@ def test_evaluation_stops_even_where_bad_data_are_left_out(name, tmp_path):
             run_limited(evaluated)
 
 
+@pytest.mark.parametrize('size', [(0, 48), (10**9, 10**9), ('64', 48), (None, 48)], ids=str)
+def test_evaluation_stops_at_a_size_that_is_none(size, tmp_path):
+    write(tmp_path, ATTACKS['a coordinate of 4e8'], width=size[0], height=size[1])
+    for options in (dict(), dict(skip_bad_images=True)):
+        evaluated = functools.partial(load_all, tmp_path, test_mode=True, **options)
+        with pytest.raises(DataError, match='entry of 2.png .its stated size is .*check_dataset'):
+            run_limited(evaluated)
+
+
 def compare(truth_file: str, results: list) -> dict:
     truth = load_truth(truth_file)
     found = load_results(truth, results)
@@ -187,6 +196,13 @@ def test_reports_refuse_it_in_annotations_and_results(name, tmp_path):
     assert run_limited(compare, path, [str(tmp_path / 'good.json')])
     (tmp_path / 'bad.json').write_text(json.dumps([result(attack)]))
     with pytest.raises(DataError, match='a mask on image 2 is bad'):
+        run_limited(compare, path, [str(tmp_path / 'bad.json')])
+
+
+def test_reports_refuse_results_on_an_image_of_no_size(tmp_path):
+    path = str(write(tmp_path, [], width=10**9, height=10**9))
+    (tmp_path / 'bad.json').write_text(json.dumps([result(run_length(10**9, 10**9, 'o' * 999))]))
+    with pytest.raises(DataError, match='a mask on image 2 is bad: its stated size is'):
         run_limited(compare, path, [str(tmp_path / 'bad.json')])
 
 
