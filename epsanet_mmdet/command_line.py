@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator, Optional
 from .datasets.printable import printable
 from .errors import UserError
 from .storage import WRITING_ONLY, storage_error
+from .terminal import guard_terminal
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 DEBUG = '--debug'
@@ -31,7 +32,7 @@ class CommandParser(ArgumentParser):
 
 
 def run_command(main: Callable, *args, **kwargs) -> Any:
-    """Run a command to its end.
+    """Run a command to its end; what it prints cannot steer the terminal.
 
     Args:
         main: The command. It parses the command line without ``--debug``.
@@ -48,13 +49,14 @@ def run_command(main: Callable, *args, **kwargs) -> Any:
     debug = DEBUG in sys.argv[1:]
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != DEBUG]
     _take_over_interrupts()
+    guard_terminal()
     try:
         return main(*args, **kwargs)
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             raise
         if isinstance(error, KeyboardInterrupt):
-            print('interrupted', file=sys.stderr)
+            print(str(error) or 'interrupted', file=sys.stderr)
             sys.exit(INTERRUPTED)
         sys.exit(f'error: {printable(describe(error), LONGEST)}')
 

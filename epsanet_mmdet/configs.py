@@ -116,10 +116,9 @@ def dataset_options(config: Config, options: Dict) -> Dict:
     """
     spread = {}
     if 'skip_bad_images' in options:
-        for key in DATALOADERS:
-            if config.get(key):
-                for inner in _innermost(config[key].get('dataset') or {}, f'{key}.dataset'):
-                    spread[f'{inner}.skip_bad_images'] = options['skip_bad_images']
+        for section in DATALOADERS:
+            for key in inner_datasets((config.get(section) or {}).get('dataset')):
+                spread[f'{section}.dataset{key}.skip_bad_images'] = options['skip_bad_images']
     if 'data_root' in options and config.get('data_root'):
         old, new = config.data_root, osp.join(options['data_root'], '')
         for section in (*DATALOADERS, 'val_evaluator', 'test_evaluator'):
@@ -127,15 +126,27 @@ def dataset_options(config: Config, options: Dict) -> Dict:
     return spread
 
 
-def _innermost(dataset: Dict, key: str) -> Iterator[str]:
-    """Yield the keys of the data sets that mmdet's wrappers (RepeatDataset, ...) hold."""
-    if 'datasets' in dataset:
-        for i, item in enumerate(dataset['datasets']):
-            yield from _innermost(item, f'{key}.datasets.{i}')
-    elif 'dataset' in dataset:
-        yield from _innermost(dataset['dataset'], f'{key}.dataset')
-    else:
-        yield key
+def inner_datasets(dataset: Optional[Dict]) -> Dict[str, Dict]:
+    """Find the data sets that wrappers such as ``RepeatDataset`` and ``ConcatDataset`` read.
+
+    Args:
+        dataset: Config of a data set, wrapped or not.
+
+    Returns:
+        Configs of those that wrap no other, each by where it stands, such as ``.datasets.1``.
+    """
+    if not isinstance(dataset, dict):
+        return {}
+    inner = {f'.datasets.{i}': item for i, item in enumerate(dataset.get('datasets') or ())}
+    if 'dataset' in dataset:
+        inner['.dataset'] = dataset['dataset']
+    if not inner:
+        return {'': dataset}
+    return {
+        place + key: found
+        for place, item in inner.items()
+        for key, found in inner_datasets(item).items()
+    }
 
 
 def idle_worker_options(config: Config) -> Dict:

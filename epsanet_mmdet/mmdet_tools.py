@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 from .backbones.positions import check_positions
 from .class_heads import check_class_heads
 from .command_line import DEBUG, run_command, step
-from .configs import DATALOADERS, find_config, merge_options, read_config
+from .configs import DATALOADERS, find_config, inner_datasets, merge_options, read_config
 from .datasets.checks import check_paths
 from .disk_space import check_writable
 from .distributed import join_cpu_processes
@@ -161,12 +161,13 @@ def check_data(config: Config, sections=DATALOADERS) -> None:
         ConfigError: Naming the head that has another number of classes.
     """
     for section in sections:
-        dataset = (config.get(section) or {}).get('dataset', {})
-        if dataset.get('type') != 'CheckedCocoDataset':
-            continue
-        root = dataset.get('data_root') or ''
-        check_paths(osp.join(root, dataset.ann_file), osp.join(root, dataset.data_prefix.img), root)
-        check_class_heads(config.get('model') or {}, dataset)
+        for dataset in inner_datasets((config.get(section) or {}).get('dataset')).values():
+            if dataset.get('type') != 'CheckedCocoDataset':
+                continue
+            root = dataset.get('data_root') or ''
+            images = osp.join(root, dataset.data_prefix.img)
+            check_paths(osp.join(root, dataset.ann_file), images, root)
+            check_class_heads(config.get('model') or {}, dataset)
 
 
 def __getattr__(name: str):

@@ -106,15 +106,21 @@ def test_skip_bad_images_reaches_every_data_set():
         assert section.dataset.skip_bad_images is True
 
 
-def test_skip_bad_images_reaches_what_wrappers_hold(tmp_path):
+def test_skip_bad_images_reaches_data_sets_inside_wrappers(tmp_path):
     (tmp_path / 'wrapped.py').write_text(
-        'inner = dict(type="RepeatDataset", times=2, dataset=dict(type="CheckedCocoDataset"))\n'
-        'train_dataloader = dict(dataset=dict(type="ConcatDataset", datasets=[inner, inner]))\n'
+        "plain = dict(type='CheckedCocoDataset', ann_file='a.json')\n"
+        "twice = dict(type='RepeatDataset', times=2, dataset=plain)\n"
+        "both = dict(type='ConcatDataset', datasets=[twice, plain])\n"
+        'train_dataloader = dict(dataset=both)\n'
+        'val_dataloader = dict(dataset=plain)\n'
+        'test_dataloader = None\n'
     )
-    config = load_config(str(tmp_path / 'wrapped.py'), {'skip_bad_images': True})
-    for repeated in config.train_dataloader.dataset.datasets:
-        assert 'skip_bad_images' not in repeated and repeated.dataset.skip_bad_images is True
-    assert 'skip_bad_images' not in config.train_dataloader.dataset
+    options = dataset_options(load_config(str(tmp_path / 'wrapped.py')), {'skip_bad_images': True})
+    assert options == {
+        'train_dataloader.dataset.datasets.0.dataset.skip_bad_images': True,
+        'train_dataloader.dataset.datasets.1.skip_bad_images': True,
+        'val_dataloader.dataset.skip_bad_images': True,
+    }
 
 
 @pytest.mark.parametrize(

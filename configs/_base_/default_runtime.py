@@ -9,4 +9,5 @@ custom_hooks = [
     dict(type='FiniteLossHook'),
     dict(type='AmpOperatorsHook'),
     dict(type='PreemptionHook'),
+    dict(type='SkippedDataHook'),
 ]

@@ -3,16 +3,16 @@
 import math
 from typing import Any, Dict, Optional, Sequence
 
-from .checking.segmentation import rle_fault
+from .checking.segmentation import outline_fault, rle_fault
 from .checking.values import finite, four_numbers
 from .image_files import MAX_PIXELS
 from .printable import printable
 
-EMPTY = 'nothing to learn from: '  # begins what mmdet leaves out by itself, such as COCO's own
+EMPTY = 'nothing to learn from: '  # begins what mmdet leaves out anyway; COCO has some
 
 
 def image_fault(image: Dict[str, Any]) -> Optional[str]:
-    """Say what is wrong with COCO's entry of an image, or None."""
+    """Return a fault in COCO's entry of an image, or None."""
     size = [image.get('width'), image.get('height')]
     if not all(finite(side) and side >= 1 for side in size) or size[0] * size[1] > MAX_PIXELS:
         return f'its stated size is {printable(size[0], 20)}x{printable(size[1], 20)}'
@@ -20,15 +20,20 @@ def image_fault(image: Dict[str, Any]) -> Optional[str]:
 
 
 def annotation_fault(
-    annotation: Dict[str, Any], image: Dict[str, Any], categories: Sequence, needs_mask: bool
+    annotation: Dict[str, Any],
+    image: Dict[str, Any],
+    categories: Sequence,
+    needs_mask: bool,
+    evaluated: bool = False,
 ) -> Optional[str]:
-    """Say what is wrong with COCO's entry of an object, or None.
+    """Return a fault in COCO's entry of an object, or None.
 
     Args:
         annotation: The entry.
         image: That of its image, which is good.
         categories: Ids of the file's categories.
-        needs_mask: Whether masks are loaded.
+        needs_mask: An object without a mask is a fault, as masks are loaded.
+        evaluated: As of :func:`mask_fault`.
 
     Returns:
         The fault; it begins with :data:`EMPTY` where mmdet ignores the object anyway.
@@ -44,33 +49,37 @@ def annotation_fault(
     area = annotation.get('area')
     if not finite(area):
         return f'its area is {printable(area, 30)}'
-    fault = mask_fault(annotation.get('segmentation'), image, needs_mask)
+    segmentation = annotation.get('segmentation')
+    if not segmentation:
+        fault = 'it has no mask' if needs_mask else None
+    else:
+        fault = mask_fault(segmentation, image, evaluated)
     return fault or _emptiness(box, area, image)
 
 
-def mask_fault(
-    segmentation: Any, image: Dict[str, Any], needs_mask: bool = False, may_be_empty: bool = False
-) -> Optional[str]:
-    """Say why pycocotools, which trusts its input, must not see a segmentation, or None.
+def mask_fault(segmentation: Any, image: Dict[str, Any], evaluated: bool = False) -> Optional[str]:
+    """Return why pycocotools, which trusts its input, must not see a segmentation, or None.
 
     Args:
-        segmentation: Polygons, run lengths, or nothing.
+        segmentation: Polygons or run lengths.
         image: COCO's entry of its image, which is good.
-        needs_mask: Whether there must be one.
-        may_be_empty: As of :func:`rle_fault`.
+        evaluated: The file is read by pycocotools itself. Training leaves out
+            polygons of fewer than three points, and has no use for a mask without a pixel.
     """
-    if not segmentation:
-        return 'it has no mask' if needs_mask else None
+    size = (image['width'], image['height'])
     if isinstance(segmentation, dict):
-        return rle_fault(segmentation, (image['width'], image['height']), may_be_empty)
+        return rle_fault(segmentation, size, may_be_empty=evaluated)
     if not isinstance(segmentation, list):
         return 'its segmentation is no polygons or mask'
     try:
-        if all(math.isfinite(sum(polygon)) for polygon in segmentation):
-            return None
+        if not all(math.isfinite(sum(polygon)) for polygon in segmentation):
+            return 'its polygons are not lists of finite numbers'
     except (TypeError, OverflowError):
-        pass
-    return 'its polygons are not lists of finite numbers'
+        return 'its polygons are not lists of finite numbers'
+    if evaluated and any(len(polygon) < 6 for polygon in segmentation):
+        return 'one of its polygons has fewer than three points'
+    fault = outline_fault(segmentation, size)
+    return fault and f'its mask {fault}'
 
 
 def _emptiness(box: Sequence[float], area: float, image: Dict[str, Any]) -> Optional[str]:

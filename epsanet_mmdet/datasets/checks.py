@@ -3,18 +3,31 @@
 import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import DataError
 from .formats.coco_json import BOM, load_json
-from .image_files import header_fault, read_image, read_size
+from .image_files import MAX_PIXELS, header_fault, read_image, read_size
 from .printable import printable
 from .regular_files import open_regular
 
 TAIL = 64  # bytes; end markers may be followed by padding
 ENDS = ((b'\xff\xd8\xff', b'\xff\xd9'), (b'\x89PNG\r\n\x1a\n', b'IEND'))
+MASK_BYTES = 2**32  # of the masks of one image, which mmdet holds as a byte a pixel for each object
 
 Size = Tuple[float, float]
+
+
+class Expected(NamedTuple):
+    """What annotations presume of an image's file.
+
+    Args:
+        size: Width and height in pixels that it must have, or None for any.
+        masks: How many masks of its size are loaded.
+    """
+
+    size: Optional[Size] = None
+    masks: int = 0
 
 
 def check_paths(ann_file: str, img_dir: str, data_root: Optional[str] = None) -> None:
@@ -45,7 +58,9 @@ def check_paths(ann_file: str, img_dir: str, data_root: Optional[str] = None) ->
         )
 
 
-def check_annotations(ann_file: str, classes: Sequence[str], subset: bool = False) -> None:
+def check_annotations(
+    ann_file: str, classes: Sequence[str], subset: bool = False, optional: bool = False
+) -> bool:
     """Check that a file is COCO instance annotations of the given classes.
 
     mmdet numbers classes in the order of the file's categories, whatever the config's order is, and
@@ -54,7 +69,11 @@ def check_annotations(ann_file: str, classes: Sequence[str], subset: bool = Fals
     Args:
         ann_file: The annotations.
         classes: The config's classes.
-        subset: Whether the file may have more categories.
+        subset: Accept more categories in the file.
+        optional: Accept a file without annotations, as COCO's of test images.
+
+    Returns:
+        True if there are annotations.
 
     Raises:
         DataError: If it is not JSON, not COCO, or its categories are not the classes.
@@ -66,7 +85,8 @@ def check_annotations(ann_file: str, classes: Sequence[str], subset: bool = Fals
                 'UTF-8 without one, or use tools/check_dataset.py --fix'
             )
     content = load_json(ann_file)
-    for key in ('images', 'annotations', 'categories'):
+    annotated = not optional or (isinstance(content, dict) and 'annotations' in content)
+    for key in ('images', 'annotations', 'categories') if annotated else ('images', 'categories'):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DataError(
                 f"'{ann_file}' is not COCO annotations: it has no list '{key}'; export it as COCO "
@@ -94,10 +114,11 @@ def check_annotations(ann_file: str, classes: Sequence[str], subset: bool = Fals
             f"the config's classes are not in the order of the file's categories, or one occurs "
             f'twice: {both}; set metainfo.classes in the order of the file'
         )
+    return annotated
 
 
 def find_bad_images(
-    paths: Iterable[str], sizes: Optional[Mapping[str, Optional[Size]]] = None
+    paths: Iterable[str], expected: Optional[Mapping[str, Expected]] = None
 ) -> Dict[str, str]:
     """Find missing and damaged images without decoding all of them.
 
@@ -105,23 +126,24 @@ def find_bad_images(
 
     Args:
         paths: The images.
-        sizes: Width and height that an image must have, by path.
+        expected: What an image must be, by path.
 
     Returns:
-        Path of each bad image, and what is wrong with it.
+        Path of each bad image, and its fault.
     """
-    paths, sizes = list(paths), sizes or {}
+    paths, expected = list(paths), expected or {}
     with ThreadPoolExecutor(16) as pool:
-        reasons = list(pool.map(image_fault, paths, map(sizes.get, paths)))
+        wanted = (expected.get(path, Expected()) for path in paths)
+        reasons = list(pool.map(image_fault, paths, wanted))
     return {path: reason for path, reason in zip(paths, reasons) if reason}
 
 
-def image_fault(path: str, size: Optional[Size] = None, decode: bool = True) -> Optional[str]:
-    """Say what is wrong with an image file, or None.
+def image_fault(path: str, expected: Expected = Expected(), decode: bool = True) -> Optional[str]:
+    """Return the fault of an image file, or None.
 
     Args:
         path: The file.
-        size: Width and height in pixels that it must have.
+        expected: What it must be.
         decode: Decode it, if it is neither JPEG nor PNG, which are told by their ends.
     """
     try:
@@ -140,18 +162,35 @@ def image_fault(path: str, size: Optional[Size] = None, decode: bool = True) -> 
         if not decode and not any(head.startswith(start) for start, _ in ENDS):
             return None
         facts = read_image(path)
-        return facts.fault or _size_fault(facts.size, size)
+        return facts.fault or _size_fault(facts.size, expected)
     if not decode:
         return None
-    return header_fault(path) or (_size_fault(read_size(path), size) if size else None)
+    fault = header_fault(path)
+    if fault or not (expected.size or expected.masks * MAX_PIXELS > MASK_BYTES):
+        return fault
+    return _size_fault(read_size(path), expected)
 
 
-def _size_fault(found: Optional[Size], wanted: Optional[Size]) -> Optional[str]:
+def masks_fault(size: Size, masks: int) -> Optional[str]:
+    """Return that the masks of an image take too much memory, or None.
+
+    Args:
+        size: Width and height of the image in pixels.
+        masks: How many there are.
+    """
+    needed = size[0] * size[1] * masks
+    if needed <= MASK_BYTES:
+        return None
+    return f'its {masks} masks take {needed / 2**30:.0f} GiB of memory; cut it into tiles'
+
+
+def _size_fault(found: Optional[Size], expected: Expected) -> Optional[str]:
     if found is None:
         return 'cannot be decoded: its header is damaged'
+    wanted = expected.size
     if wanted is not None and tuple(wanted) != found:
         return f'is {found[0]}x{found[1]}, but its masks are for {wanted[0]}x{wanted[1]}'
-    return None
+    return masks_fault(found, expected.masks)
 
 
 def _difference(missing: List, more: List) -> str:

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from ..errors import DataError, UserError
 from . import annotation_faults
-from .checks import check_annotations, check_paths, find_bad_images, image_fault
+from .checks import Expected, check_annotations, check_paths, find_bad_images, image_fault
 from .formats.split import is_inside
 from .image_files import read_image
 from .printable import printable
@@ -33,7 +33,8 @@ class CheckedCocoDataset(CocoDataset):
         skip_bad_images (bool): Leave out images that are missing or damaged, and annotations
             that cannot be used, with a warning that names them, instead of stopping. Images
             that go bad during a training are left out too. ``SkippedDataHook`` reports all of
-            them when the run ends.
+            them when the run ends. An evaluation still stops at such annotations, as the metric
+            reads the annotation file itself.
         class_subset (bool): Use only those of the annotations' categories that are
             ``metainfo.classes``. Otherwise a category that is not among them is an error.
         *args, **kwargs: As of mmdet's ``CocoDataset``.
@@ -63,7 +64,7 @@ class CheckedCocoDataset(CocoDataset):
             self._marks = Marks(len(self))
 
     def went_bad(self) -> Dict[str, str]:
-        """Name the images that went bad since the data set was built, as this process knows."""
+        """Return the images that went bad since the data set was built, and why."""
         indices = self._marks.indices() if self._marks else []
         paths = [self.get_data_info(i)['img_path'] for i in indices]
         return {path: f'went bad on the way: {_decoded_fault(path)}' for path in paths}
@@ -73,7 +74,14 @@ class CheckedCocoDataset(CocoDataset):
             return super().load_data_list()
         self.skipped = Skipped(self.ann_file)
         check_paths(self.ann_file, self.data_prefix['img'], self.data_root)
-        check_annotations(self.ann_file, self.metainfo['classes'], self.class_subset)
+        classes = self.metainfo['classes']
+        if not check_annotations(self.ann_file, classes, self.class_subset, self.test_mode):
+            print_log(
+                f"'{self.ann_file}' has no annotations: results can be written, by "
+                'format_only=True and outfile_prefix=PATH of test_evaluator, but not evaluated',
+                logger='current',
+                level=logging.WARNING,
+            )
         try:
             data_list = super().load_data_list()
         except UserError:
@@ -104,19 +112,28 @@ class CheckedCocoDataset(CocoDataset):
         kept = []
         for annotation in annotations if fault is None else ():
             why = annotation_faults.annotation_fault(
-                annotation, image, self.coco.cats, self.needs_mask
+                annotation,
+                image,
+                self.coco.cats,
+                self.needs_mask,
+                evaluated=self.test_mode and self.needs_mask,
             )
             if why is None:
                 kept.append(annotation)
             else:
                 number, name = printable(annotation['id'], 40), printable(image['file_name'])
                 self.skipped.annotations[f'annotation {number} of {name}'] = why
+        if fault and self.test_mode:  # pycocotools would rasterise to that size
+            self.skipped.annotations[f'the entry of {printable(image["file_name"])}'] = fault
         if fault:
             image = dict(image, width=1, height=1)
         data_info = super().parse_data_info(dict(raw_img_info=image, raw_ann_info=kept))
         data_info['fault'] = fault or self._name_fault(data_info['img_path'])
-        masks = [a['segmentation'] for a in kept if isinstance(a.get('segmentation'), dict)]
-        data_info['stated_size'] = (image['width'], image['height']) if masks else None
+        has_rle = any(isinstance(a.get('segmentation'), dict) for a in kept)
+        data_info['expected'] = Expected(
+            (image['width'], image['height']) if has_rle else None,
+            len(data_info['instances']) if self.needs_mask else 0,
+        )
         return data_info
 
     def prepare_data(self, idx: int) -> Any:
@@ -131,7 +148,7 @@ class CheckedCocoDataset(CocoDataset):
                 raise
         message = f"image '{printable(path, 300)}' went bad since the start: {fault}"
         if not self.skip_bad_images or self.test_mode:  # an evaluation without it would lie
-            raise DataError(f'{message}; mend it and resume, or train with skip_bad_images=True')
+            raise DataError(f'{message}; replace it and resume, or train with skip_bad_images=True')
         self._marks.add(idx)
         print_log(f'{message}; another is taken', logger='current', level=logging.WARNING)
         return None
@@ -145,12 +162,12 @@ class CheckedCocoDataset(CocoDataset):
         found = [None]
         if is_main_process():
             bad = {info['img_path']: info['fault'] for info in data_list if info['fault']}
-            sizes = {
-                osp.normpath(info['img_path']): info['stated_size']
+            expected = {
+                osp.normpath(info['img_path']): info['expected']
                 for info in data_list
                 if not info['fault']
             }
-            found = [{**bad, **find_bad_images(sizes, sizes)}]
+            found = [{**bad, **find_bad_images(expected, expected)}]
         broadcast_object_list(found)
         self.skipped.images.update(found[0])
         kept = []
@@ -159,7 +176,7 @@ class CheckedCocoDataset(CocoDataset):
                 info['img_path'] = osp.normpath(info['img_path'])
             if info['img_path'] not in found[0]:
                 kept.append(info)
-            del info['fault'], info['stated_size']
+            del info['fault'], info['expected']
         return kept
 
     def _stop_or_warn(self, left: int) -> None:
@@ -174,10 +191,15 @@ class CheckedCocoDataset(CocoDataset):
         if self.skipped.annotations:
             counts += f' and {len(self.skipped.annotations)} annotations'
         message = f'{counts} of {self.ann_file} are bad: {listing}'
+        if harmful and self.test_mode:
+            raise DataError(
+                f'{message}; the evaluation reads this file as it is: see all with '
+                'tools/check_dataset.py, and repair them with its --fix'
+            )
         if (images or harmful) and not self.skip_bad_images:
             raise DataError(
-                f'{message}; see all with tools/check_dataset.py and mend them, or leave them out '
-                'with --cfg-options skip_bad_images=True'
+                f'{message}; see all with tools/check_dataset.py and repair them, or leave them '
+                'out with --cfg-options skip_bad_images=True'
             )
         if images and self.test_mode:
             message += '; evaluation still counts the objects on these images as missed'

@@ -45,7 +45,7 @@ class Findings:
         self._add('warning', code, place, message, repair)
 
     def of(self, level: str) -> Dict[str, List[Finding]]:
-        """Give the findings of a level by kind."""
+        """Return the findings of a level by kind."""
         groups: Dict[str, List[Finding]] = {}
         for finding in self.all:
             if finding.level == level:

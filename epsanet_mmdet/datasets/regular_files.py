@@ -1,4 +1,4 @@
-"""Opening files that a stranger's data set may have put there, such as pipes and devices."""
+"""Opening files of an untrusted data set, which may be pipes and devices."""
 
 import os
 import stat

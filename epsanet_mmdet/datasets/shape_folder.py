@@ -68,7 +68,7 @@ def write_image_folder(
 
 
 def class_names(count: int) -> List[str]:
-    """Give the names of ``count`` classes, which share shapes and textures evenly.
+    """Return the names of ``count`` classes, which share shapes and textures evenly.
 
     Raises:
         ValueError: If there are not so many.

@@ -31,7 +31,7 @@ class Skipped:
 
     @property
     def harmful(self) -> Dict[str, str]:
-        """The annotations that mmdet would not have left out by itself."""
+        """The annotations that mmdet would not have left out anyway."""
         return {k: why for k, why in self.annotations.items() if not why.startswith(EMPTY)}
 
     def summary(self) -> str:

@@ -29,7 +29,7 @@ class ImageIds:
             return
         if not osp.isfile(ann_file):
             raise DataError(f"annotation file '{ann_file}' does not exist")
-        check_annotations(ann_file, (), subset=True)
+        check_annotations(ann_file, (), subset=True, optional=True)
         content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
         try:
             self.by_name = {osp.normpath(i['file_name']): i['id'] for i in content['images']}

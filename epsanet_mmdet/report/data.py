@@ -32,7 +32,9 @@ def load_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
     check_annotations(ann_file, (), subset=True)
     content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
     try:
-        _check_masks(content['annotations'], {i['id']: i for i in content['images']}, ann_file)
+        images = {image['id']: image for image in content['images']}
+        used = {key: image for key, image in images.items() if image_fault(image) is None}
+        _check_masks(content['annotations'], used, ann_file)
         _fix(content, classes)
     except (KeyError, IndexError, TypeError, OverflowError) as error:
         raise DataError(
@@ -48,11 +50,10 @@ def load_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
 
 def _check_masks(entries: List[dict], images: Dict, path: str) -> None:
     """Keep from pycocotools what it would crash on, or take all memory for."""
-    sound = {key: image_fault(image) is None for key, image in images.items()}
     for entry in entries:
-        segmentation = entry.get('segmentation')
-        if segmentation and sound.get(entry['image_id']):
-            fault = mask_fault(segmentation, images[entry['image_id']], may_be_empty=True)
+        segmentation, image = entry.get('segmentation'), images.get(entry['image_id'])
+        if segmentation and image is not None:
+            fault = image_fault(image) or mask_fault(segmentation, image, evaluated=True)
             if fault:
                 number = printable(entry['image_id'])
                 raise DataError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ..report.metrics import KIND_NAMES, SUMMARY
 from ..report.page import hours, percent
+from ..spreadsheet import csv_row
 from .files import write_json, write_text
 from .fingerprint import versions
 from .plan import Comparison, Row
@@ -203,10 +204,11 @@ def to_csv(summary: Dict[str, Any]) -> str:
         columns += [f'{kind} AP to baseline', f'{kind} AP published', f'{kind} AP to published']
     columns += ['parameters', 'flops', 'seconds']
     with io.StringIO() as file:
-        writer = csv.DictWriter(file, columns, lineterminator='\n')
-        writer.writeheader()
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(columns)
         for comparison in summary['comparisons']:
-            writer.writerows(_csv_row(comparison, row) for row in comparison['rows'])
+            rows = (_csv_row(comparison, row) for row in comparison['rows'])
+            writer.writerows(csv_row(map(row.get, columns)) for row in rows)
         return file.getvalue()
 
 

@@ -2,12 +2,18 @@
 
 import json
 import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 from small_data import coco_content, write_coco, write_json
 
+from epsanet_mmdet import datasets
 from epsanet_mmdet.datasets.checking import images as checking_images
 from epsanet_mmdet.datasets.checking.command import run_check
 from epsanet_mmdet.datasets.checking.run import check_dataset
@@ -27,6 +33,23 @@ def test_status_and_text(tmp_path, capsys):
     assert run_check([str(tmp_path / 'fixed')]) == 0
     with pytest.raises(DataError, match='not an empty folder'):
         run_check([str(root)], fix=str(root))
+
+
+def test_a_wrong_command_line_has_status_2():
+    tool = [sys.executable, str(ROOT / 'tools' / 'check_dataset.py'), 'data', '--limit', 'x']
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    result = subprocess.run(tool, env=environment, capture_output=True, text=True)
+    assert result.returncode == 2 and 'usage: ' in result.stderr
+
+
+def test_the_docs_list_every_kind_of_finding():
+    package = Path(datasets.__file__).parent
+    sources = [path.read_text(encoding='utf-8') for path in package.rglob('*.py')]
+    kinds = set()
+    for level in ('error', 'warning'):
+        kinds |= set(re.findall(rf"\b{level}\(\s*'([a-z-]+)'", '\n'.join(sources)))
+    page = (ROOT / 'docs' / 'own_data.md').read_text(encoding='utf-8')
+    assert len(kinds) > 40 and {kind for kind in kinds if f'`{kind}`' not in page} == set()
 
 
 def test_the_page_runs_nothing_of_the_data(tmp_path):

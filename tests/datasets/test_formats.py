@@ -44,6 +44,18 @@ def test_voc_and_coco_agree(tmp_path):
         assert box == [x1, y1, x2 - x1, y2 - y1]
 
 
+def test_vocs_coordinates_count_from_zero_where_one_is_zero(tmp_path):
+    root = write_voc(tmp_path / 'voc')
+    (root / 'Annotations' / '1.xml').write_text(voc_xml('1.jpg', [(0, [-1, 4, 20, 30])]))  # xmin 0
+    (split,) = check(root).splits
+    drawn = {n: draw_image(tmp_path / 'x.png', n) for n in range(2, 7)}
+    for name, category, box in boxes(split):
+        number = int(name[:-4])
+        if number > 1:
+            x1, y1, x2, y2 = drawn[number][category - 1][1]
+            assert box == [x1 + 1, y1 + 1, x2 - x1 - 1, y2 - y1 - 1]
+
+
 @pytest.mark.parametrize('polygons', [False, True])
 def test_yolo_and_coco_agree(polygons, tmp_path):
     data = check(write_yolo(tmp_path / 'yolo data', polygons=polygons))
@@ -144,6 +156,42 @@ def test_layouts(write, tmp_path):
     assert {split.name: len(split.images) for split in data.splits} == {'train': 3, 'val': 3}
     assert not data.findings.of('error')
     check_repaired(data, tmp_path / 'fixed')
+
+
+@pytest.mark.parametrize('root', ['images/project', 'project/images', 'a/Images/b/images/c'])
+@pytest.mark.parametrize('write', [_yolo_of_folders, _yolo_of_lists, _yolo_without_settings])
+def test_yolos_data_may_lie_below_a_folder_called_images(root, write, tmp_path):
+    (tmp_path / root).mkdir(parents=True)
+    write(tmp_path / root)
+    data = check(tmp_path / root)
+    assert {split.name: len(split.annotations) for split in data.splits} == {'train': 6, 'val': 6}
+
+
+@pytest.mark.parametrize('settings', [True, False])
+def test_yolos_labels_outside_the_data_are_not_read(settings, tmp_path):
+    """The path of the data itself has a part that is called images."""
+    root, twin = tmp_path / 'images' / 'project', tmp_path / 'labels' / 'project'
+    objects = draw_image(root / 'train' / '1.png', 1)
+    draw_image(root / 'train' / '2.png', 2)
+    (root / 'train' / '1.txt').write_text(yolo_lines(objects))
+    (twin / 'train').mkdir(parents=True)
+    for name in ('1', '2'):
+        (twin / 'train' / f'{name}.txt').write_text('1 .5 .5 .1 .1\nsecret\n')
+    if settings:
+        (root / 'data.yaml').write_text('train: train\nnames: [a, b]\n')
+    data = check(root)
+    assert not data.findings.of('error')
+    assert [a['bbox'] for a in data.splits[0].annotations] == [
+        [x1, y1, x2 - x1, y2 - y1] for _, (x1, y1, x2, y2) in objects
+    ]
+
+
+def test_yolos_labels_without_an_image_are_named_inside_the_data(tmp_path):
+    root = tmp_path / 'labels' / 'project'
+    _yolo_without_settings(root)
+    (root / 'labels' / 'train' / 'gone.txt').write_text('0 .5 .5 .1 .1\n')
+    (finding,) = check(root).findings.of('error')['missing-image']
+    assert str(root / 'images' / 'train' / 'gone.jpg') in finding.message
 
 
 def _replace(path, old, new):

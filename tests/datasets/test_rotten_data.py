@@ -5,13 +5,16 @@ A model that learns nothing stands in for a detector: what matters is which imag
 
 import json
 import logging
+import multiprocessing
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmdet.evaluation import CocoMetric
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
@@ -20,7 +23,8 @@ from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
 from PIL import Image
 
-from epsanet_mmdet.datasets import CheckedCocoDataset, checks, image_files
+from epsanet_mmdet.configs import load_config
+from epsanet_mmdet.datasets import CheckedCocoDataset, SkippedDataHook, checks, image_files
 from epsanet_mmdet.datasets.regular_files import open_regular
 from epsanet_mmdet.errors import DataError
 
@@ -197,6 +201,22 @@ def test_nothing_left_is_an_error(root):
         CheckedCocoDataset(**settings(root, skip_bad_images=True, filter_cfg=dict(min_size=1)))
 
 
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mask-rcnn_epsanet50-s_fpn_1x_coco',
+        'faster-rcnn_epsanet101-l_fpn_1x_coco',
+        'retinanet_ecanet50_fpn_1x_coco',
+        'mask-rcnn_epsanet50-s-scratch_fpn_gn-all_6x_coco',
+        'mask-rcnn_epsanet50-s_fpn_small-data',
+        'mask-rcnn_epsanet50-s-slim_fpn_shapes',
+    ],
+)
+def test_shipped_configs_name_at_the_end_what_was_left_out(name):
+    hooks = [hook['type'] for hook in load_config(name).custom_hooks]
+    assert hooks.count('SkippedDataHook') == 1
+
+
 # File names
 
 
@@ -275,8 +295,8 @@ class Rot(Hook):
             (truncate if i % 2 else lambda p: p.write_bytes(b''))(path)
 
 
-def train(root: Path, work_dir: Path, workers: int, rot=(), **options) -> Runner:
-    dataset = dict(type='CheckedCocoDataset', **settings(root, **options))
+def train(root: Path, work_dir: Path, workers: int, rot=(), wrap=lambda d: d, **options) -> Runner:
+    dataset = wrap(dict(type='CheckedCocoDataset', **settings(root, **options)))
     hooks = [dict(type='SkippedDataHook'), dict(type='Rot', paths=[str(path) for path in rot])]
     runner = Runner.from_cfg(
         Config(
@@ -315,6 +335,81 @@ def test_the_end_of_a_run_names_all(workers, root, tmp_path):
         assert f'{number}.' in report
     assert 'annotation 1 of 000.jpg' in report and 'train.json were left out' in report
     assert '190.jpg: went bad on the way: empty file' in report
+
+
+WRAPPERS = {
+    'RepeatDataset': lambda d: dict(type='RepeatDataset', times=2, dataset=d),
+    'ConcatDataset': lambda d: dict(type='ConcatDataset', datasets=[d]),
+    'ClassBalancedDataset': lambda d: dict(
+        type='ClassBalancedDataset', oversample_thr=1e-3, dataset=d
+    ),
+    'MultiImageMixDataset': lambda d: dict(type='MultiImageMixDataset', dataset=d, pipeline=[]),
+    'a wrapped wrapper': lambda d: dict(
+        type='RepeatDataset', times=1, dataset=dict(type='ConcatDataset', datasets=[d])
+    ),
+}
+
+
+@pytest.mark.parametrize('name', WRAPPERS)
+def test_images_that_go_bad_inside_wrappers_are_replaced_and_named(name, root, tmp_path):
+    rot = [root / 'images' / '190.jpg', root / 'images' / '199.png']
+    options = dict(wrap=WRAPPERS[name], skip_bad_images=True)
+    runner = train(root, tmp_path / 'work', 2, rot, **options)
+    assert not {str(path) for path in rot} & set(runner.model.seen)
+    log = next((tmp_path / 'work').glob('*/*.log')).read_text()
+    report = log[log.rindex('6 images and 0 annotations of') :]
+    assert '190.jpg: went bad on the way' in report and '199.png: went bad on the way' in report
+
+
+def report_of_a_rank(rank: int, root: Path) -> None:
+    """Find an image bad on the way, and write the report at the end into a file."""
+    store = f'file://{root / "store"}'
+    torch.distributed.init_process_group('gloo', init_method=store, rank=rank, world_size=2)
+    dataset = CheckedCocoDataset(**settings(root, skip_bad_images=True))
+    (root / 'images' / f'{190 + rank}.{"png" if rank else "jpg"}').write_bytes(b'')
+    index = next(i for i in range(len(dataset)) if dataset.get_data_info(i)['img_id'] == 190 + rank)
+    assert dataset.prepare_data(index) is None
+    logger = logging.Logger('report')
+    logger.addHandler(logging.FileHandler(root / f'rank{rank}.log'))
+    hook = SkippedDataHook()
+    hook.before_train(SimpleNamespace(train_dataloader=SimpleNamespace(dataset=dataset)))
+    hook.after_run(SimpleNamespace(logger=logger))
+    torch.distributed.destroy_process_group()
+
+
+def test_the_report_is_of_all_ranks(root):
+    context = multiprocessing.get_context('fork')
+    ranks = [context.Process(target=report_of_a_rank, args=(rank, root)) for rank in (0, 1)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(60)
+    assert [process.exitcode for process in ranks] == [0, 0]
+    for rank in (0, 1):
+        report = (root / f'rank{rank}.log').read_text()
+        assert report.startswith('6 images and 0 annotations of ')
+        for name in ('020.jpg', '120.jpg', '050.jpg', '150.jpg', '190.jpg', '191.png'):
+            assert name in report
+
+
+def test_an_evaluation_counts_the_objects_on_images_left_out_as_missed(root, messages):
+    options = dict(skip_bad_images=True, test_mode=True)
+    dataset = CheckedCocoDataset(**settings(root, **options))
+    assert any('still counts the objects on these images as missed' in m for m in messages)
+    metric = CocoMetric(ann_file=str(root / 'train.json'), metric='bbox', metric_items=['AR@100'])
+    metric.dataset_meta = dataset.metainfo
+    box, twice = [2.0, 2.0, 20.0, 18.0], 2
+    perfect = dict(
+        bboxes=torch.tensor([box] * twice),
+        scores=torch.ones(twice),
+        labels=torch.zeros(twice, dtype=torch.long),
+    )
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        sample = dict(img_id=info['img_id'], ori_shape=(24, 32), pred_instances=perfect)
+        metric.process({}, [sample])
+    recall = metric.evaluate(len(dataset))['coco/bbox_AR@100']
+    assert recall == pytest.approx((COUNT - 4) / COUNT, abs=1e-3)
 
 
 def test_without_the_choice_a_file_that_goes_bad_stops_the_run_by_its_name(root, tmp_path):

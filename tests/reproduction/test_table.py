@@ -110,6 +110,14 @@ def test_the_three_forms_agree(prepared):
     assert 'a \\| b' in text and '0123456789ab' in text and 'a machine' in text
 
 
+def test_labels_in_the_csv_are_no_formulas(prepared):
+    summary = summarise(prepared)
+    summary['comparisons'][0]['rows'][0].update(label='=1+1', config='@SUM(A1)')
+    first = next(csv.DictReader(io.StringIO(to_csv(summary))))
+    assert (first['label'], first['config']) == ("'=1+1", "'@SUM(A1)")
+    assert all(not value.startswith(('=', '+', '@')) for value in first.values())
+
+
 def test_every_line_of_a_markdown_table_has_as_many_cells(prepared):
     counts = {}
     for line in to_markdown(summarise(prepared)).splitlines():

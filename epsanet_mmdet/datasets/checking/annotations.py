@@ -7,7 +7,7 @@ import numpy as np
 from ..findings import Findings
 from ..formats import Split, place_of
 from .images import ImageCheck
-from .segmentation import area_of, box_of, polygon_fault, rle_fault
+from .segmentation import area_of, box_of, outline_fault, polygon_fault, rle_fault
 from .values import finite, four_numbers, whole
 
 TOLERANCE = 1.0  # pixels that a box may reach over the edge: real data sets round
@@ -17,7 +17,7 @@ SMALLEST = 1.0  # pixels; mmdet leaves out what is narrower
 def check_annotations(
     split: Split, images: ImageCheck, categories: Dict[int, int], findings: Findings
 ) -> List[Dict]:
-    """Check the annotations of a split, and give the good and the repaired ones."""
+    """Check the annotations of a split, and return the good and the repaired ones."""
     checker = _Checker(split, images, categories, findings)
     return [entry for entry in map(checker.check, split.annotations) if entry is not None]
 
@@ -73,7 +73,7 @@ class _Checker:
         self.next_id += 1
 
     def check_references(self, entry: Dict, place) -> Tuple[Optional[Tuple[int, int]], bool]:
-        """Give the image's size, if that is known, and whether image and category are."""
+        """Return the image's size, if that is known, and whether image and category are known."""
         number = whole(entry.get('image_id'))
         category = whole(entry.get('category_id'))
         known_image = number is not None and number in self.images.ids
@@ -110,13 +110,16 @@ class _Checker:
             segmentation = [segmentation]
         good = []
         for i, polygon in enumerate(segmentation, start=1):
-            fault = polygon_fault(polygon)
+            fault = polygon_fault(polygon) or outline_fault([polygon], size)
             if fault:
                 self.error('bad-polygon', place, f'polygon {i} {fault}', 'left out')
             else:
                 good.append(self.within(polygon, i, size, place))
         entry['segmentation'] = good = [polygon for polygon in good if polygon]
-        return bool(good)
+        fault = outline_fault(good, size)
+        if fault:
+            self.error('bad-mask', place, f'its mask {fault}', 'left out')
+        return bool(good) and not fault
 
     def within(self, polygon: List, i: int, size: Tuple[int, int], place) -> Optional[List]:
         points = np.asarray(polygon, dtype=float).reshape(-1, 2)

@@ -54,7 +54,7 @@ def check_categories(split: Split, findings: Findings) -> Tuple[List[Dict], Dict
 
 
 def unite_categories(splits: List[Split], findings: Findings) -> None:
-    """Give all splits the categories of all, where they differ."""
+    """Join the categories of all splits where they differ."""
     table: Dict[str, Dict] = {}
     for split in splits:
         for category in split.categories:

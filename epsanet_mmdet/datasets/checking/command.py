@@ -1,8 +1,8 @@
 """What ``tools/check_dataset.py`` does."""
 
-import sys
 from typing import Optional, Sequence
 
+from ..printable import one_line
 from .page import write_page
 from .repair import require_empty, write_repaired
 from .run import check_dataset
@@ -34,19 +34,16 @@ def run_check(
     if fix:
         require_empty(fix)
     data = check_dataset(paths, images)
-    say(summary(data, limit))
+    print(summary(data, limit))
     if fix:
         changes = list(repairs(data))
-        say('\n'.join([f'\nREPAIRS ({len(changes)})', *(f'  {line}' for line in changes)]))
-        written = write_repaired(data, fix)
-        say('\n'.join(['\nwritten:', *(f'  {line}' for line in written)]))
+        _list(f'REPAIRS ({len(changes)})', changes)
+        _list('written:', write_repaired(data, fix))
     if page:
         write_page(data, page)
-        say(f'\nthe page is {page}')
+        print(f'\nthe page is {page}')
     return 1 if data.findings.count('error') else 0
 
 
-def say(text: str) -> None:
-    """Print a text, which may hold file names that the terminal cannot show."""
-    encoding = sys.stdout.encoding or 'utf-8'
-    print(text.encode(encoding, 'backslashreplace').decode(encoding))
+def _list(title: str, lines: Sequence[str]) -> None:
+    print('\n'.join(['', title, *(f'  {one_line(line)}' for line in lines)]))

@@ -55,7 +55,7 @@ class ImageCheck:
 
 
 def image_paths(splits: Sequence[Split]) -> List[str]:
-    """Give the paths of all images that lie within their data root, each once."""
+    """Return the paths of all images that lie within their data root, each once."""
     paths = {}
     for split in splits:
         for entry in split.images:

@@ -90,7 +90,7 @@ def write_page(data: CheckedData, path: str) -> None:
 
 
 def render_page(data: CheckedData) -> str:
-    """Give the page as HTML."""
+    """Return the page as HTML."""
     template = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE)
     return template.render(
         errors=data.findings.count('error'),

@@ -1,16 +1,25 @@
-"""Checks of masks: polygons and run lengths."""
+"""Checks of masks: polygons and run lengths.
 
-from typing import List, Optional, Tuple
+pycocotools is compiled code that trusts its input: what it must not see is refused here.
+"""
+
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ..image_files import MAX_PIXELS
+from ..printable import printable
+
+LONGEST_OUTLINE = 2**21  # pixels; pycocotools takes 50 bytes for each
+
 
 def polygon_fault(polygon) -> Optional[str]:
-    """Say what is wrong with the form of a polygon, or None."""
+    """Return a fault in the form of a polygon, or None."""
     if not isinstance(polygon, list):
         return 'is not a list of numbers'
     try:
+        sum(polygon)  # numpy would take text for the number in it
         points = np.asarray(polygon, dtype=float)
     except (TypeError, ValueError, OverflowError):
         return 'is not a list of numbers'
@@ -21,26 +30,58 @@ def polygon_fault(polygon) -> Optional[str]:
     if len(points) < 6:
         return f'has {len(points) // 2} points, fewer than three'
     xs, ys = points[::2], points[1::2]
-    if not abs((xs - xs[0]) @ np.roll(ys - ys[0], -1) - (ys - ys[0]) @ np.roll(xs - xs[0], -1)):
+    xs, ys = xs - xs[0], ys - ys[0]
+    with np.errstate(over='ignore', invalid='ignore'):  # of numbers that outline_fault refuses
+        twice = xs @ np.roll(ys, -1) - ys @ np.roll(xs, -1)
+    if twice == 0:
         return 'encloses nothing'
     return None
 
 
-def rle_fault(rle, size: Tuple[int, int], may_be_empty: bool = False) -> Optional[str]:
-    """Say what is wrong with run lengths, or None.
+def outline_fault(polygons: Sequence[Sequence[float]], size: Tuple[float, float]) -> Optional[str]:
+    """Return why polygons of finite numbers cannot be rasterised, or None.
 
-    pycocotools is compiled code that trusts its input, so counts are added up before it sees them.
+    pycocotools cuts off what lies outside the image, but first lists every fifth of a pixel along
+    the outline, wherever that runs. Outlines that reach over the edge are common where images
+    were cut out of larger ones; one that is farther away than the image is large is a mistake.
+
+    Args:
+        polygons: Lists of x, y, x, y, ... in pixels.
+        size: Width and height of the image in pixels.
+    """
+    reach = min(max(size), MAX_PIXELS)
+    for polygon in polygons:
+        if polygon and (min(polygon) < -reach or max(polygon) > 2 * reach):
+            return f'has a point far outside the {size[0]:g}x{size[1]:g} image'
+    at_most = 3 * reach * sum(map(len, polygons)) / 2
+    if at_most > LONGEST_OUTLINE and sum(map(_length, polygons)) > LONGEST_OUTLINE:
+        return f'has an outline of more than {LONGEST_OUTLINE} pixels'
+    return None
+
+
+def _length(polygon: Sequence[float]) -> float:
+    points = np.asarray(polygon[: len(polygon) // 2 * 2], dtype=float).reshape(-1, 2)
+    return float(np.abs(points - np.roll(points, 1, 0)).max(1).sum()) if len(points) else 0.0
+
+
+def rle_fault(rle, size: Tuple[int, int], may_be_empty: bool = False) -> Optional[str]:
+    """Return a fault in run lengths, or None.
 
     Args:
         rle: COCO's ``size`` and ``counts``.
         size: Width and height of the image in pixels.
-        may_be_empty: Whether a mask without a pixel is right, as a detection's can be.
+        may_be_empty: Accept a mask without a pixel, as a detection's can be.
     """
     stated = rle.get('size')
     if not isinstance(stated, (list, tuple)) or len(stated) != 2:
         return 'its mask has no size'
+    if not all(type(side) is int for side in stated):
+        return 'the size of its mask is not two whole numbers'
     if list(stated) != [size[1], size[0]]:
-        return f'its mask is {stated[1]}x{stated[0]}, the image {size[0]}x{size[1]}'
+        shown = 'x'.join(printable(side, 20) for side in reversed(stated))
+        return f'its mask is {shown}, the image {size[0]}x{size[1]}'
+    if stated[0] * stated[1] > MAX_PIXELS:
+        return f'its mask has more than {MAX_PIXELS} pixels'
     runs = rle_runs(rle.get('counts'))
     if runs is None:
         return 'its mask has no readable counts'
@@ -76,14 +117,14 @@ def rle_runs(counts) -> Optional[np.ndarray]:
 
 
 def encode(rle, size: Tuple[int, int]):
-    """Give checked run lengths in pycocotools' compressed form."""
+    """Return checked run lengths in pycocotools' compressed form."""
     if isinstance(rle['counts'], list):
         return coco_mask.frPyObjects(rle, size[1], size[0])
     return rle
 
 
 def box_of(segmentation, size: Tuple[int, int]) -> List[float]:
-    """Give the box [x, y, width, height] around a checked segmentation."""
+    """Return the box [x, y, width, height] around a checked segmentation."""
     if isinstance(segmentation, dict):
         return [float(value) for value in coco_mask.toBbox(encode(segmentation, size))]
     points = np.concatenate([np.asarray(p, dtype=float) for p in segmentation])
@@ -92,7 +133,7 @@ def box_of(segmentation, size: Tuple[int, int]) -> List[float]:
 
 
 def area_of(segmentation, size: Tuple[int, int]) -> float:
-    """Give the area in pixels of a checked segmentation."""
+    """Return the area in pixels of a checked segmentation."""
     if isinstance(segmentation, dict):
         return float(coco_mask.area(encode(segmentation, size)))
     rles = coco_mask.frPyObjects(segmentation, size[1], size[0])

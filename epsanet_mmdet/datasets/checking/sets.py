@@ -1,14 +1,20 @@
 """Checks of a data set as a whole: its splits, its classes, its sizes."""
 
 from collections import Counter
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
+import numpy as np
+
+from ..checks import masks_fault
 from ..findings import Findings
 from ..formats import Split, place_of
 from .images import ImageCheck
 
 IMBALANCE = 100  # times more objects of the commonest class than of the rarest
 FEW = 10  # objects of a class
+TYPICAL = 20  # objects of a class from which its usual size is known
+SMALLER = 400  # times smaller in area, 20 in width and height, is absurd unless the class varies so
+SPREADS = 6  # robust standard deviations of the logarithm of the area
 SIZE_EDGES = (8, 16, 32, 64, 96, 128, 256, 512)  # pixels; COCO's small ends at 32, medium at 96
 
 
@@ -20,6 +26,42 @@ def check_sets(splits: Sequence[Split], images: Sequence[ImageCheck], findings: 
     _check_leakage(splits, images, findings)
     for split in splits:
         _check_classes(split, findings)
+    for split, annotation, usual in absurdly_small(splits):
+        x, y, w, h = annotation['bbox']
+        names = {category['id']: category['name'] for category in split.categories}
+        findings.warning(
+            'absurdly-small',
+            place_of(split, 'annotation', annotation),
+            f'its bbox [{x:g}, {y:g}, {w:g}, {h:g}] is {w:g}x{h:g} pixels, where '
+            f"'{names[annotation['category_id']]}' usually has {usual:.0f}x{usual:.0f}: "
+            'a slip of the mouse?',
+        )
+
+
+def absurdly_small(splits: Sequence[Split]) -> Iterator[Tuple[Split, Dict, float]]:
+    """Find objects whose box is absurdly small for their class.
+
+    Sizes are compared on a logarithmic scale, by the median and the median absolute deviation of
+    the class over all splits: objects of a class that varies much, as people near and far do, may
+    be much smaller than usual.
+
+    Yields:
+        The split, the annotation, and the usual size of its class: the square root of its box's
+        median area, in pixels.
+    """
+    entries = [(split, a) for split in splits for a in split.annotations if not a.get('iscrowd')]
+    areas = np.array([a['bbox'][2] * a['bbox'][3] for _, a in entries], dtype=float)
+    classes = np.array([a['category_id'] for _, a in entries])
+    logs = np.log(np.maximum(areas, 1e-9))
+    for number in np.unique(classes):
+        mine = np.flatnonzero(classes == number)
+        if len(mine) < TYPICAL:
+            continue
+        usual = np.median(logs[mine])
+        spread = 1.4826 * np.median(np.abs(logs[mine] - usual))
+        least = usual - max(np.log(SMALLER), SPREADS * spread)
+        for i in mine[logs[mine] < least]:
+            yield (*entries[i], float(np.exp(usual / 2)))
 
 
 def class_counts(split: Split) -> Dict[str, int]:
@@ -39,7 +81,7 @@ def size_histogram(split: Split) -> List[Tuple[str, int]]:
 
 
 def object_sizes(split: Split) -> List[float]:
-    """Give the square root of each box's area, in pixels."""
+    """Return the square root of each box's area, in pixels."""
     return [(a['bbox'][2] * a['bbox'][3]) ** 0.5 for a in split.annotations]
 
 
@@ -68,7 +110,12 @@ def _check_content(split: Split, findings: Findings) -> None:
             'mask: only boxes can be trained on',
         )
     annotated = {annotation['image_id'] for annotation in split.annotations}
+    masked = Counter(a['image_id'] for a in split.annotations if a.get('segmentation'))
     for image in split.images:
+        fault = masks_fault((image['width'], image['height']), masked[image['id']])
+        if fault:
+            place = place_of(split, 'image', image)
+            findings.warning('gigantic-masks', place, f'{fault}, or train on boxes only')
         if image['id'] not in annotated:
             findings.warning(
                 'no-annotations',

@@ -3,6 +3,7 @@
 from typing import Iterator, List
 
 from ..formats import Split
+from ..printable import one_line
 from .run import CheckedData
 from .sets import class_counts, mask_count, size_histogram
 
@@ -11,7 +12,7 @@ CLASSES = 20  # shown at most
 
 
 def summary(data: CheckedData, limit: int = 10) -> str:
-    """Say in words what was found.
+    """Return what was found, a line for each finding.
 
     Args:
         data: The checked data set.
@@ -23,11 +24,12 @@ def summary(data: CheckedData, limit: int = 10) -> str:
     for level in ('error', 'warning'):
         lines += _listing(data, level, limit)
     errors, warnings = (data.findings.count(level) for level in ('error', 'warning'))
-    return '\n'.join([*lines, '', f'{errors} errors, {warnings} warnings'])
+    lines += ['', f'{errors} errors, {warnings} warnings']
+    return '\n'.join(map(one_line, lines))
 
 
 def repairs(data: CheckedData) -> Iterator[str]:
-    """Say what a repaired copy changes, a line for each finding."""
+    """Yield what a repaired copy changes, a line for each finding."""
     for finding in data.findings.all:
         if finding.repair:
             yield f'{finding.place}: {finding.code}: {finding.repair}'

@@ -7,7 +7,7 @@ LIMIT = 2**63
 
 
 def whole(value) -> Optional[int]:
-    """Give a whole number, also one written as a string or with a decimal point; else None.
+    """Return a whole number, also one written as a string or with a decimal point; else None.
 
     So are numbers that no id or size can be, as they cannot be calculated or even printed.
     """
@@ -25,7 +25,7 @@ def finite(value) -> bool:
 
 
 def four_numbers(value) -> Optional[List[float]]:
-    """Give a box of four finite numbers, or None."""
+    """Return a box of four finite numbers, or None."""
     if isinstance(value, (list, tuple)) and len(value) == 4 and all(map(finite, value)):
         return list(value)
     return None

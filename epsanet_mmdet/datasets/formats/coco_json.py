@@ -79,7 +79,7 @@ def name_of(path: str) -> str:
 
 
 def looks_like_coco(path: Path) -> bool:
-    """Say whether a file in a folder may be instance annotations, without reading all of it."""
+    """Return True if a file may be instance annotations, without reading all of it."""
     if path.stem.startswith(('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')):
         return False
     try:

@@ -44,7 +44,7 @@ class Split:
 
 
 def place_of(split: Split, kind: str, entry) -> Tuple[str, str]:
-    """Say in which file, and where in it, an entry stands."""
+    """Return the file of an entry, and its place there."""
     if isinstance(entry, dict):
         if '_place' in entry:
             return entry['_place']
@@ -65,7 +65,7 @@ def split_name(path: PurePath) -> Optional[str]:
 
 
 def leaves_root(file_name: str) -> bool:
-    """Say whether a file name points out of the folder that it is relative to."""
+    """Return True if a file name points out of the folder that it is relative to."""
     name = file_name.replace('\\', '/')
     return (
         osp.isabs(name)
@@ -76,6 +76,6 @@ def leaves_root(file_name: str) -> bool:
 
 
 def is_inside(path, folder) -> bool:
-    """Say whether a path, as it is written, lies in a folder; links are not followed."""
+    """Return True if a path, as it is written, lies in a folder; links are not followed."""
     path, folder = osp.abspath(path), osp.abspath(folder)
     return osp.commonpath([path, folder]) == folder

@@ -51,7 +51,7 @@ def read_voc(root: Path, files: List[Path], findings: Findings) -> List[Split]:
 
 
 def parse_xml(path: Path) -> Element:
-    """Parse XML from a stranger: a document type, and so every entity, is refused.
+    """Parse untrusted XML: a document type, and so every entity, is refused.
 
     Raises:
         ValueError: If it is not XML, or has a document type.

@@ -2,7 +2,7 @@
 
 import math
 import os.path as osp
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Dict, List, Optional, Set, Tuple
 
 import yaml
@@ -64,7 +64,7 @@ class _Reader:
             split.images.append(image)
             if leaves_root(file_name):
                 continue
-            label = label_file(Path(split.path_of(file_name)))
+            label = label_file(self.root, file_name)
             if osp.isfile(label):
                 self.read_labels(split, label, size or (1, 1))
 
@@ -98,16 +98,21 @@ class _Reader:
             split.annotations.append(annotation)
 
 
-def label_file(image: Path) -> Path:
-    """Find the labels of an image: in ``labels`` beside its ``images``, or beside itself."""
-    parts = list(image.parts)
+def label_file(root: Path, image: str) -> Path:
+    """Find the labels of an image: in ``labels`` beside its ``images``, or beside itself.
+
+    Args:
+        root: The data's folder. What its own path is called does not matter.
+        image: File name in it.
+    """
+    parts = list(PurePath(image).parts)
+    beside = (root / image).with_suffix('.txt')
     for i in range(len(parts) - 2, -1, -1):
         if parts[i].lower() == 'images':
             parts[i] = 'labels'
-            label = Path(*parts).with_suffix('.txt')
-            return label if osp.isfile(label) else image.with_suffix('.txt')
-    beside = image.with_suffix('.txt')
-    return beside if osp.isfile(beside) else image.parent / 'labels' / beside.name
+            label = root.joinpath(*parts).with_suffix('.txt')
+            return label if osp.isfile(label) else beside
+    return beside if osp.isfile(beside) else beside.parent / 'labels' / beside.name
 
 
 def _numbers(line: str) -> Optional[List[float]]:
@@ -206,7 +211,7 @@ def _read_settings(path: Path, findings: Findings, image_dir: Optional[str]):
 
 
 def _root(named, settings: Path, image_dir: Optional[str], findings: Findings) -> Path:
-    """Give the folder that images are relative to: where the settings lie, or where one may."""
+    """Return the folder that images are relative to, which lies where it may."""
     own = settings.parent
     if not isinstance(named, str):
         return Path(image_dir or own)
@@ -293,10 +298,11 @@ def _group(root: Path) -> Dict[str, List[str]]:
         groups.setdefault(name, []).append(_relative(image, root))
     stems = {image.stem for image in images}
     for label in sorted(root.rglob('*.txt')):  # labels without an image
-        if 'labels' in label.relative_to(root).parts and label.stem not in stems:
-            guess = Path(*('images' if part == 'labels' else part for part in label.parts))
-            name = split_name(label.relative_to(root).parent) or 'all'
-            groups.setdefault(name, []).append(_relative(guess.with_suffix('.jpg'), root))
+        place = label.relative_to(root)
+        if 'labels' in place.parts and label.stem not in stems:
+            guess = Path(*('images' if part == 'labels' else part for part in place.parts))
+            name = split_name(place.parent) or 'all'
+            groups.setdefault(name, []).append(guess.with_suffix('.jpg').as_posix())
     return groups
 
 
