@@ -5,22 +5,11 @@ from typing import List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
-from . import cpu_kernels
+from ...layers import PSAModule
+from ..attention import branch_attention
+from ..support import se_parameters
+from . import kernels
 from .affine import AffineGradient, moments
-from .bypass import may_be_bypassed
-from .psa import PSAModule
-from .squeeze import branch_attention
-
-
-def is_channel_norm(norm: nn.Module, x: Tensor) -> bool:
-    """Whether :class:`ChannelNorm` may stand for calling it, on maps of half x's size or more."""
-    return (
-        may_be_bypassed(nn.BatchNorm2d, norm)
-        and norm.weight is not None
-        and norm.running_mean is not None
-        and cpu_kernels.takes(norm.weight, norm.running_mean, norm.running_var)
-        and not (norm.training and x[:, 0, ::2, ::2].numel() < 2)  # which torch refuses
-    )
 
 
 class ChannelNorm:
@@ -33,7 +22,7 @@ class ChannelNorm:
 
     def __init__(self, norm: nn.BatchNorm2d, psa: Optional[PSAModule] = None) -> None:
         self.norm, self.psa = norm, psa
-        self.parameters = [norm.weight, norm.bias, *(psa.se_parameters if psa else ())]
+        self.parameters = [norm.weight, norm.bias, *(se_parameters(psa) if psa else ())]
 
     def attention(self, means: Tensor, squeeze: Sequence[Tensor]) -> Tensor:
         """(B, C), means of the map's channels -> (B, C)."""
@@ -41,7 +30,7 @@ class ChannelNorm:
         return branch_attention(branches, *squeeze).flatten(1)
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor, *squeeze: Tensor) -> Tensor:
-        """Give the normalised map in torch's own operations, which can be differentiated twice."""
+        """Return the normalised map by torch's own operations, differentiable twice."""
         if self.psa is not None:
             x = x * self.attention(x.mean((2, 3)), squeeze)[..., None, None]
         norm = self.norm
@@ -52,7 +41,7 @@ class ChannelNorm:
         return (x - mean[:, None, None]) * scale[:, None, None] + bias[:, None, None]
 
     def update(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Let the running statistics learn from those of a batch of that many values."""
+        """Update the running statistics by those of a batch of that many values."""
         norm = self.norm
         norm.num_batches_tracked.add_(1)
         momentum = norm.momentum
@@ -94,10 +83,16 @@ class NormedMap:
             self.centre, spread = torch.empty_like(weight), torch.empty_like(weight)
         self.inverse = torch.empty_like(weight)
         self.scale, self.shift = torch.empty_like(self.mean), torch.empty_like(self.mean)
-        given = cpu_kernels.pointers(self.mean, self.variance, self.attention, weight, bias)
-        written = cpu_kernels.pointers(self.centre, spread, self.inverse, self.scale, self.shift)
-        options = [cpu_kernels.bits(module.eps), self.learns]
-        cpu_kernels.call('norm', [*x.shape[:2], *given, *options, *written])
+        rows, address = x.shape[:2], kernels.address
+        numbers = [
+            *rows,
+            *(address(t, *rows) for t in (self.mean, self.variance, self.attention)),
+            *(address(t, rows[1]) for t in (weight, bias)),
+            *(kernels.bits(module.eps), self.learns),
+            *(address(t, rows[1]) for t in (self.centre, spread, self.inverse)),
+            *(address(t, *rows) for t in (self.scale, self.shift)),
+        ]
+        kernels.call('norm', numbers)
         if self.learns:
             norm.update(self.centre, spread, self.count)
 
@@ -110,7 +105,7 @@ class NormedMap:
         relu: bool = True,
         with_add: bool = False,
     ) -> Tuple[Tensor, Optional[Tensor], List[Tensor]]:
-        """Give the gradients of the map, of what was added to it, and of the norm's parameters.
+        """Return the gradients of the map, of what was added to it, and of the norm's parameters.
 
         Args:
             x: As given before.
@@ -124,13 +119,18 @@ class NormedMap:
         weight, _, *squeeze = parameters
         of_weight, of_bias = torch.empty_like(weight), torch.empty_like(weight)
         slope, constant, of_attention = (torch.empty_like(self.mean) for _ in range(3))
-        batch, channels, *size = x.shape
-        pixels = size[0] * size[1]
-        given = [self.mean, self.variance, self.attention, weight, self.centre, self.inverse]
-        sums, centred_sums = passes.sums()
-        written = [of_weight, of_bias, slope, constant, of_attention]
-        tensors = cpu_kernels.pointers(*given, sums, centred_sums, *written)
-        cpu_kernels.call('norm_gradient', [batch, channels, pixels, self.learns, *tensors])
+        sums = passes.sums()
+        rows, address = x.shape[:2], kernels.address
+        pixels = x.shape[2] * x.shape[3]
+        numbers = [
+            *(*rows, pixels, self.learns),
+            *(address(t, *rows) for t in (self.mean, self.variance, self.attention)),
+            *(address(t, rows[1]) for t in (weight, self.centre, self.inverse)),
+            *(address(t, *rows) for t in sums),
+            *(address(t, rows[1]) for t in (of_weight, of_bias)),
+            *(address(t, *rows) for t in (slope, constant, of_attention)),
+        ]
+        kernels.call('norm_gradient', numbers)
         of_squeeze = []
         if self.attention is not None:
             of_mean, *of_squeeze = self._through_attention(of_attention, squeeze)

@@ -5,17 +5,18 @@ again, what they are given: the normalised and rectified map is not saved. All e
 of channels, (B, C).
 """
 
-from typing import List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from ...layers import PSAModule
+from ..support import conv_options, modes_watch
 from .affine import affine
 from .channel_norm import ChannelNorm, NormedMap
 from .pointwise import input_gradient, pointwise, weight_gradient
-from .psa import PSAModule
 
 
 class _NormReLUConv(Function):
@@ -32,9 +33,14 @@ class _NormReLUConv(Function):
         x, *tensors = ctx.saved_tensors
         parameters, weights = tensors[: ctx.count], tensors[ctx.count :]
         needed = ctx.needs_input_grad
-        if torch.is_grad_enabled():
-            out = ctx.conv.plain(ctx.normed.norm.plain(x, *parameters).relu(), weights)
-            return _twice(out, [x, None, None, *tensors], needed, grad)
+        if _is_differentiated_plainly():
+            norm, conv = ctx.normed.norm, ctx.conv
+            return _plain_gradients(
+                lambda: conv.plain(norm.plain(x, *parameters).relu(), weights),
+                [x, None, None, *tensors],
+                needed,
+                grad,
+            )
         normed, learning = ctx.normed, needed[3 + ctx.count :]
         grad, of_weights = ctx.conv.backward(
             grad.contiguous(), x, normed.scale, normed.shift, weights, learning
@@ -43,9 +49,23 @@ class _NormReLUConv(Function):
         return grad_x, None, None, *of_parameters, *of_weights
 
 
-def _twice(out: Tensor, inputs: Sequence[Optional[Tensor]], needed: Sequence[bool], grad: Tensor):
+def _is_differentiated_plainly() -> bool:
+    """Return whether gradients are differentiated themselves, or a mode watches them."""
+    return torch.is_grad_enabled() or modes_watch()
+
+
+def _plain_gradients(
+    function: Callable[[], Tensor],
+    inputs: Sequence[Optional[Tensor]],
+    needed: Sequence[bool],
+    grad: Tensor,
+) -> Tuple[Optional[Tensor], ...]:
+    """Return the gradients of a function of torch's own operations; None where not needed."""
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        out = function()
     wanted = [t for t, need in zip(inputs, needed) if need]
-    grads = iter(torch.autograd.grad(out, wanted, grad, create_graph=True))
+    grads = iter(torch.autograd.grad(out, wanted, grad, create_graph=create_graph))
     return tuple(next(grads) if need else None for need in needed)
 
 
@@ -70,11 +90,11 @@ class _Branches:
     """The branches of a PSA module, for :class:`_NormReLUConv`."""
 
     def __init__(self, psa: PSAModule) -> None:
-        self.psa = psa
+        self.options = conv_options(psa.convs)
 
     def forward(self, x: Tensor, scale: Tensor, shift: Tensor, weights: Sequence[Tensor]) -> Tensor:
         operator = torch.ops.epsanet_mmdet.branch_convs
-        return operator(affine(x, scale, shift), weights, *self.psa.conv_options).flatten(1, 2)
+        return operator(affine(x, scale, shift), weights, *self.options).flatten(1, 2)
 
     def backward(
         self, grad, x, scale, shift, weights, learning
@@ -82,11 +102,11 @@ class _Branches:
         grad = grad.unflatten(1, (len(weights), -1))
         operator = torch.ops.epsanet_mmdet.branch_convs_backward
         x, needed = affine(x, scale, shift), [True, *learning]
-        grad_x, *of_weights = operator(grad, x, weights, *self.psa.conv_options, needed)
+        grad_x, *of_weights = operator(grad, x, weights, *self.options, needed)
         return grad_x, [g if need else None for g, need in zip(of_weights, learning)]
 
     def plain(self, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        groups, stride, dilation = self.psa.conv_options
+        groups, stride, dilation = self.options
         features = [
             F.conv2d(x, w, None, stride, dilation * (w.shape[-1] // 2), dilation, g)
             for w, g in zip(weights, groups)
@@ -110,12 +130,13 @@ class _Norm(Function):
     def backward(ctx, grad: Tensor):
         x, out, *parameters = ctx.saved_tensors
         needed = ctx.needs_input_grad
-        if torch.is_grad_enabled():
+        if _is_differentiated_plainly():
             grad = grad * (out > 0) if ctx.relu else grad
-            normed = ctx.normed.norm.plain(x, *parameters)
-            inputs = [x, None, None, None, *parameters]
+            norm, inputs = ctx.normed.norm, [x, None, None, None, *parameters]
             of_norm = [need and i != 1 for i, need in enumerate(needed)]
-            grad_x, _, *others = _twice(normed, inputs, of_norm, grad)
+            grad_x, _, *others = _plain_gradients(
+                lambda: norm.plain(x, *parameters), inputs, of_norm, grad
+            )
             return grad_x, grad if needed[1] else None, *others
         grad_x, grad_add, of_parameters = ctx.normed.backward(
             x, grad.contiguous(), parameters, out, ctx.relu, with_add=needed[1]
@@ -136,8 +157,10 @@ class _Pointwise(Function):
     def backward(ctx, grad: Tensor):
         x, weight = ctx.saved_tensors
         needed, stride = ctx.needs_input_grad, ctx.stride
-        if torch.is_grad_enabled():
-            return _twice(F.conv2d(x, weight, None, stride), [x, weight, None], needed, grad)
+        if _is_differentiated_plainly():
+            return _plain_gradients(
+                lambda: F.conv2d(x, weight, None, stride), [x, weight, None], needed, grad
+            )
         grad, grad_x, grad_weight = grad.contiguous(), None, None
         if needed[0]:
             grad_x = input_gradient(grad, weight)

@@ -5,16 +5,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from epsanet_mmdet.layers import PSAModule, cpu_kernels
-from epsanet_mmdet.layers.block_training import (
+from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.ops.cpu import kernels
+from epsanet_mmdet.ops.cpu.channel_norm import ChannelNorm
+from epsanet_mmdet.ops.cpu.training import (
     conv1x1,
     norm_add_relu,
     norm_relu_branches,
     norm_relu_conv1x1,
 )
-from epsanet_mmdet.layers.channel_norm import ChannelNorm
 
-pytestmark = pytest.mark.skipif(not cpu_kernels.instruction_sets(), reason='kernels not built')
+pytestmark = pytest.mark.skipif(not kernels.instruction_sets(), reason='kernels not built')
 
 
 def norm_of(channels, training, psa=None):
