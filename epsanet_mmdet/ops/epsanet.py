@@ -17,65 +17,52 @@ from .cpu.training import conv1x1, norm_add_relu, norm_relu_branches, norm_relu_
 from .psa import branch_features
 from .support import (
     FORWARDS,
+    Branches,
+    Normed,
     accelerates,
-    branch_channels,
+    branches_of,
     is_affine,
     is_complete_norm,
     is_float32_on_cpu,
-    is_pointwise,
     learns,
     may_be_bypassed,
     norm_tensors,
-    se_parameters,
-    squeezes_plainly,
+    normed_of,
+    squeeze_of,
 )
 
 LARGE_MAP = 2**21  # values
 FORWARDS.update({kind: kind.forward for kind in (Bottleneck, ResNet)})
 
 
-class _Normed(NamedTuple):
-    """A 1x1 convolution and the batch norm after it."""
-
-    conv: nn.Conv2d
-    norm: nn.BatchNorm2d
-
-    def is_pointwise(self, channels: int) -> bool:
-        """Return whether it takes that many channels."""
-        return is_pointwise(self.conv, channels)
-
-    @property
-    def channels(self) -> int:
-        """Channels of the output."""
-        return len(self.conv.weight)
-
-
 class _Parts(NamedTuple):
-    """What a block calls: 1x1 convolution, PSA, norm, 1x1 convolution; pools and shortcut."""
+    """What a block computes with, in this order; before its shortcut, it may pool."""
 
-    reduce: _Normed
-    psa: PSAModule
+    reduce: Normed
+    branches: Branches
+    squeeze: List[Tensor]
     norm: nn.BatchNorm2d
-    expand: _Normed
+    expand: Normed
     pools: List[nn.Module]
-    shortcut: Optional[_Normed]
+    shortcut: Optional[Normed]
 
     @property
     def norms(self) -> Iterator[Tuple[nn.BatchNorm2d, int]]:
-        """Norms, each with the channels that it is given."""
-        yield self.reduce.norm, self.reduce.channels
-        yield self.norm, self.psa.branches * len(self.psa.conv_1.weight)
-        yield self.expand.norm, self.expand.channels
-        if self.shortcut:
-            yield self.shortcut.norm, self.shortcut.channels
+        """Norms, each with its channels."""
+        yield self.norm, self.expand.weight.shape[1]
+        for normed in (self.reduce, self.expand, self.shortcut):
+            if normed:
+                yield normed.norm, normed.channels
 
     @property
     def tensors(self) -> List[Optional[Tensor]]:
         """Parameters and buffers."""
-        convs = [self.reduce.conv, self.expand.conv, *self.psa.convs]
-        convs += [self.shortcut.conv] if self.shortcut else []
-        tensors = [conv.weight for conv in convs] + se_parameters(self.psa)
-        return tensors + [t for norm, _ in self.norms for t in norm_tensors(norm)]
+        tensors = [*self.branches.weights, *self.squeeze, self.reduce.weight, self.expand.weight]
+        if self.shortcut:
+            tensors += [self.shortcut.weight, *(p for m in self.pools for p in m.parameters())]
+        for norm, _ in self.norms:
+            tensors += norm_tensors(norm)
+        return tensors
 
 
 @accelerates(EPSABlock)
@@ -89,47 +76,43 @@ def block_forward(block: EPSABlock, x: Tensor) -> Optional[Tensor]:
     if parts is None:
         return None
     tensors, compiles = parts.tensors, torch.compiler.is_compiling()
-    pooling = (p for pool in parts.pools for p in pool.parameters())
-    learning = learns(x, *tensors, *pooling)
+    learning = learns(x, *tensors)
     # Fewer passes of the library pay too, in evaluation, where maps do not fit the cache.
     by_library = not (learning or compiles) and x.numel() > LARGE_MAP
     if not (by_library or kernels.instruction_set()) or not is_float32_on_cpu(x, *tensors):
         return None
     if not learning:
-        evaluates = all(is_affine(norm, channels) for norm, channels in parts.norms)
-        return _evaluate(parts, x) if evaluates else None
+        return _evaluate(parts, x) if all(is_affine(norm) for norm, _ in parts.norms) else None
     if compiles or block.with_cp:
         return None
-    stride = parts.reduce.conv.stride[0] * parts.psa.convs[0].stride[0]
+    stride = parts.reduce.stride * parts.branches.stride
     values = len(x) * -(-x.shape[2] // stride) * -(-x.shape[3] // stride)
     learnable = all(is_complete_norm(norm, channels, values) for norm, channels in parts.norms)
     return _train(block, parts, x) if learnable else None
 
 
 def _parts_of(block: EPSABlock, channels: int) -> Optional[_Parts]:
-    """Return the parts of a block for that many channels; None if they must be called."""
-    *pools, conv, norm = block.downsample or (None, None)
-    shortcut = None if norm is None else _Normed(conv, norm)
-    psa, expand = block.conv2, _Normed(block.conv3, block.norm3)
-    parts = _Parts(_Normed(block.conv1, block.norm1), psa, block.norm2, expand, pools, shortcut)
+    """Return the parts of a block for that many channels; None if they have to be called."""
+    psa, norm, downsample = block.conv2, block.norm2, block.downsample
     if not may_be_bypassed(PSAModule, psa) or not may_be_bypassed(nn.ReLU, block.relu):
         return None
-    if shortcut and not may_be_bypassed(nn.Sequential, block.downsample):
+    branches = branches_of(psa.convs)
+    squeeze = None if branches is None else squeeze_of(psa, branches.width)
+    if squeeze is None or not may_be_bypassed(nn.BatchNorm2d, norm):
         return None
-    if not may_be_bypassed(nn.BatchNorm2d, *(norm for norm, _ in parts.norms)):
+    reduce = normed_of(block.conv1, block.norm1, channels)
+    expand = normed_of(block.conv3, block.norm3, branches.width * psa.branches)
+    if not (reduce and expand) or (reduce.channels, expand.stride) != (branches.in_channels, 1):
         return None
-    branches = branch_channels(psa.convs)
-    if branches is None or not squeezes_plainly(psa, branches[1]):
+    if downsample is None:
+        fits = expand.channels == channels and reduce.stride * branches.stride == 1
+        return _Parts(reduce, branches, squeeze, norm, expand, [], None) if fits else None
+    *pools, conv, shortcut_norm = downsample
+    shortcut = normed_of(conv, shortcut_norm, channels)
+    if not shortcut or not may_be_bypassed(nn.Sequential, downsample):
         return None
-    fits = (
-        parts.reduce.is_pointwise(channels)
-        and parts.reduce.channels == branches[0]
-        and expand.is_pointwise(branches[1] * psa.branches)
-        and expand.conv.stride == (1, 1)
-        and (shortcut is None or shortcut.is_pointwise(channels))
-        and (shortcut.channels if shortcut else channels) == expand.channels
-    )
-    return parts if fits else None
+    fits = expand.channels == shortcut.channels
+    return _Parts(reduce, branches, squeeze, norm, expand, pools, shortcut) if fits else None
 
 
 def _evaluate(parts: _Parts, x: Tensor) -> Tensor:
@@ -139,8 +122,8 @@ def _evaluate(parts: _Parts, x: Tensor) -> Tensor:
             identity = pool(identity)
         identity = _conv_norm(identity, parts.shortcut)
     out = _conv_norm(x, parts.reduce, relu=True)
-    features = branch_features(parts.psa.convs, out)
-    attention = psa_attention(features, *se_parameters(parts.psa)).flatten(1)
+    features = branch_features(parts.branches, out)
+    attention = psa_attention(features, *parts.squeeze).flatten(1)
     scale, shift = affine_of(parts.norm)
     return _conv_norm(
         features.flatten(1, 2),
@@ -152,10 +135,9 @@ def _evaluate(parts: _Parts, x: Tensor) -> Tensor:
     )
 
 
-def _conv_norm(x: Tensor, normed: _Normed, relu: bool = False, **more: Tensor) -> Tensor:
+def _conv_norm(x: Tensor, normed: Normed, relu: bool = False, **more: Tensor) -> Tensor:
     scale, shift = affine_of(normed.norm)
-    weight, stride = normed.conv.weight, normed.conv.stride[0]
-    return pointwise_conv(x, weight, scale, shift, stride, relu, **more)
+    return pointwise_conv(x, normed.weight, scale, shift, normed.stride, relu, **more)
 
 
 def _train(block: EPSABlock, parts: _Parts, x: Tensor) -> Tensor:
@@ -163,11 +145,12 @@ def _train(block: EPSABlock, parts: _Parts, x: Tensor) -> Tensor:
     if parts.shortcut:
         for pool in parts.pools:
             identity = pool(identity)
-        identity = conv1x1(identity, parts.shortcut.conv)
+        identity = conv1x1(identity, parts.shortcut.weight, parts.shortcut.stride)
         identity = norm_add_relu(identity, ChannelNorm(parts.shortcut.norm), relu=False)
-    out = conv1x1(x, parts.reduce.conv)
-    out = norm_relu_branches(out, ChannelNorm(parts.reduce.norm), parts.psa)
-    out = norm_relu_conv1x1(out, ChannelNorm(parts.norm, parts.psa), parts.expand.conv)
+    out = conv1x1(x, parts.reduce.weight, parts.reduce.stride)
+    out = norm_relu_branches(out, ChannelNorm(parts.reduce.norm), parts.branches)
+    norm = ChannelNorm(parts.norm, parts.squeeze, len(parts.branches.weights))
+    out = norm_relu_conv1x1(out, norm, parts.expand.weight)
     if out.shape != identity.shape:
         return block.relu(parts.expand.norm(out) + identity)  # which torch refuses
     return norm_add_relu(out, ChannelNorm(parts.expand.norm), identity)
@@ -184,7 +167,7 @@ def network_forward(network: EPSANet, x: Tensor) -> Optional[Tuple[Tensor, ...]]
     if not (
         may_be_bypassed(nn.Conv2d, conv)
         and may_be_bypassed(nn.BatchNorm2d, norm)
-        and is_affine(norm, conv.out_channels)
+        and is_affine(norm)
         and may_be_bypassed(nn.ReLU, network.relu)
         and may_be_bypassed(nn.MaxPool2d, pool)
         and (pool.kernel_size, pool.stride, pool.padding) == (3, 2, 1)

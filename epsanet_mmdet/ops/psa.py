@@ -1,53 +1,47 @@
 """Pyramid squeeze attention, on any device, in fewer and wider operations."""
 
-from typing import Optional, Sequence
+from typing import Optional
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..layers import PSAModule
 from ..layers.deployed_psa import DeployedPSA, PlainBranches
 from .attention import branch_attention
 from .cpu.branch_convs import branch_convs, computed_directly
 from .merging import library_convs
-from .support import (
-    accelerates,
-    branch_channels,
-    conv_options,
-    may_be_bypassed,
-    se_parameters,
-    squeezes_plainly,
-)
+from .support import Branches, accelerates, branches_of, may_be_bypassed, squeeze_of
 
 
 @accelerates(PSAModule)
 def psa_forward(psa: PSAModule, x: Tensor) -> Optional[Tensor]:
     """Weigh the branches by attention, with narrow groups merged or by our own kernel."""
-    features = branch_features(psa.convs, x)
-    if features is None or not squeezes_plainly(psa, features.shape[2]):
+    branches = branches_of(psa.convs)
+    squeeze = None if branches is None else squeeze_of(psa, branches.width)
+    if squeeze is None or not _takes(branches, x):
         return None
-    attention = branch_attention(features.mean((3, 4)), *se_parameters(psa)).to(features.dtype)
+    features = branch_features(branches, x)
+    attention = branch_attention(features.mean((3, 4)), *squeeze).to(features.dtype)
     return _weigh(features, attention[..., None, None]).flatten(1, 2)
 
 
 @accelerates(DeployedPSA)
 def deployed_psa_forward(psa: DeployedPSA, x: Tensor) -> Optional[Tensor]:
     """Compute the branches of a deployed module as those of another."""
-    if not may_be_bypassed(PlainBranches, psa.branches):
+    branches = branches_of(psa.branches.convs)
+    if branches is None or not may_be_bypassed(PlainBranches, psa.branches):
         return None
-    features = branch_features(psa.branches.convs, x)
-    return None if features is None else psa.weigh(features)
+    return psa.weigh(branch_features(branches, x)) if _takes(branches, x) else None
 
 
-def branch_features(convs: Sequence[nn.Conv2d], x: Tensor) -> Optional[Tensor]:
-    """(B, C, H, W) -> (B, branches, C' / branches, H', W'); None if convolutions must be called."""
-    channels = branch_channels(convs)
-    if channels is None or x.dim() != 4 or x.shape[1] != channels[0]:
-        return None
-    weights, options = [conv.weight for conv in convs], conv_options(convs)
-    if computed_directly(x, weights, *options):
-        return branch_convs(x, weights, *options)
-    return library_convs(x, weights, *options)
+def branch_features(branches: Branches, x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, branches, width, H', W')."""
+    function = branch_convs if computed_directly(x, *branches) else library_convs
+    return function(x, *branches)
+
+
+def _takes(branches: Branches, x: Tensor) -> bool:
+    return x.dim() == 4 and x.shape[1] == branches.in_channels
 
 
 def _weigh(features: Tensor, attention: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ they seem, and their tensors have memory. Everywhere else the modules are called
 """
 
 import functools
-from typing import Any, Callable, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -106,9 +106,14 @@ def learns(*tensors: Optional[Tensor]) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors if t is not None)
 
 
-def have_memory(*tensors: Optional[Tensor]) -> bool:
-    """Return whether these are plain tensors, so that an operator may take them."""
-    return all(type(t) in PLAIN_TENSORS for t in tensors if t is not None)
+def gradient_is_watched(grad: Tensor) -> bool:
+    """Return whether a backward pass is to be computed plainly.
+
+    It is if it is to be differentiated itself, or if it computes a batch of gradients at once,
+    which are tensors without memory.
+    """
+    transformed = torch._C._are_functorch_transforms_active() or not torch._C._has_storage(grad)
+    return torch.is_grad_enabled() or transformed
 
 
 def is_float32_on_cpu(x: Tensor, *others: Optional[Tensor]) -> bool:
@@ -116,7 +121,7 @@ def is_float32_on_cpu(x: Tensor, *others: Optional[Tensor]) -> bool:
     for t in (x, *others):
         if t is None:
             continue
-        if type(t) not in PLAIN_TENSORS or t.dtype != torch.float32 or t.device.type != 'cpu':
+        if type(t) not in PLAIN_TENSORS or t.dtype != torch.float32 or not t.is_cpu:
             return False
     return (
         x.layout == torch.strided
@@ -125,9 +130,108 @@ def is_float32_on_cpu(x: Tensor, *others: Optional[Tensor]) -> bool:
     )
 
 
-def fits(weight: Optional[Tensor], *shape: int) -> bool:
+def fits(tensor: Optional[Tensor], *shape: int) -> bool:
     """Return whether a tensor is there and has this shape."""
-    return weight is not None and weight.shape == shape
+    return tensor is not None and tensor.shape == shape
+
+
+class Branches(NamedTuple):
+    """Convolutions of one map that differ in kernel size and groups alone, and keep its size."""
+
+    weights: List[Tensor]
+    groups: List[int]
+    stride: int
+    dilation: int
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the map."""
+        return self.weights[0].shape[1] * self.groups[0]
+
+    @property
+    def width(self) -> int:
+        """Output channels of each branch."""
+        return self.weights[0].shape[0]
+
+
+def branches_of(convs: Sequence[nn.Module]) -> Optional[Branches]:
+    """Return what convolutions compute with; None if they have to be called."""
+    if not may_be_bypassed(nn.Conv2d, *convs):
+        return None
+    stride, dilation = convs[0].stride[0], convs[0].dilation[0]
+    weights, groups = [conv.weight for conv in convs], [conv.groups for conv in convs]
+    outputs = weights[0].shape[0]
+    inputs = weights[0].shape[1] * groups[0]
+    for conv, weight, count in zip(convs, weights, groups):
+        size = conv.kernel_size[0]
+        options = (conv.stride, conv.dilation, conv.kernel_size, conv.padding)
+        pad = dilation * (size // 2)
+        if (
+            options != ((stride,) * 2, (dilation,) * 2, (size,) * 2, (pad,) * 2)
+            or conv.padding_mode != 'zeros'
+            or conv.bias is not None
+            or size % 2 == 0
+            or outputs % count
+            or inputs % count
+            or weight.shape != (outputs, inputs // count, size, size)
+            or type(weight) not in PLAIN_TENSORS
+        ):
+            return None
+    return Branches(weights, groups, stride, dilation)
+
+
+def squeeze_of(psa: nn.Module, width: int) -> Optional[List[Tensor]]:
+    """Return weights and biases of a PSA module's squeeze MLP; None if it has to be called.
+
+    Args:
+        psa: The module.
+        width: Output channels of each branch.
+    """
+    se, gap = psa.se, psa.gap
+    if not may_be_bypassed(SqueezeMLP, se) or not may_be_bypassed(nn.AdaptiveAvgPool2d, gap):
+        return None
+    first, second = se.fc1, se.fc2
+    if not may_be_bypassed(nn.Conv2d, first, second):
+        return None
+    if not may_be_bypassed(nn.ReLU, se.relu) or not may_be_bypassed(nn.Identity, se.norm):
+        return None
+    tensors = [first.weight, first.bias, second.weight, second.bias]
+    hidden = tensors[0].shape[0]
+    shapes = ((hidden, width, 1, 1), (hidden,), (width, hidden, 1, 1), (width,))
+    plain = ((1, 1), (0, 0), 1)
+    if (
+        gap.output_size not in (1, (1, 1))
+        or (first.stride, first.padding, first.groups) != plain
+        or (second.stride, second.padding, second.groups) != plain
+        or not all(type(t) in PLAIN_TENSORS and t.shape == s for t, s in zip(tensors, shapes))
+    ):
+        return None
+    return tensors
+
+
+class Normed(NamedTuple):
+    """A 1x1 convolution of all channels without bias, and the batch norm after it."""
+
+    weight: Tensor
+    stride: int
+    norm: nn.BatchNorm2d
+
+    @property
+    def channels(self) -> int:
+        """Channels of the output."""
+        return self.weight.shape[0]
+
+
+def normed_of(conv: nn.Module, norm: nn.Module, channels: int) -> Optional[Normed]:
+    """Return what a convolution of that many channels computes with, or None."""
+    if not may_be_bypassed(nn.Conv2d, conv) or not may_be_bypassed(nn.BatchNorm2d, norm):
+        return None
+    weight, (stride, columns) = conv.weight, conv.stride
+    if weight.shape[1:] != (channels, 1, 1) or conv.bias is not None:
+        return None
+    if conv.padding != (0, 0) or stride != columns or conv.groups != 1:
+        return None
+    return Normed(weight, stride, norm)
 
 
 def norm_tensors(norm: nn.BatchNorm2d) -> Sequence[Optional[Tensor]]:
@@ -135,13 +239,9 @@ def norm_tensors(norm: nn.BatchNorm2d) -> Sequence[Optional[Tensor]]:
     return norm.weight, norm.bias, norm.running_mean, norm.running_var
 
 
-def is_affine(norm: nn.BatchNorm2d, channels: int) -> bool:
-    """Return whether a batch norm scales and shifts that many channels."""
-    return (
-        not norm.training
-        and norm.running_mean is not None
-        and all(t is None or t.shape == (channels,) for t in norm_tensors(norm))
-    )
+def is_affine(norm: nn.BatchNorm2d) -> bool:
+    """Return whether a batch norm scales and shifts its channels."""
+    return not norm.training and norm.running_mean is not None
 
 
 def is_complete_norm(norm: nn.BatchNorm2d, channels: int, values: int) -> bool:
@@ -154,84 +254,3 @@ def is_complete_norm(norm: nn.BatchNorm2d, channels: int, values: int) -> bool:
     """
     complete = all(fits(t, channels) and t.is_contiguous() for t in norm_tensors(norm))
     return complete and not (norm.training and values < 2)
-
-
-def branch_channels(convs: Sequence[nn.Module]) -> Optional[Tuple[int, int]]:
-    """Return input channels of branches, and the output channels of each, if they are alike.
-
-    Returns:
-        None unless all are ungarnished convolutions that differ in kernel size and groups alone.
-    """
-    if not may_be_bypassed(nn.Conv2d, *convs) or convs[0].weight.dim() != 4:
-        return None
-    outputs, inputs = len(convs[0].weight), convs[0].weight.shape[1] * convs[0].groups
-    options = convs[0].stride, convs[0].dilation
-    for conv in convs:
-        shape = (outputs, inputs // conv.groups, *conv.kernel_size)
-        if (conv.stride, conv.dilation) != options or not fits(conv.weight, *shape):
-            return None
-        if outputs % conv.groups or inputs % conv.groups or not _keeps_size(conv):
-            return None
-    return (inputs, outputs) if have_memory(*(conv.weight for conv in convs)) else None
-
-
-def squeezes_plainly(psa: nn.Module, channels: int) -> bool:
-    """Return whether a PSA module squeezes branches of that many channels as it was built to."""
-    se, gap = psa.se, psa.gap
-    if not (may_be_bypassed(SqueezeMLP, se) and may_be_bypassed(nn.Conv2d, se.fc1, se.fc2)):
-        return False
-    hidden = len(se.fc1.weight)
-    return (
-        may_be_bypassed(nn.AdaptiveAvgPool2d, gap)
-        and gap.output_size in (1, (1, 1))
-        and may_be_bypassed(nn.Identity, se.norm)
-        and may_be_bypassed(nn.ReLU, se.relu)
-        and _is_linear(se.fc1, channels, hidden)
-        and _is_linear(se.fc2, hidden, channels)
-        and have_memory(*se_parameters(psa))
-    )
-
-
-def conv_options(convs: Sequence[nn.Conv2d]) -> Tuple[Sequence[int], int, int]:
-    """Return the groups of each branch, and the stride and dilation of all."""
-    return [conv.groups for conv in convs], convs[0].stride[0], convs[0].dilation[0]
-
-
-def se_parameters(psa: nn.Module) -> Sequence[Tensor]:
-    """Return weights and biases of the squeeze MLP."""
-    return [p for conv in (psa.se.fc1, psa.se.fc2) for p in (conv.weight, conv.bias)]
-
-
-def is_pointwise(conv: nn.Module, channels: int) -> bool:
-    """Return whether it is a 1x1 convolution of all of that many channels, without bias."""
-    return (
-        may_be_bypassed(nn.Conv2d, conv)
-        and conv.weight.dim() == 4
-        and conv.weight.shape[1:] == (channels, 1, 1)
-        and conv.padding == (0, 0)
-        and conv.stride[0] == conv.stride[1]
-        and conv.groups == 1
-        and conv.bias is None
-    )
-
-
-def _keeps_size(conv: nn.Conv2d) -> bool:
-    """Return whether a convolution is square, without bias, and pads by zeros to keep the size."""
-    (height, width), (stride, _), (dilation, _) = conv.kernel_size, conv.stride, conv.dilation
-    return (
-        height == width == conv.weight.shape[-1] == conv.weight.shape[-2]
-        and height % 2 == 1
-        and conv.stride == (stride, stride)
-        and conv.dilation == (dilation, dilation)
-        and conv.padding == (dilation * (height // 2),) * 2
-        and conv.padding_mode == 'zeros'
-        and conv.bias is None
-    )
-
-
-def _is_linear(conv: nn.Conv2d, inputs: int, outputs: int) -> bool:
-    return (
-        fits(conv.weight, outputs, inputs, 1, 1)
-        and fits(conv.bias, outputs)
-        and (conv.stride, conv.padding, conv.groups) == ((1, 1), (0, 0), 1)
-    )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...layers.deployed_psa import split_groups
 from ..merging import library_conv, merge_groups, merged_groups
+from ..support import gradient_is_watched
 from . import direct_conv, kernels
 from .direct_conv import LARGEST_KERNEL, Conv
 
@@ -206,7 +207,7 @@ def _save(ctx, inputs, output) -> None:
 def _differentiate(ctx, grad: Tensor):
     x, *weights = ctx.saved_tensors
     needed = [ctx.needs_input_grad[0], *ctx.needs_input_grad[1]]
-    if torch.is_grad_enabled():  # to be differentiated again, which the library can
+    if gradient_is_watched(grad):
         by_library = dict(enumerate(ctx.options[0]))
         grad_x, grads = _library_backward(grad, x, weights, *ctx.options, needed, by_library)
         return grad_x, grads, None, None, None

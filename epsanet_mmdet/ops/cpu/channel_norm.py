@@ -5,9 +5,7 @@ from typing import List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
-from ...layers import PSAModule
 from ..attention import branch_attention
-from ..support import se_parameters
 from . import kernels
 from .affine import AffineGradient, moments
 
@@ -17,21 +15,25 @@ class ChannelNorm:
 
     Args:
         norm: With affine parameters and running statistics.
-        psa: If given, the map is its branches' features, to be weighted by their attention first.
+        squeeze: If given, the map is the features of a PSA module's branches, to be weighted first
+            by their attention: weights and biases of its squeeze MLP.
+        branches: Number of these branches.
     """
 
-    def __init__(self, norm: nn.BatchNorm2d, psa: Optional[PSAModule] = None) -> None:
-        self.norm, self.psa = norm, psa
-        self.parameters = [norm.weight, norm.bias, *(se_parameters(psa) if psa else ())]
+    def __init__(
+        self, norm: nn.BatchNorm2d, squeeze: Sequence[Tensor] = (), branches: int = 1
+    ) -> None:
+        self.norm, self.branches, self.is_weighted = norm, branches, bool(squeeze)
+        self.parameters = [norm.weight, norm.bias, *squeeze]
 
     def attention(self, means: Tensor, squeeze: Sequence[Tensor]) -> Tensor:
         """(B, C), means of the map's channels -> (B, C)."""
-        branches = means.unflatten(1, (self.psa.branches, -1))
+        branches = means.unflatten(1, (self.branches, -1))
         return branch_attention(branches, *squeeze).flatten(1)
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor, *squeeze: Tensor) -> Tensor:
         """Return the normalised map by torch's own operations, differentiable twice."""
-        if self.psa is not None:
+        if self.is_weighted:
             x = x * self.attention(x.mean((2, 3)), squeeze)[..., None, None]
         norm = self.norm
         mean, variance = norm.running_mean, norm.running_var
@@ -73,11 +75,11 @@ class NormedMap:
         self.learns = module.training
         weight, bias, *squeeze = norm.parameters
         self.centre, spread = module.running_mean, module.running_var
-        if self.learns or norm.psa is not None:
+        if self.learns or norm.is_weighted:
             self.mean, self.variance = moments(x)
         else:
             self.mean, self.variance = self.centre.expand(x.shape[:2]).contiguous(), None
-        if norm.psa is not None:
+        if norm.is_weighted:
             self.attention = norm.attention(self.mean, squeeze).contiguous()
         if self.learns:
             self.centre, spread = torch.empty_like(weight), torch.empty_like(weight)

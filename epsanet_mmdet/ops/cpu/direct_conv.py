@@ -114,7 +114,7 @@ def _check(x: Tensor, convs: Sequence[Conv], outs: Sequence[Tensor]) -> None:
     """Raise a RuntimeError unless the convolutions of x have outputs of these shapes."""
     for conv, out in zip(convs, outs, strict=True):
         outputs, inputs, height, width = conv.weight.shape
-        size = [-(-side // conv.stride) for side in x.shape[2:]]
+        size = [-(-side // max(conv.stride, 1)) for side in x.shape[2:]]
         if not (
             min(*x.shape, *conv.weight.shape, conv.groups, conv.stride, conv.dilation) >= 1
             and min(conv.stride, conv.dilation) == 1

@@ -99,10 +99,10 @@ def _(x, weight, scale, shift, stride, relu, add=None, in_scale=None, in_shift=N
 
 
 def _is_pointwise(x, weight, scale, shift, add, in_scale, in_shift, stride: int) -> bool:
-    if not (x.dim() == 4 and x.numel() and len(weight) and stride >= 1):
+    if not (x.dim() == 4 and x.numel() and weight.numel() and stride >= 1):
         return False
     batch, channels = x.shape[:2]
-    outputs = len(weight)
+    outputs = weight.shape[0]
     given = in_scale is not None
     return (
         fits(weight, outputs, channels, 1, 1)
@@ -163,7 +163,7 @@ def _(features, *squeeze):
 
 
 def _is_squeeze(channels: int, weight1, bias1, weight2, bias2) -> bool:
-    hidden = len(weight1)
+    hidden = weight1.shape[0]
     return (
         fits(weight1, hidden, channels, 1, 1)
         and fits(bias1, hidden)

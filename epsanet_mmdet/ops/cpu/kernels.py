@@ -97,10 +97,12 @@ def address(tensor: Optional[Tensor], *shape: int, free: int = 0) -> int:
     if (
         type(tensor) not in PLAIN_TENSORS
         or tensor.dtype != torch.float32
-        or tensor.device.type != 'cpu'
+        or not tensor.is_cpu
         or tensor.layout != torch.strided
         or tensor.shape != shape
+        or not torch._C._has_storage(tensor)
         or tensor.is_neg()
+        or tensor._is_zerotensor()
         or not _lies_within_its_memory(tensor, free)
     ):
         raise RuntimeError(
@@ -111,19 +113,18 @@ def address(tensor: Optional[Tensor], *shape: int, free: int = 0) -> int:
 
 
 def _lies_within_its_memory(tensor: Tensor, free: int) -> bool:
-    if tensor.numel() == 0:
-        return True
-    strides = tensor.stride()
-    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, strides))
-    end = (tensor.storage_offset() + last + 1) * tensor.element_size()
-    if tensor._is_zerotensor() or end > tensor.untyped_storage().nbytes():
+    count = tensor.numel()
+    if free and count:
+        shape, strides = tensor.shape, tensor.stride()
+        contiguous = 1
+        for size, stride in zip(reversed(shape[free:]), reversed(strides[free:])):
+            if size > 1 and stride != contiguous:
+                return False
+            contiguous *= size
+        count = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides))
+    elif not tensor.is_contiguous():
         return False
-    contiguous = 1
-    for size, stride in zip(reversed(tensor.shape[free:]), reversed(strides[free:])):
-        if size > 1 and stride != contiguous:
-            return False
-        contiguous *= size
-    return True
+    return 4 * (tensor.storage_offset() + count) <= tensor.untyped_storage().nbytes()
 
 
 def _strides(tensor: Tensor) -> tuple:

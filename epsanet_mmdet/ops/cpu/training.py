@@ -9,11 +9,10 @@ from typing import Callable, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import Function
 
-from ...layers import PSAModule
-from ..support import conv_options, modes_watch
+from ..support import Branches, gradient_is_watched, modes_watch
 from .affine import affine
 from .channel_norm import ChannelNorm, NormedMap
 from .pointwise import input_gradient, pointwise, weight_gradient
@@ -33,7 +32,7 @@ class _NormReLUConv(Function):
         x, *tensors = ctx.saved_tensors
         parameters, weights = tensors[: ctx.count], tensors[ctx.count :]
         needed = ctx.needs_input_grad
-        if _is_differentiated_plainly():
+        if gradient_is_watched(grad) or modes_watch():
             norm, conv = ctx.normed.norm, ctx.conv
             return _plain_gradients(
                 lambda: conv.plain(norm.plain(x, *parameters).relu(), weights),
@@ -47,11 +46,6 @@ class _NormReLUConv(Function):
         )
         grad_x, _, of_parameters = normed.backward(x, grad, parameters)
         return grad_x, None, None, *of_parameters, *of_weights
-
-
-def _is_differentiated_plainly() -> bool:
-    """Return whether gradients are differentiated themselves, or a mode watches them."""
-    return torch.is_grad_enabled() or modes_watch()
 
 
 def _plain_gradients(
@@ -89,8 +83,8 @@ class _Conv1x1:
 class _Branches:
     """The branches of a PSA module, for :class:`_NormReLUConv`."""
 
-    def __init__(self, psa: PSAModule) -> None:
-        self.options = conv_options(psa.convs)
+    def __init__(self, branches: Branches) -> None:
+        self.options = branches[1:]
 
     def forward(self, x: Tensor, scale: Tensor, shift: Tensor, weights: Sequence[Tensor]) -> Tensor:
         operator = torch.ops.epsanet_mmdet.branch_convs
@@ -130,7 +124,7 @@ class _Norm(Function):
     def backward(ctx, grad: Tensor):
         x, out, *parameters = ctx.saved_tensors
         needed = ctx.needs_input_grad
-        if _is_differentiated_plainly():
+        if gradient_is_watched(grad) or modes_watch():
             grad = grad * (out > 0) if ctx.relu else grad
             norm, inputs = ctx.normed.norm, [x, None, None, None, *parameters]
             of_norm = [need and i != 1 for i, need in enumerate(needed)]
@@ -157,7 +151,7 @@ class _Pointwise(Function):
     def backward(ctx, grad: Tensor):
         x, weight = ctx.saved_tensors
         needed, stride = ctx.needs_input_grad, ctx.stride
-        if _is_differentiated_plainly():
+        if gradient_is_watched(grad) or modes_watch():
             return _plain_gradients(
                 lambda: F.conv2d(x, weight, None, stride), [x, weight, None], needed, grad
             )
@@ -172,20 +166,20 @@ class _Pointwise(Function):
         return grad_x, grad_weight, None
 
 
-def conv1x1(x: Tensor, conv: nn.Conv2d) -> Tensor:
+def conv1x1(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """A 1x1 convolution: (B, C, H, W) -> (B, out_channels, H', W')."""
-    return _Pointwise.apply(x, conv.weight, conv.stride[0])
+    return _Pointwise.apply(x, weight, stride)
 
 
-def norm_relu_conv1x1(x: Tensor, norm: ChannelNorm, conv: nn.Conv2d) -> Tensor:
+def norm_relu_conv1x1(x: Tensor, norm: ChannelNorm, weight: Tensor) -> Tensor:
     """A 1x1 convolution of a map that is normalised and rectified first."""
-    return _NormReLUConv.apply(x.contiguous(), norm, _Conv1x1, *norm.parameters, conv.weight)
+    return _NormReLUConv.apply(x.contiguous(), norm, _Conv1x1, *norm.parameters, weight)
 
 
-def norm_relu_branches(x: Tensor, norm: ChannelNorm, psa: PSAModule) -> Tensor:
+def norm_relu_branches(x: Tensor, norm: ChannelNorm, branches: Branches) -> Tensor:
     """The branches of a PSA module, unweighted, of a map that is normalised and rectified first."""
-    weights = [conv.weight for conv in psa.convs]
-    return _NormReLUConv.apply(x.contiguous(), norm, _Branches(psa), *norm.parameters, *weights)
+    conv = _Branches(branches)
+    return _NormReLUConv.apply(x.contiguous(), norm, conv, *norm.parameters, *branches.weights)
 
 
 def norm_add_relu(
