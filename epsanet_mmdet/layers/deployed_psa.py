@@ -34,7 +34,8 @@ class DeployedPSA(nn.Module):
             _linear(psa.se.fc1), nn.ReLU(), _linear(psa.se.fc2), nn.Sigmoid()
         )
         channels = psa.branches * psa.conv_1.out_channels
-        scale, shift = psa.conv_1.weight.new_tensor([1.0, 0.0]).expand(channels, 2).unbind(1)
+        weight = psa.conv_1.weight
+        scale, shift = weight.new_ones(channels), weight.new_zeros(channels)
         if norm is not None:
             scale, shift = affine_of(norm)
         shape = (1, psa.branches, -1, 1, 1)
