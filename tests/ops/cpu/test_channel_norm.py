@@ -10,6 +10,7 @@ from epsanet_mmdet.layers import PSAModule
 from epsanet_mmdet.ops.cpu import kernels
 from epsanet_mmdet.ops.cpu.affine import affine
 from epsanet_mmdet.ops.cpu.channel_norm import ChannelNorm, NormedMap
+from epsanet_mmdet.ops.support import squeeze_of
 
 pytestmark = pytest.mark.skipif(not kernels.instruction_sets(), reason='kernels not built')
 
@@ -44,7 +45,8 @@ def test_it_is_torch_s_batch_norm(training, momentum):
 @pytest.mark.parametrize('training', [False, True])
 def test_gradients_are_autograd_s(training, with_attention):
     psa = PSAModule(32, 32, groups=(1, 2, 4, 4), reduction=2) if with_attention else None
-    norm = ChannelNorm(batch_norm(training), psa)
+    norm = batch_norm(training)
+    norm = ChannelNorm(norm, squeeze_of(psa, 8), psa.branches) if psa else ChannelNorm(norm)
     x, grad = torch.randn(3, 32, 5, 7) + 1, torch.randn(3, 32, 5, 7)
     normed = NormedMap(x, norm)
     grad_x, _, of_parameters = normed.backward(x, grad, norm.parameters)
@@ -63,7 +65,7 @@ def test_the_attention_is_psa_s(training):
     norm, x = batch_norm(training), torch.randn(2, 32, 6, 6)
     features = torch.stack([conv(x) for conv in psa.convs], dim=1)
     expected = copy.deepcopy(norm)(psa(x)).double()
-    channel_norm = ChannelNorm(norm, psa)
+    channel_norm = ChannelNorm(norm, squeeze_of(psa, 8), psa.branches)
     close(channel_norm.plain(features.flatten(1, 2), *channel_norm.parameters), expected)
     normed = NormedMap(features.flatten(1, 2).contiguous(), channel_norm)
     close(affine(features.flatten(1, 2), normed.scale, normed.shift, relu=False), expected)
