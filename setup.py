@@ -37,9 +37,9 @@ class BuildKernels(build_ext):
         return str(Path(*fullname.split('.'))) + '.so'
 
 
-SOURCES = Path('epsanet_mmdet', 'csrc')
+SOURCES = Path('epsanet_mmdet', 'ops', 'cpu', 'csrc')
 KERNELS = Extension(
-    'epsanet_mmdet.layers._cpu_kernels',
+    'epsanet_mmdet.ops.cpu._cpu_kernels',
     sources=sorted(map(str, SOURCES.glob('*.cpp'))),
     depends=sorted(map(str, SOURCES.glob('*.h'))),
     extra_compile_args=['-O3', '-g0', '-std=c++14', '-fopenmp'],

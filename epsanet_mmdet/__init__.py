@@ -6,6 +6,7 @@ Importing this package registers everything in mmdet's registries; a config does
 """
 
 import warnings
+from importlib.util import find_spec
 
 from .stack import INSTALL_HINT, check_stack
 from .version import __version__
@@ -32,6 +33,9 @@ else:
         + INSTALL_HINT,
         stacklevel=2,
     )
+
+if find_spec('.ops', __name__):
+    from . import ops  # noqa: F401
 
 
 def __getattr__(name: str):

@@ -65,17 +65,19 @@ def test_carries_every_config_tool_and_template(wheel):
 
 @pytest.mark.skipif(shutil.which('c++') is None, reason='needs a C++ compiler')
 def test_carries_the_compiled_kernel(wheel):
-    assert 'epsanet_mmdet/layers/_cpu_kernels.so' in wheel.namelist()
+    assert 'epsanet_mmdet/ops/cpu/_cpu_kernels.so' in wheel.namelist()
 
 
 def test_source_archive_installs_without_a_compiler(archive, wheel, tmp_path):
     built = build_wheel(archive, tmp_path, CC='false', CXX='false')
-    assert set(wheel.namelist()) - set(built.namelist()) <= {'epsanet_mmdet/layers/_cpu_kernels.so'}
+    missing = set(wheel.namelist()) - set(built.namelist())
+    assert missing <= {'epsanet_mmdet/ops/cpu/_cpu_kernels.so'}
 
 
 def test_source_archive_carries_the_kernel_s_sources(archive):
     names = {name.split('/', 1)[1] for name in tarfile.open(archive).getnames() if '/' in name}
-    sources = {f'epsanet_mmdet/csrc/{p.name}' for p in (ROOT / 'epsanet_mmdet/csrc').iterdir()}
+    folder = 'epsanet_mmdet/ops/cpu/csrc'
+    sources = {f'{folder}/{path.name}' for path in (ROOT / folder).iterdir()}
     assert sources and sources <= names
 
 

@@ -1,18 +1,14 @@
 """EPSANet backbones (arXiv 2105.14447)."""
 
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence
 
 from mmdet.models.backbones.resnet import ResNet
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
-from torch import Tensor, nn
 
 from ..checkpoints import require_match
 from ..errors import ArgumentError
-from ..layers import cpu_kernels
-from ..layers.bypass import any_learns, may_be_bypassed
-from ..layers.fused_ops import relu_max_pool
-from ..layers.norm import affine_of, is_affine
+from ..layers.fusable import fusable
 from .epsa_block import EPSABlock
 from .plugin_norms import PluginNorms
 from .positions import check_positions
@@ -27,6 +23,7 @@ class Arch(NamedTuple):
 
 
 @MODELS.register_module()
+@fusable
 class EPSANet(PluginNorms, ResNet):
     """EPSANet: a ResNet whose 3x3 convolutions are Pyramid Squeeze Attention modules.
 
@@ -95,31 +92,6 @@ class EPSANet(PluginNorms, ResNet):
         self.zero_init_blocks = random_init and kwargs.get('zero_init_residual', True)
         super().__init__(depth, **kwargs)
         require_match(self)
-
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        if not self._fuses_stem(x):
-            return super().forward(x)
-        x = relu_max_pool(self.conv1(x), *affine_of(self.norm1))
-        outs = []
-        for i, name in enumerate(self.res_layers):
-            x = getattr(self, name)(x)
-            if i in self.out_indices:
-                outs.append(x)
-        return tuple(outs)
-
-    def _fuses_stem(self, x: Tensor) -> bool:
-        if self.deep_stem or cpu_kernels.for_another_program():
-            return False
-        pool = self.maxpool
-        return (
-            not any_learns(x, self.conv1, self.norm1)
-            and cpu_kernels.takes(x, self.conv1.weight)
-            and may_be_bypassed(nn.Conv2d, self.conv1)
-            and is_affine(self.norm1)
-            and may_be_bypassed(nn.ReLU, self.relu)
-            and may_be_bypassed(nn.MaxPool2d, pool)
-            and (pool.kernel_size, pool.stride, pool.padding) == (3, 2, 1)
-        )
 
     def make_res_layer(self, **kwargs) -> ResLayer:
         if self.zero_init_blocks:

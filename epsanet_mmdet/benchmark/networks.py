@@ -2,7 +2,6 @@
 
 import copy
 import os.path as osp
-from functools import partial
 from typing import Callable, Dict, NamedTuple, Tuple
 
 import torch
@@ -44,11 +43,11 @@ def capture_network(network: nn.Module) -> nn.Module:
     return network
 
 
-def _deploy(network: nn.Module, own_kernels: bool = False) -> nn.Module:
+def _deploy(network: nn.Module) -> nn.Module:
     from ..deploy import deploy
 
     network.eval()  # which returns None, of mmdet's ResNet
-    return deploy(network, own_kernels)
+    return deploy(network)
 
 
 def _unchanged(network: nn.Module) -> nn.Module:
@@ -62,7 +61,6 @@ def _channels_last(network: nn.Module) -> nn.Module:
 OPTIONS: Dict[str, Tuple[Callable[[nn.Module], nn.Module], str]] = {
     'published': (published_formulation, "EPSANet in the steps of the authors' code"),
     'deploy': (_deploy, 'deployed, for inference only'),
-    'deploy-own': (partial(_deploy, own_kernels=True), "deployed with the package's own kernels"),
     'library': (_unchanged, "computed without the package's own kernels"),
     'channels-last': (_channels_last, 'in channels-last memory format'),
     'compile': (compile_network, 'compiled with inductor'),

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from ..errors import ArgumentError
-from ..layers.cpu_kernels import use_instruction_set
 from .networks import Network
 
 INFERENCE, TRAINING = 'inference', 'training'
@@ -138,6 +137,8 @@ def _detector_pass(
 
 
 def _library_only() -> contextlib.AbstractContextManager:
+    from ..ops.cpu.kernels import use_instruction_set
+
     return use_instruction_set(None)
 
 

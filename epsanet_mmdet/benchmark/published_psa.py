@@ -5,7 +5,6 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from ..deploy.plain import plain_conv
 from ..layers import PSAModule
 
 
@@ -27,7 +26,7 @@ class PublishedPSA(nn.Module):
         super().__init__()
         self.branches = psa.branches
         for i in range(1, psa.branches + 1):
-            self.add_module(f'conv_{i}', plain_conv(getattr(psa, f'conv_{i}')))
+            self.add_module(f'conv_{i}', getattr(psa, f'conv_{i}'))
         self.se = psa.se
         self.softmax = nn.Softmax(dim=1)
 

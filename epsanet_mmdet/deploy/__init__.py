@@ -1,8 +1,8 @@
 """Networks for inference: plain, fused, and exported."""
 
+from ..layers.deployed_psa import DeployedPSA
 from .command import greatest_difference, load_deployed, run_deploy, save_deployed
 from .export import RawOutputs, export_onnx, export_program
-from .psa import DeployedPSA
 from .transform import deploy
 
 __all__ = [

@@ -8,29 +8,23 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..backbones import EPSANet
-from ..backbones.epsa_block import EPSABlock
 from ..errors import ArgumentError
 from ..layers import PSAModule, SqueezeMLP
-from ..layers.grouped_conv import GroupedConv2d
-from .plain import merged_conv
-from .psa import DeployedPSA
+from ..layers.deployed_psa import DeployedPSA
 
 Network = TypeVar('Network', bound=nn.Module)
 
 
-def deploy(network: Network, own_kernels: bool = False) -> Network:
-    """Make a plain network for inference that computes the same.
+def deploy(network: Network) -> Network:
+    """Return a plain network for inference that computes the same.
 
     Batch norms that follow a convolution are folded into it, those that follow a
-    :class:`PSAModule` into its attention, and merged groups are written out. What is left are
-    plain modules, so the result exports and compiles, and takes the original's place in mmdet. As
-    in mmcv's ``fuse_conv_bn``, a batch norm follows the module that is defined right before it.
+    :class:`PSAModule` into its attention. What is left are plain modules, so the result exports
+    and compiles, and takes the original's place in mmdet. As in mmcv's ``fuse_conv_bn``, a batch
+    norm follows the module that is defined right before it.
 
     Args:
         network: Backbone, detector or any module in evaluation mode; left as it is.
-        own_kernels: Keep the package's own convolutions, the fastest in torch on CPUs, rather
-            than plain ones, which other runtimes know.
 
     Raises:
         ArgumentError: If the network is in training mode.
@@ -43,40 +37,31 @@ def deploy(network: Network, own_kernels: bool = False) -> Network:
         )
     network = copy.deepcopy(network)
     if isinstance(network, PSAModule):
-        return DeployedPSA(network, own_kernels=own_kernels).requires_grad_(False).eval()
-    parents = [m for m in network.modules() if not (own_kernels and _folds_itself(m))]
+        return DeployedPSA(network).requires_grad_(False).eval()
+    parents = list(network.modules())
     for parent in parents:
         if not isinstance(parent, ConvModule) or parent.order[:2] == ('conv', 'norm'):
-            _fold_norms(parent, own_kernels)
+            _fold_norms(parent)
     for parent in parents:
         for name, child in list(parent.named_children()):
             if isinstance(child, PSAModule):
-                setattr(parent, name, DeployedPSA(child, own_kernels=own_kernels).eval())
-            elif isinstance(child, GroupedConv2d) and not own_kernels:
-                setattr(parent, name, merged_conv(child).eval())
+                setattr(parent, name, DeployedPSA(child).eval())
     return network.requires_grad_(False)
 
 
-def _folds_itself(module: nn.Module) -> bool:
-    """Whether its own kernels compute the norms along with what surrounds them."""
-    if isinstance(module, EPSABlock):
-        return not module.plugins
-    return isinstance(module, EPSANet) and not module.deep_stem
-
-
-def _fold_norms(parent: nn.Module, own_kernels: bool) -> None:
+def _fold_norms(parent: nn.Module) -> None:
     before: Optional[str] = None
     for name, child in list(parent.named_children()):
         owner = parent._modules.get(before)
         if _has_statistics(child) and _out_channels(owner) == child.num_features:
-            setattr(parent, before, _folded(owner, child, own_kernels))
+            setattr(parent, before, _folded(owner, child))
             setattr(parent, name, nn.Identity().eval())
         before = name
 
 
-def _folded(owner: nn.Module, norm: _BatchNorm, own_kernels: bool) -> nn.Module:
+def _folded(owner: nn.Module, norm: _BatchNorm) -> nn.Module:
     if isinstance(owner, PSAModule):
-        return DeployedPSA(owner, norm, own_kernels).eval()
+        return DeployedPSA(owner, norm).eval()
     if isinstance(owner, SqueezeMLP):
         owner.fc2 = fuse_conv_bn_eval(owner.fc2, norm)
         return owner

@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .bypass import may_be_bypassed
-
 
 class PooledBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm2d for maps that may be as small as 1x1, such as globally pooled ones.
@@ -86,15 +84,6 @@ def conv_norm_relu(
         ),
         norm_layer(out_channels),
         nn.ReLU(inplace=True),
-    )
-
-
-def is_affine(norm: nn.Module) -> bool:
-    """Whether it is a batch norm that :func:`affine_of` may stand for calling."""
-    return (
-        may_be_bypassed(nn.BatchNorm2d, norm)
-        and not norm.training
-        and norm.running_mean is not None
     )
 
 

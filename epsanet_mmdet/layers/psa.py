@@ -1,18 +1,16 @@
 """Pyramid Squeeze Attention, the convolution of EPSANet (arXiv 2105.14447)."""
 
-from typing import List, Sequence, Tuple
+from typing import List, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
-from .branch_convs import branch_convs
-from .bypass import hooked, may_be_bypassed
-from .fused_ops import psa_attention
-from .grouped_conv import GroupedConv2d
-from .squeeze import SqueezeMLP, branch_attention
+from .fusable import fusable
+from .squeeze import SqueezeMLP
 
 
+@fusable
 class PSAModule(nn.Module):
     """Pyramid Squeeze Attention: a multi-scale convolution weighted by channel attention.
 
@@ -64,7 +62,7 @@ class PSAModule(nn.Module):
         branches = len(kernel_sizes)
         width = out_channels // branches
         for i, (kernel_size, group) in enumerate(zip(kernel_sizes, groups), start=1):
-            conv = GroupedConv2d(
+            conv = nn.Conv2d(
                 in_channels,
                 width,
                 kernel_size,
@@ -80,93 +78,16 @@ class PSAModule(nn.Module):
         self.branches = branches
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self._features(x)
-        return _weigh(features, self._attention(features)).flatten(1, 2)
-
-    def is_plain(self) -> bool:
-        """Whether its convolutions and parameters may stand for calling it and its parts."""
-        plain = may_be_bypassed(GroupedConv2d, *self.convs) and self._squeezes_plainly()
-        return plain and not hooked(self)
+        features = torch.stack([conv(x) for conv in self.convs], dim=1)
+        scores = self.se(self.gap(features.flatten(0, 1))).unflatten(0, (-1, self.branches))
+        # Under CUDA's autocast, a softmax returns float32 whatever it is given.
+        attention = scores.sigmoid().softmax(dim=1).to(features.dtype)
+        return (features * attention).flatten(1, 2)
 
     @property
-    def convs(self) -> List[GroupedConv2d]:
-        """The branches' convolutions, in the output's order."""
+    def convs(self) -> List[nn.Conv2d]:
+        """Convolutions of the branches, in the order of the output."""
         return [getattr(self, f'conv_{i}') for i in range(self.branches, 0, -1)]
-
-    @property
-    def conv_options(self) -> Tuple[List[int], int, int]:
-        """Groups of each of :attr:`convs`, and the stride and dilation of all."""
-        convs = self.convs
-        return [conv.groups for conv in convs], convs[0].stride[0], convs[0].dilation[0]
-
-    def features_and_attention(self, x: Tensor) -> Tuple[Tensor, Tensor]:
-        """Give both instead of their product, for evaluation, without gradients.
-
-        Returns:
-            (B, C', H', W') and (B, C').
-        """
-        features = self._features(x)
-        attention = psa_attention(features, *self.se_parameters)
-        return features.flatten(1, 2), attention.flatten(1)
-
-    @property
-    def se_parameters(self) -> List[nn.Parameter]:
-        """Weights and biases of the squeeze MLP."""
-        return [p for conv in (self.se.fc1, self.se.fc2) for p in (conv.weight, conv.bias)]
-
-    def _squeezes_plainly(self) -> bool:
-        se = self.se
-        return may_be_bypassed(nn.Conv2d, se.fc1, se.fc2) and not hooked(self.gap, se, se.relu)
-
-    def _features(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, branches, C' / branches, H', W'), in the output's order."""
-        convs = self.convs
-        if torch.jit.is_tracing() or not may_be_bypassed(GroupedConv2d, *convs):
-            return torch.stack([conv(x) for conv in convs], dim=1)
-        return branch_convs(x, [conv.weight for conv in convs], *self.conv_options)
-
-    def _attention(self, features: Tensor) -> Tensor:
-        """(B, branches, C, H, W) -> (B, branches, C, 1, 1)."""
-        if self._squeezes_plainly():
-            return branch_attention(features.mean((3, 4)), *self.se_parameters)[..., None, None]
-        scores = self.se(self.gap(features.flatten(0, 1))).unflatten(0, features.shape[:2])
-        return scores.sigmoid().softmax(dim=1)
-
-
-def _weigh(features: Tensor, attention: Tensor) -> Tensor:
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
-        return features * attention
-    if torch.is_grad_enabled():
-        return _Weigh.apply(features, attention)
-    if features.dtype != attention.dtype:
-        return features * attention
-    return features.mul_(attention)
-
-
-class _Weigh(torch.autograd.Function):
-    """``features * attention``, which keeps its output for the backward pass, not the features.
-
-    The normalisation that follows keeps the same tensor, so the features take no memory. The
-    attention, a softmax over few values in 0..1, is far from zero.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(features: Tensor, attention: Tensor) -> Tensor:
-        return features * attention
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        features, attention = inputs
-        ctx.save_for_backward(output, attention)
-        ctx.dtype = features.dtype
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):
-        output, attention = ctx.saved_tensors
-        products = (grad * output).sum((-2, -1), keepdim=True)
-        return (grad * attention).to(ctx.dtype), (products / attention).to(attention.dtype)
 
 
 def _check_at_least_1(**values: int) -> None:

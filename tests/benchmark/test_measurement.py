@@ -10,6 +10,7 @@ import torch
 from conftest import ROOT
 from tiny_detector import tiny_detector  # noqa: F401
 
+from epsanet_mmdet.backbones import EPSANet
 from epsanet_mmdet.benchmark import (
     Input,
     PublishedPSA,
@@ -21,7 +22,7 @@ from epsanet_mmdet.benchmark import (
 from epsanet_mmdet.benchmark.passes import make_pass
 from epsanet_mmdet.costs import count_parameters
 from epsanet_mmdet.errors import ArgumentError, ConfigError, UserError
-from epsanet_mmdet.layers import PSAModule, cpu_kernels
+from epsanet_mmdet.layers.fusable import FUSED
 
 CPU = torch.device('cpu')
 SMALL = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
@@ -70,20 +71,15 @@ def test_measures_inference_and_training_side_by_side():
         assert m.peak_bytes > m.saved_bytes > 1e6
 
 
-def test_the_library_s_own_convolutions_can_be_measured_beside_ours(monkeypatch):
-    used = []
-    features = PSAModule._features
-
-    def spy(self, x):
-        used.append(cpu_kernels.instruction_set())
-        return features(self, x)
-
-    monkeypatch.setattr(PSAModule, '_features', spy)
-    network = build_network('epsanet50-s+library', CPU)
-    make_pass(network, 'inference', TINY, CPU, 'fp32')()
-    assert set(used) == {None}
-    make_pass(build_network('epsanet50-s', CPU), 'inference', TINY, CPU, 'fp32')()
-    assert used[-1] == cpu_kernels.instruction_set()
+def test_torch_s_own_operations_can_be_measured_beside_our_kernels(monkeypatch):
+    kernels = pytest.importorskip('epsanet_mmdet.ops.cpu.kernels')
+    fused, used = FUSED[EPSANet], []
+    monkeypatch.setitem(
+        FUSED, EPSANet, lambda *given: used.append(kernels.instruction_set()) or fused(*given)
+    )
+    for name in ('epsanet50-s+library', 'epsanet50-s'):
+        make_pass(build_network(name, CPU), 'inference', TINY, CPU, 'fp32')()
+    assert used == [None, kernels.instruction_set()]
 
 
 def test_measures_whole_detectors(tiny_detector):  # noqa: F811

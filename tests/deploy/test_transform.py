@@ -15,7 +15,6 @@ from epsanet_mmdet.configs import configs_dir, load_config
 from epsanet_mmdet.deploy import deploy, greatest_difference
 from epsanet_mmdet.errors import ArgumentError
 from epsanet_mmdet.layers import PSAModule
-from epsanet_mmdet.layers.grouped_conv import GroupedConv2d
 
 
 def backbone_configs():
@@ -49,34 +48,9 @@ def test_every_backbone_of_the_project_computes_the_same(config):
 def test_only_plain_modules_are_left_of_an_epsanet(arch):
     deployed = deploy(EPSANet(50, arch).eval())
     for module in deployed.modules():
-        assert not isinstance(module, (_BatchNorm, PSAModule, GroupedConv2d))
+        assert not isinstance(module, (_BatchNorm, PSAModule))
         assert not module.training
     assert not any(p.requires_grad for p in deployed.parameters())
-
-
-@pytest.mark.parametrize('arch', ['small', 'large'])
-def test_with_the_package_s_own_kernels_it_computes_the_same(arch):
-    network = randomise(EPSANet(50, arch)).eval()
-    deployed = deploy(network, own_kernels=True)
-    # The blocks' own kernels compute the norms along.
-    assert type(deployed.layer1[0].norm1) is nn.BatchNorm2d
-    images = torch.randn(2, 3, 70, 93)
-    with torch.no_grad():
-        assert greatest_difference(deployed(images), network(images)) < 5e-5
-
-
-@pytest.mark.parametrize('options', ['plugins', 'deep_stem'])
-def test_own_kernels_leave_no_norm_that_they_do_not_compute(options):
-    plugin = dict(cfg=dict(type='SELayer2d'), position='after_conv2')
-    network = randomise(
-        EPSANet(50, plugins=[plugin]) if options == 'plugins' else EPSANet(50, deep_stem=True)
-    ).eval()
-    deployed = deploy(network, own_kernels=True)
-    part = deployed.layer1 if options == 'plugins' else deployed.stem
-    assert not any(isinstance(module, _BatchNorm) for module in part.modules())
-    images = torch.randn(2, 3, 70, 93)
-    with torch.no_grad():
-        assert greatest_difference(deployed(images), network(images)) < 5e-5
 
 
 def test_without_batch_norms_attention_is_deployed_alone():
@@ -133,6 +107,35 @@ def test_modules_that_run_in_another_order_than_they_are_defined_stay(order):
     torch.testing.assert_close(deploy(module)(x), module(x))
 
 
+def merged(weight, groups, fewer):
+    """Write the weight of a grouped convolution as that of one with fewer groups."""
+    outputs, inputs = weight.shape[:2]
+    wide = weight.new_zeros(outputs, inputs * groups // fewer, *weight.shape[2:])
+    for o in range(outputs):
+        first = o * groups // outputs % (groups // fewer) * inputs
+        wide[o, first : first + inputs] = weight[o]
+    return wide
+
+
+def test_weights_that_an_earlier_version_deployed_with_merged_groups_load():
+    psa, x = PSAModule(64, 64).eval(), torch.randn(2, 64, 9, 7)
+    state = deploy(psa).state_dict()
+    for i, groups in enumerate((16, 8, 4)):
+        name = f'branches.convs.{i}.weight'
+        state[name] = merged(state[name], groups, 4 if groups > 4 else 2)
+    loaded = deploy(PSAModule(64, 64).eval())
+    loaded.load_state_dict(state)
+    torch.testing.assert_close(loaded(x), psa(x), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_that_do_not_fit_are_refused():
+    loaded = deploy(PSAModule(64, 64).eval())
+    state = loaded.state_dict()
+    state['branches.convs.0.weight'] = torch.zeros(16, 5, 9, 9)
+    with pytest.raises(RuntimeError, match='size mismatch'):
+        loaded.load_state_dict(state)
+
+
 def test_refuses_a_network_in_training_and_names_the_part():
     network = EPSANet(50)
     with pytest.raises(ArgumentError, match='eval()'):
@@ -143,13 +146,12 @@ def test_refuses_a_network_in_training_and_names_the_part():
         deploy(network)
 
 
-@pytest.mark.parametrize('own_kernels', [False, True])
 @pytest.mark.parametrize('arch', ['small', 'large'])
-def test_compiles_to_one_graph_for_all_sizes(arch, own_kernels):
+def test_compiles_to_one_graph_for_all_sizes(arch):
     from torch._dynamo.testing import CompileCounter
 
     stages = dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1))
-    deployed = deploy(EPSANet(50, arch, **stages).eval(), own_kernels)
+    deployed = deploy(EPSANet(50, arch, **stages).eval())
     counter = CompileCounter()
     compiled = torch.compile(deployed, backend=counter, fullgraph=True, dynamic=True)
     with torch.no_grad():

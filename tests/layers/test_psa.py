@@ -1,14 +1,16 @@
 """PSAModule against its formulas, its checkpoint names, and its deployment paths."""
 
 import copy
+import pickle
 
 import pytest
 import torch
 from epsanet_reference import psa
-from mmdet.models.backbones import ResNet
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from epsanet_mmdet.backbones import EPSANet
 from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.layers.deployed_psa import DeployedPSA
 
 SMALL = dict(kernel_sizes=(3, 5, 7, 9), groups=(1, 4, 8, 16))
 LARGE = dict(kernel_sizes=(3, 5, 5, 7), groups=(32, 32, 32, 32))
@@ -192,27 +194,50 @@ def test_a_hidden_width_below_one_becomes_one():
     assert PSAModule(16, 16, groups=(1, 2, 4, 4)).se.fc1.weight.shape == (1, 4, 1, 1)
 
 
-def kept_bytes(network, image):
-    """Bytes that the network keeps for the backward pass, besides its own state and input."""
-    state = {t.untyped_storage().data_ptr() for t in [*network.state_dict().values(), image]}
-    kept = {}
+class CudaAutocast(TorchFunctionMode):
+    """What CUDA's autocast does to a softmax, whatever it is given: compute it in float32."""
 
-    def keep(tensor):
-        kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = network(image)
-    del output
-    return sum(t.untyped_storage().nbytes() for at, t in kept.items() if at not in state)
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, '__name__', '') in ('softmax', '_softmax'):
+            args = (args[0].float(), *args[1:])
+        return func(*args, **(kwargs or {}))
 
 
-def test_keeps_one_map_of_its_output_s_size_for_training():
-    layer, x = PSAModule(64, 64), torch.randn(2, 64, 32, 32)
-    assert kept_bytes(layer, x) < 1.1 * x.numel() * x.element_size()
+@pytest.mark.parametrize('deployed', [False, True])
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_a_softmax_in_float32_does_not_widen_the_features(dtype, deployed):
+    layer, x = PSAModule(64, 64).to(dtype), torch.randn(2, 64, 9, 9, dtype=dtype)
+    layer = DeployedPSA(layer) if deployed else layer
+    with CudaAutocast():
+        assert layer(x).dtype == dtype
+        norm = nn.BatchNorm2d(64).to(dtype)
+        assert norm(layer(x)).relu().dtype == dtype
 
 
-def test_epsanet_keeps_no_map_more_for_training_than_resnet():
-    image = torch.randn(1, 3, 224, 224)
-    # The attention's vectors of C values remain.
-    assert kept_bytes(EPSANet(50), image) < 1.001 * kept_bytes(ResNet(50), image)
+@pytest.mark.parametrize('deployed', [False, True])
+def test_autocast_keeps_the_features_type(deployed):
+    layer, x = PSAModule(64, 64), torch.randn(2, 64, 9, 9)
+    layer = DeployedPSA(layer) if deployed else layer
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize('size', [(8, 8), (9, 13)])
+def test_fx_traces_it_for_any_size(size):
+    layer = PSAModule(64, 64)
+    traced, x = torch.fx.symbolic_trace(layer), torch.randn(3, 64, *size)
+    torch.testing.assert_close(traced(x), layer(x), rtol=1e-4, atol=1e-5)
+
+
+def test_its_convolutions_are_torch_s_own():
+    assert all(type(conv) is nn.Conv2d for conv in PSAModule(64, 64).convs)
+
+
+def test_a_model_that_was_pickled_whole_with_grouped_convolutions_loads():
+    layer, x = PSAModule(64, 64), torch.randn(2, 64, 9, 9)
+    # As pickle wrote the class of the branches before.
+    plain = b'ctorch.nn.modules.conv\nConv2d\n'
+    ours = b'cepsanet_mmdet.layers.grouped_conv\nGroupedConv2d\n'
+    written = pickle.dumps(layer, protocol=0).replace(plain, ours)
+    assert ours in written
+    torch.testing.assert_close(pickle.loads(written)(x), layer(x))

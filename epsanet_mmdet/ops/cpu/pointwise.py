@@ -5,7 +5,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from . import cpu_kernels
+from . import kernels
 
 # Below these pixels, a batch's images are copied side by side, for matrices that are large enough.
 SMALL_MAP = 128
@@ -23,20 +23,37 @@ def pointwise(
     in_shift: Optional[Tensor] = None,
     turned: bool = False,
 ) -> Tensor:
-    """As :func:`~.fused_ops.pointwise_conv`, of which scale and shift may be left out.
+    """As :func:`~.evaluation.pointwise_conv`, of which scale and shift may be None.
 
     The weight is (out_channels, C, 1, 1), or (C, out_channels, 1, 1) if it is ``turned``.
     """
+    batch, channels, height, width = x.shape
     outputs = weight.shape[turned]
+    if x.numel() == 0 or outputs == 0 or stride < 1 or (in_scale is None) != (in_shift is None):
+        raise RuntimeError(
+            f'the kernel for 1x1 convolutions needs values, a stride of at least 1 and in_scale '
+            f'together with in_shift, but got a map {tuple(x.shape)}, {outputs} output channels '
+            f'and stride={stride}'
+        )
     scale = x.new_ones(outputs) if scale is None else scale
     shift = x.new_zeros(outputs) if shift is None else shift
-    tensors = [weight, scale, shift, in_scale, in_shift, add]
-    tensors = [t if t is None else t.contiguous() for t in tensors]
-    x = x.contiguous()
-    out = cpu_kernels.fresh(x, *output_shape(x, outputs, stride))
-    map_ = [x.data_ptr(), *x.shape, x.stride(0), stride, torch.get_num_threads()]
-    numbers = [*map_, *cpu_kernels.pointers(*tensors, out), *out.shape[1:], relu, turned]
-    cpu_kernels.call('pointwise', numbers)
+    x, weight, scale, shift = (t.contiguous() for t in (x, weight, scale, shift))
+    in_scale, in_shift, add = (
+        t if t is None else t.contiguous() for t in (in_scale, in_shift, add)
+    )
+    out = kernels.fresh(x, *output_shape(x, outputs, stride))
+    address, matrix = kernels.address, (channels, outputs) if turned else (outputs, channels)
+    numbers = [
+        address(x, batch, channels, height, width),
+        *(batch, channels, height, width, channels * height * width),
+        *(stride, torch.get_num_threads()),
+        address(weight, *matrix, 1, 1),
+        *(address(scale, outputs), address(shift, outputs)),
+        *(address(in_scale, batch, channels), address(in_shift, channels)),
+        *(address(add, *out.shape), address(out, *out.shape)),
+        *(*out.shape[1:], relu, turned),
+    ]
+    kernels.call('pointwise', numbers)
     return out
 
 
@@ -68,7 +85,7 @@ def weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
     Returns:
         (out_channels, C, 1, 1).
     """
-    out = cpu_kernels.fresh(x, grad.shape[1], x.shape[1])
+    out = kernels.fresh(x, grad.shape[1], x.shape[1])
     if len(x) > 1 and x.shape[2] * x.shape[3] < SMALL_MAP:
         torch.mm(_side_by_side(grad), _side_by_side(x).t(), out=out)
     else:

@@ -5,7 +5,7 @@ from typing import List, NamedTuple, Sequence
 import torch
 from torch import Tensor
 
-from . import cpu_kernels
+from . import kernels
 
 LARGEST_KERNEL = 9
 
@@ -38,6 +38,7 @@ def forward(x: Tensor, convs: Sequence[Conv], outs: Sequence[Tensor]) -> None:
         convs: Convolutions of one stride.
         outs: (B, out_channels, ceil(H / stride), ceil(W / stride)) each, to write to.
     """
+    _check(x, convs, outs)
     correlations = [
         _correlation(conv.weight, out, conv.groups, conv.reach, (0, 0), conv.dilation)
         for conv, out in zip(convs, outs)
@@ -58,6 +59,7 @@ def input_gradient(grad: Tensor, conv: Conv, out: Tensor, accumulate: bool) -> N
         out: (B, C, H, W), to write or add to.
         accumulate: Whether to add.
     """
+    _check(out, [conv], [grad])
     outputs, inputs, size, _ = conv.weight.shape
     split = conv.weight.view(conv.groups, outputs // conv.groups, inputs, size, size)
     turned = split.transpose(1, 2).flip(3, 4).flatten(0, 1)
@@ -97,17 +99,42 @@ def weight_gradients(
         convs: Convolutions of one stride, with kernels up to 9 x 9.
         outs: Like the weights, contiguous, to write to.
     """
+    _check(x, convs, grads)
     numbers = _map(x, convs[0].stride)
     for grad, conv, out in zip(grads, convs, outs):
-        outputs, inputs, size, _ = out.shape
-        numbers += [grad.data_ptr(), out.data_ptr()]
+        outputs, inputs, size, _ = conv.weight.shape
+        numbers += [kernels.address(grad, *grad.shape, free=2)]
+        numbers += [kernels.address(out, *conv.weight.shape)]
         numbers += [conv.groups, outputs // conv.groups, inputs, size, conv.dilation]
         numbers += [*grad.shape[2:], *grad.stride()[:2]]
-    cpu_kernels.call('weight_gradient', numbers, len(convs))
+    kernels.call('weight_gradient', numbers, len(convs))
+
+
+def _check(x: Tensor, convs: Sequence[Conv], outs: Sequence[Tensor]) -> None:
+    """Raise a RuntimeError unless the convolutions of x have outputs of these shapes."""
+    for conv, out in zip(convs, outs, strict=True):
+        outputs, inputs, height, width = conv.weight.shape
+        size = [-(-side // max(conv.stride, 1)) for side in x.shape[2:]]
+        if not (
+            min(*x.shape, *conv.weight.shape, conv.groups, conv.stride, conv.dilation) >= 1
+            and min(conv.stride, conv.dilation) == 1
+            and conv.stride == convs[0].stride
+            and height == width <= LARGEST_KERNEL
+            and height % 2 == 1
+            and outputs % conv.groups == 0
+            and x.shape[1] == conv.groups * inputs
+            and out.shape == (x.shape[0], outputs, *size)
+        ):
+            raise RuntimeError(
+                f'the direct kernel cannot convolve {tuple(x.shape)} to {tuple(out.shape)} by '
+                f'{tuple(conv.weight.shape)} with groups={conv.groups}, stride={conv.stride} and '
+                f'dilation={conv.dilation}'
+            )
 
 
 def _map(x: Tensor, stride: int) -> List[int]:
-    return [x.data_ptr(), *x.shape, x.stride(0), stride, torch.get_num_threads()]
+    at = kernels.address(x, *x.shape, free=1)
+    return [at, *x.shape, x.stride(0), stride, torch.get_num_threads()]
 
 
 def _correlation(
@@ -120,11 +147,12 @@ def _correlation(
     accumulate: bool = False,
 ) -> List[int]:
     outputs, inputs, *kernel = weight.shape
-    numbers = [weight.data_ptr(), out.data_ptr(), groups, outputs // groups, inputs, *kernel]
+    at = [kernels.address(weight, *weight.shape), kernels.address(out, *out.shape, free=4)]
+    numbers = [*at, groups, outputs // groups, inputs, *kernel]
     return [*numbers, pad, *shift, dilation, *out.shape[2:], *out.stride(), accumulate]
 
 
 def _correlate(numbers: List[int], correlations: Sequence[List[int]]) -> None:
     for correlation in correlations:
         numbers += correlation
-    cpu_kernels.call('correlate', numbers, len(correlations))
+    kernels.call('correlate', numbers, len(correlations))

@@ -1,7 +1,7 @@
 """What an EPSANet computes in evaluation on CPUs, in few passes over memory, as operators of torch.
 
 There are no gradients. Where our own kernels are missing or do not take the tensors, the
-operators compute the same by the library.
+operators compute the same by torch's own operations, or raise their error.
 """
 
 from typing import Optional
@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import cpu_kernels
+from ..attention import branch_attention
+from ..support import fits
+from . import kernels
 from .pointwise import output_shape, pointwise
-from .squeeze import branch_attention
 
 torch.library.define(
     'epsanet_mmdet::pointwise_conv',
@@ -43,7 +44,7 @@ def pointwise_conv(
     in_scale: Optional[Tensor] = None,
     in_shift: Optional[Tensor] = None,
 ) -> Tensor:
-    """Give ``relu(scale * (weight @ x) + shift + add)``, a 1x1 convolution and what follows it.
+    """Return ``relu(scale * (weight @ x) + shift + add)``, a 1x1 convolution and what follows it.
 
     Args:
         x: (B, C, H, W).
@@ -87,41 +88,88 @@ def psa_attention(
 
 @torch.library.impl('epsanet_mmdet::pointwise_conv', 'cpu')
 def _(x, weight, scale, shift, stride, relu, add=None, in_scale=None, in_shift=None):
-    extras = [t for t in (add, in_scale, in_shift) if t is not None]
-    if not cpu_kernels.takes(x, weight, scale, shift, *extras) or x.numel() == 0:
-        if in_scale is not None:
-            x = torch.addcmul(in_shift[:, None, None], x, in_scale[..., None, None]).relu_()
-        out = _scaled_conv(x, weight, scale, shift, stride)
-        out = out if add is None else out.add_(add)
-        return out.relu_() if relu else out
-    return pointwise(x, weight, scale, shift, stride, relu, add, in_scale, in_shift)
+    tensors = (x, weight, scale, shift, add, in_scale, in_shift)
+    if kernels.takes(*tensors) and _is_pointwise(*tensors, stride):
+        return pointwise(x, weight, scale, shift, stride, relu, add, in_scale, in_shift)
+    if in_scale is not None:
+        x = torch.addcmul(in_shift[:, None, None], x, in_scale[..., None, None]).relu_()
+    out = _scaled_conv(x, weight, scale, shift, stride)
+    out = out if add is None else out.add_(add)
+    return out.relu_() if relu else out
+
+
+def _is_pointwise(x, weight, scale, shift, add, in_scale, in_shift, stride: int) -> bool:
+    if not (x.dim() == 4 and x.numel() and weight.numel() and stride >= 1):
+        return False
+    batch, channels = x.shape[:2]
+    outputs = weight.shape[0]
+    given = in_scale is not None
+    return (
+        fits(weight, outputs, channels, 1, 1)
+        and fits(scale, outputs)
+        and fits(shift, outputs)
+        and (add is None or fits(add, *output_shape(x, outputs, stride)))
+        and (not given or fits(in_scale, batch, channels))
+        and (fits(in_shift, channels) if given else in_shift is None)
+    )
 
 
 @torch.library.impl('epsanet_mmdet::relu_max_pool', 'cpu')
 def _(x, scale, shift):
-    if not cpu_kernels.takes(x, scale, shift) or x.numel() == 0:
+    if not (
+        kernels.takes(x, scale, shift)
+        and x.dim() == 4
+        and x.numel()
+        and fits(scale, x.shape[1])
+        and fits(shift, x.shape[1])
+    ):
         x = torch.addcmul(shift[:, None, None], x, scale[:, None, None]).relu_()
         return F.max_pool2d(x, 3, 2, 1)
     x, scale, shift = x.contiguous(), scale.contiguous(), shift.contiguous()
-    out = cpu_kernels.fresh(x, *_pooled_shape(x))
-    numbers = [x.data_ptr(), *x.shape, torch.get_num_threads()]
-    pointers = cpu_kernels.pointers(scale, shift, out)
-    cpu_kernels.call('max_pool', [*numbers, *pointers, *out.shape[2:]])
+    out = kernels.fresh(x, *_pooled_shape(x))
+    numbers = [
+        kernels.address(x, *x.shape),
+        *(*x.shape, torch.get_num_threads()),
+        *(kernels.address(t, x.shape[1]) for t in (scale, shift)),
+        kernels.address(out, *_pooled_shape(x)),
+        *out.shape[2:],
+    ]
+    kernels.call('max_pool', numbers)
     return out
 
 
 @torch.library.impl('epsanet_mmdet::psa_attention', 'cpu')
-def _(features, weight1, bias1, weight2, bias2):
-    if not cpu_kernels.takes(features, weight1, bias1, weight2, bias2) or features.numel() == 0:
-        return branch_attention(features.mean((3, 4)), weight1, bias1, weight2, bias2)
+def _(features, *squeeze):
+    if not (
+        kernels.takes(features, *squeeze)
+        and features.dim() == 5
+        and features.numel()
+        and _is_squeeze(features.shape[2], *squeeze)
+    ):
+        return branch_attention(features.mean((3, 4)), *squeeze)
     features = features.contiguous()
+    weight1, bias1, weight2, bias2 = (t.contiguous() for t in squeeze)
     out = features.new_empty(features.shape[:3])
-    size = features.shape[3] * features.shape[4]
-    tensors = [t.contiguous() for t in (weight1, bias1, weight2, bias2)]
-    numbers = [features.data_ptr(), *out.shape, size, torch.get_num_threads()]
-    pointers = cpu_kernels.pointers(*tensors, out)
-    cpu_kernels.call('attention', [*numbers, *pointers, len(bias1)])
+    (channels, hidden), address = weight2.shape[:2], kernels.address
+    numbers = [
+        address(features, *features.shape),
+        *(*out.shape, features.shape[3] * features.shape[4], torch.get_num_threads()),
+        *(address(weight1, hidden, channels, 1, 1), address(bias1, hidden)),
+        *(address(weight2, channels, hidden, 1, 1), address(bias2, channels)),
+        *(address(out, *features.shape[:3]), hidden),
+    ]
+    kernels.call('attention', numbers)
     return out
+
+
+def _is_squeeze(channels: int, weight1, bias1, weight2, bias2) -> bool:
+    hidden = weight1.shape[0]
+    return (
+        fits(weight1, hidden, channels, 1, 1)
+        and fits(bias1, hidden)
+        and fits(weight2, channels, hidden, 1, 1)
+        and fits(bias2, channels)
+    )
 
 
 def _scaled_conv(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, stride: int) -> Tensor:

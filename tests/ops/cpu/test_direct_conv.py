@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from epsanet_mmdet.layers import cpu_kernels, direct_conv
-from epsanet_mmdet.layers.direct_conv import Conv
+from epsanet_mmdet.ops.cpu import direct_conv, kernels
+from epsanet_mmdet.ops.cpu.direct_conv import Conv
 
-SETS = cpu_kernels.instruction_sets()
+SETS = kernels.instruction_sets()
 SIZES = [(1, 1), (7, 5), (20, 20), (11, 37), (2, 90)]
 needs_kernel = pytest.mark.skipif(not SETS, reason='the kernels were not built')
 
@@ -50,7 +50,7 @@ def test_convolves_and_differentiates_as_the_library_does(name, stride, dilation
     for batch, (size, inputs, outputs) in zip(itertools.cycle([1, 2]), shapes):
         groups = 3 if batch == 1 else 2
         given, expected = case(batch, inputs, outputs, groups, kernel, size, stride, dilation)
-        with cpu_kernels.use_instruction_set(name):
+        with kernels.use_instruction_set(name):
             check(compute(*given, groups, stride, dilation), expected)
 
 
@@ -58,21 +58,21 @@ def test_convolves_and_differentiates_as_the_library_does(name, stride, dilation
 @pytest.mark.parametrize('name', SETS)
 def test_maps_larger_than_the_cache_are_computed_in_bands(name):
     given, expected = case(1, 16, 4, 1, 9, (61, 300))
-    with cpu_kernels.use_instruction_set(name):
+    with kernels.use_instruction_set(name):
         check(compute(*given, 1), expected)
     given, expected = case(1, 16, 4, 1, 5, (61, 300), stride=2)
-    with cpu_kernels.use_instruction_set(name):
+    with kernels.use_instruction_set(name):
         check(compute(*given, 1, stride=2), expected)
 
 
 @needs_kernel
 def test_several_branches_of_one_input_at_once():
     x = torch.randn(2, 16, 12, 13)
-    kernels, groups = (9, 5, 3), (8, 4, 1)
-    weights = [torch.randn(8, 16 // g, k, k) for k, g in zip(kernels, groups)]
+    sizes, groups = (9, 5, 3), (8, 4, 1)
+    weights = [torch.randn(8, 16 // g, k, k) for k, g in zip(sizes, groups)]
     outs = [torch.empty(2, 8, 12, 13) for _ in weights]
     direct_conv.forward(x, [Conv(w, g, 1, 1) for w, g in zip(weights, groups)], outs)
-    for out, w, g, k in zip(outs, weights, groups, kernels):
+    for out, w, g, k in zip(outs, weights, groups, sizes):
         torch.testing.assert_close(out, F.conv2d(x, w, None, 1, k // 2, 1, g), rtol=0, atol=1e-4)
 
 

@@ -5,22 +5,24 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from epsanet_mmdet.layers import PSAModule, cpu_kernels
-from epsanet_mmdet.layers.block_training import (
+from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.ops.cpu import kernels
+from epsanet_mmdet.ops.cpu.channel_norm import ChannelNorm
+from epsanet_mmdet.ops.cpu.training import (
     conv1x1,
     norm_add_relu,
     norm_relu_branches,
     norm_relu_conv1x1,
 )
-from epsanet_mmdet.layers.channel_norm import ChannelNorm
+from epsanet_mmdet.ops.support import branches_of, squeeze_of
 
-pytestmark = pytest.mark.skipif(not cpu_kernels.instruction_sets(), reason='kernels not built')
+pytestmark = pytest.mark.skipif(not kernels.instruction_sets(), reason='kernels not built')
 
 
 def norm_of(channels, training, psa=None):
     norm = nn.BatchNorm2d(channels).train(training)
     nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
-    return ChannelNorm(norm, psa)
+    return ChannelNorm(norm, squeeze_of(psa, 8), psa.branches) if psa else ChannelNorm(norm)
 
 
 def psa_module(stride=1):
@@ -30,7 +32,12 @@ def psa_module(stride=1):
 def conv1x1_case(training):
     conv = nn.Conv2d(32, 16, 1, stride=2, bias=False)
     x = torch.randn(2, 32, 5, 8)
-    return lambda x: conv1x1(x, conv), lambda x: F.conv2d(x, conv.weight, None, 2), [x], [conv]
+    return (
+        lambda x: conv1x1(x, conv.weight, 2),
+        lambda x: F.conv2d(x, conv.weight, None, 2),
+        [x],
+        [conv],
+    )
 
 
 def conv_case(training, psa=None):
@@ -40,7 +47,12 @@ def conv_case(training, psa=None):
         return F.conv2d(norm.plain(x, *norm.parameters).relu(), conv.weight)
 
     modules = [conv, norm.norm, *([psa.se] if psa else [])]
-    return lambda x: norm_relu_conv1x1(x, norm, conv), plain, [torch.randn(2, 32, 5, 7)], modules
+    return (
+        lambda x: norm_relu_conv1x1(x, norm, conv.weight),
+        plain,
+        [torch.randn(2, 32, 5, 7)],
+        modules,
+    )
 
 
 def attention_case(training):
@@ -56,7 +68,12 @@ def branches_case(training, stride=1):
         return torch.cat(convs, dim=1)
 
     modules = [norm.norm, *psa.convs]
-    return lambda x: norm_relu_branches(x, norm, psa), plain, [torch.randn(2, 32, 9, 7)], modules
+    return (
+        lambda x: norm_relu_branches(x, norm, branches_of(psa.convs)),
+        plain,
+        [torch.randn(2, 32, 9, 7)],
+        modules,
+    )
 
 
 def strided_branches_case(training):

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from epsanet_mmdet.layers import PSAModule, cpu_kernels
-from epsanet_mmdet.layers.affine import affine
-from epsanet_mmdet.layers.channel_norm import ChannelNorm, NormedMap, is_channel_norm
+from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.ops.cpu import kernels
+from epsanet_mmdet.ops.cpu.affine import affine
+from epsanet_mmdet.ops.cpu.channel_norm import ChannelNorm, NormedMap
+from epsanet_mmdet.ops.support import squeeze_of
 
-pytestmark = pytest.mark.skipif(not cpu_kernels.instruction_sets(), reason='kernels not built')
+pytestmark = pytest.mark.skipif(not kernels.instruction_sets(), reason='kernels not built')
 
 
 def batch_norm(training, channels=32, **options):
@@ -43,7 +45,8 @@ def test_it_is_torch_s_batch_norm(training, momentum):
 @pytest.mark.parametrize('training', [False, True])
 def test_gradients_are_autograd_s(training, with_attention):
     psa = PSAModule(32, 32, groups=(1, 2, 4, 4), reduction=2) if with_attention else None
-    norm = ChannelNorm(batch_norm(training), psa)
+    norm = batch_norm(training)
+    norm = ChannelNorm(norm, squeeze_of(psa, 8), psa.branches) if psa else ChannelNorm(norm)
     x, grad = torch.randn(3, 32, 5, 7) + 1, torch.randn(3, 32, 5, 7)
     normed = NormedMap(x, norm)
     grad_x, _, of_parameters = normed.backward(x, grad, norm.parameters)
@@ -60,35 +63,9 @@ def test_gradients_are_autograd_s(training, with_attention):
 def test_the_attention_is_psa_s(training):
     psa = PSAModule(32, 32, groups=(1, 2, 4, 4), reduction=2)
     norm, x = batch_norm(training), torch.randn(2, 32, 6, 6)
-    features = psa._features(x)
+    features = torch.stack([conv(x) for conv in psa.convs], dim=1)
     expected = copy.deepcopy(norm)(psa(x)).double()
-    channel_norm = ChannelNorm(norm, psa)
+    channel_norm = ChannelNorm(norm, squeeze_of(psa, 8), psa.branches)
     close(channel_norm.plain(features.flatten(1, 2), *channel_norm.parameters), expected)
     normed = NormedMap(features.flatten(1, 2).contiguous(), channel_norm)
     close(affine(features.flatten(1, 2), normed.scale, normed.shift, relu=False), expected)
-
-
-class Other(nn.BatchNorm2d):
-    pass
-
-
-@pytest.mark.parametrize(
-    'norm',
-    [
-        Other(4),
-        nn.SyncBatchNorm(4),
-        nn.GroupNorm(2, 4),
-        nn.BatchNorm2d(4, affine=False),
-        nn.BatchNorm2d(4, track_running_stats=False),
-    ],
-    ids=lambda norm: type(norm).__name__,
-)
-def test_it_stands_for_no_other_norm(norm):
-    assert is_channel_norm(nn.BatchNorm2d(4), torch.randn(2, 4, 8, 8))
-    assert not is_channel_norm(norm, torch.randn(2, 4, 8, 8))
-
-
-def test_a_single_value_per_channel_is_left_to_torch_to_refuse():
-    x = torch.randn(1, 4, 2, 2)  # after a stride of 2
-    assert not is_channel_norm(nn.BatchNorm2d(4), x)
-    assert is_channel_norm(nn.BatchNorm2d(4).eval(), x)

@@ -1,16 +1,24 @@
-"""Several convolutions of one map into one tensor, as one operator of torch."""
+"""Several convolutions of one map into one tensor on CPUs, as one operator of torch.
 
-from itertools import combinations
+Branches of few channels a group are computed by our own kernel where that pays, the others by the
+library with merged groups.
+"""
+
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import cpu_kernels, direct_conv
-from .conv_plan import DIRECT, NARROW, merged_groups, narrow_forward, plan_convs
-from .direct_conv import Conv
-from .grouped_conv import merge_groups, split_groups
+from ...layers.deployed_psa import split_groups
+from ..merging import library_conv, merge_groups, merged_groups
+from ..support import gradient_is_watched
+from . import direct_conv, kernels
+from .direct_conv import LARGEST_KERNEL, Conv
+
+# Input channels of a group up to which the direct kernel is the faster; and those where it is so in
+# forward passes alone, of maps at least this wide.
+NARROW, NARROW_FORWARD, WIDE_MAP = 16, 32, 20
 
 torch.library.define(
     'epsanet_mmdet::branch_convs',
@@ -28,80 +36,62 @@ torch.library.define(
 def branch_convs(
     x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
 ) -> Tensor:
-    """Convolve x by every weight, with the padding that keeps the map's size.
+    """As :func:`~epsanet_mmdet.ops.merging.library_convs`, by an operator.
 
-    On CPUs in float32 this is one operator, known to autograd, ``torch.compile`` and
-    ``torch.export``, in which those branches that it pays for are computed by our own kernel.
-    Elsewhere it is the library's convolutions.
+    It is known to autograd and ``torch.compile``.
+    """
+    return torch.ops.epsanet_mmdet.branch_convs(x, weights, groups, stride, dilation)
+
+
+def computed_directly(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    groups: Sequence[int],
+    stride: int,
+    dilation: int,
+    narrow: int = NARROW,
+) -> List[int]:
+    """Return which convolutions of x the direct kernel computes faster than the library.
+
+    The choice is a fixed table, so that equal inputs are always computed in the same way.
 
     Args:
         x: (B, C, H, W).
-        weights: (out_channels, C / groups, k, k) each, with odd k and equal out_channels.
+        weights: (out_channels, C / groups, k, k) each.
         groups: Groups of each.
         stride: Stride of all.
         dilation: Dilation of all.
-
-    Returns:
-        (B, branches, out_channels, ceil(H / stride), ceil(W / stride)).
+        narrow: Input channels of a group up to which the direct kernel is taken.
     """
-    plans = plan_convs(x, weights, groups, stride, dilation)
-    if DIRECT in plans and not cpu_kernels.for_another_program():
-        return torch.ops.epsanet_mmdet.branch_convs(x, weights, groups, stride, dilation)
-    features = [None] * len(weights)
-    merged = [merged_groups(x.shape[1], g, x) for g in groups]
-    for i, j in _pairs(x, weights, merged):
-        if i == j:
-            features[i] = library_conv(x, weights[i], groups[i], stride, dilation, merged[i])
-            continue
-        pair = [merge_groups(weights[k], groups[k], merged[k]) for k in (i, j)]
-        out = library_conv(x, _joined(pair, merged[i]), merged[i], stride, dilation, merged[i])
-        parts = out.unflatten(1, (merged[i], 2, -1)).unbind(2)
-        features[i], features[j] = (part.flatten(1, 2) for part in parts)
-    return torch.stack(features, dim=1)
+    possible = min(stride, dilation) == 1 and kernels.takes(x, *weights) and x.dim() == 4
+    if not possible or x.numel() == 0:
+        return []
+    return [i for i, (w, g) in enumerate(zip(weights, groups)) if _pays(x, w, g, narrow)]
 
 
-def _pairs(x: Tensor, weights: Sequence[Tensor], merged: Sequence[int]) -> List[Tuple[int, int]]:
-    """Branches to be computed as one convolution, and the others, each paired with itself.
-
-    A pair has groups in common, so few outputs in each that CPUs would idle, and kernels of equal
-    size, or the next smaller, which gets zeros around.
-    """
-    here = x.device.type == 'cpu' and x.is_contiguous() and not torch.compiler.is_compiling()
-    sizes = [w.shape[-1] for w in weights]
-    alone = set(range(len(weights)))
-    pairs = []
-    for difference in (0, 2) if here else ():
-        for i, j in combinations(sorted(alone, key=lambda i: -sizes[i]), 2):
-            few = merged[i] == merged[j] and len(weights[i]) // merged[i] < 8
-            if few and sizes[i] - sizes[j] == difference and {i, j} <= alone:
-                pairs.append((i, j))
-                alone -= {i, j}
-    return [*pairs, *((i, i) for i in alone)]
+def _pays(x: Tensor, weight: Tensor, groups: int, narrow: int) -> bool:
+    outputs, inputs, height, width = weight.shape
+    possible = (
+        height == width
+        and height % 2 == 1
+        and height <= LARGEST_KERNEL
+        and x.shape[1] == groups * inputs
+        and outputs % groups == 0 < outputs
+    )
+    return groups > 1 and inputs <= narrow and possible
 
 
-def _joined(pair: Sequence[Tensor], groups: int) -> Tensor:
-    """The weight of one convolution whose groups have the outputs of both."""
-    margins = [(pair[0].shape[-1] - weight.shape[-1]) // 2 for weight in pair]
-    padded = [F.pad(weight, (margin,) * 4) for weight, margin in zip(pair, margins)]
-    return torch.stack([w.unflatten(0, (groups, -1)) for w in padded], dim=1).flatten(0, 2)
-
-
-def library_conv(
-    x: Tensor, weight: Tensor, groups: int, stride: int, dilation: int, merged: int
-) -> Tensor:
-    """One branch by the library, with its groups merged to fewer."""
-    if merged != groups:
-        weight = merge_groups(weight, groups, merged)
-    padding = dilation * (weight.shape[-1] // 2)
-    return F.conv2d(x, weight, None, stride, padding, dilation, merged)
+def _narrow_forward(x: Tensor, stride: int) -> int:
+    """Return ``narrow`` of :func:`computed_directly` for a forward pass over x."""
+    return NARROW_FORWARD if stride == 1 and x.shape[-1] >= WIDE_MAP else NARROW
 
 
 @torch.library.impl('epsanet_mmdet::branch_convs', 'cpu')
 def _forward(
     x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
 ) -> Tensor:
-    features = cpu_kernels.fresh(x, *_shape(x, weights, stride))
-    narrow = narrow_forward(x, stride)
+    features = kernels.fresh(x, *_shape(x, weights, groups, stride))
+    narrow = _narrow_forward(x, stride)
     direct, library = _split(x, weights, groups, stride, dilation, narrow)
     if direct:
         convs = [Conv(weights[i].contiguous(), groups[i], stride, dilation) for i in direct]
@@ -150,18 +140,18 @@ def _backward(
 def _split(
     x, weights, groups, stride, dilation, narrow=NARROW
 ) -> Tuple[List[int], List[Tuple[int, int]]]:
-    """Branches for our own kernel, and those for the library with their merged groups."""
-    plans = plan_convs(x, weights, groups, stride, dilation, narrow)
+    """Return branches for our own kernel, and those for the library with their merged groups."""
+    direct = computed_directly(x, weights, groups, stride, dilation, narrow)
+    others = [i for i in range(len(weights)) if i not in direct]
     if x.numel() == 0:
-        plans = list(groups)
-    direct = [i for i, plan in enumerate(plans) if plan == DIRECT]
-    return direct, [(i, plan) for i, plan in enumerate(plans) if plan != DIRECT]
+        return direct, [(i, groups[i]) for i in others]
+    return direct, [(i, merged_groups(x.shape[1], groups[i], x)) for i in others]
 
 
 def _library_backward(
     grad, x, weights, groups, stride, dilation, needed, merged: Dict[int, int]
 ) -> Tuple[Optional[Tensor], List[Optional[Tensor]]]:
-    """Gradients of x and the weights through the branches of ``merged``, by the library."""
+    """Return gradients of x and the weights through the branches of ``merged``, by the library."""
     x_needed, *weight_needed = needed
     grad_x, grads = None, [None] * len(weights)
     for i, fewer in merged.items():
@@ -184,14 +174,23 @@ def _library_backward(
     return grad_x, grads
 
 
-def _shape(x: Tensor, weights: Sequence[Tensor], stride: int) -> List[int]:
+def _shape(x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int) -> List[int]:
+    outputs = len(weights[0])
+    if x.dim() != 4 or stride < 1 or len(groups) != len(weights):
+        raise RuntimeError(
+            f'branch_convs needs a map (B, C, H, W), a stride of at least 1 and groups for each '
+            f'weight, but got {tuple(x.shape)}, {stride=}, {len(weights)} weights and {groups=}'
+        )
+    if any(len(weight) != outputs for weight in weights):
+        shapes = [tuple(weight.shape) for weight in weights]
+        raise RuntimeError(f'branch_convs needs weights of equal output channels, but got {shapes}')
     size = [(side + stride - 1) // stride for side in x.shape[2:]]
-    return [x.shape[0], len(weights), weights[0].shape[0], *size]
+    return [x.shape[0], len(weights), outputs, *size]
 
 
 @torch.library.register_fake('epsanet_mmdet::branch_convs')
 def _(x, weights, groups, stride, dilation):
-    return x.new_empty(_shape(x, weights, stride))
+    return x.new_empty(_shape(x, weights, groups, stride))
 
 
 @torch.library.register_fake('epsanet_mmdet::branch_convs_backward')
@@ -208,7 +207,7 @@ def _save(ctx, inputs, output) -> None:
 def _differentiate(ctx, grad: Tensor):
     x, *weights = ctx.saved_tensors
     needed = [ctx.needs_input_grad[0], *ctx.needs_input_grad[1]]
-    if torch.is_grad_enabled():  # to be differentiated again, which the library can
+    if gradient_is_watched(grad):
         by_library = dict(enumerate(ctx.options[0]))
         grad_x, grads = _library_backward(grad, x, weights, *ctx.options, needed, by_library)
         return grad_x, grads, None, None, None

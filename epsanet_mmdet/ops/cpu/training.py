@@ -5,17 +5,17 @@ again, what they are given: the normalised and rectified map is not saved. All e
 of channels, (B, C).
 """
 
-from typing import List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import Function
 
+from ..support import Branches, gradient_is_watched, modes_watch
 from .affine import affine
 from .channel_norm import ChannelNorm, NormedMap
 from .pointwise import input_gradient, pointwise, weight_gradient
-from .psa import PSAModule
 
 
 class _NormReLUConv(Function):
@@ -32,9 +32,14 @@ class _NormReLUConv(Function):
         x, *tensors = ctx.saved_tensors
         parameters, weights = tensors[: ctx.count], tensors[ctx.count :]
         needed = ctx.needs_input_grad
-        if torch.is_grad_enabled():
-            out = ctx.conv.plain(ctx.normed.norm.plain(x, *parameters).relu(), weights)
-            return _twice(out, [x, None, None, *tensors], needed, grad)
+        if gradient_is_watched(grad) or modes_watch():
+            norm, conv = ctx.normed.norm, ctx.conv
+            return _plain_gradients(
+                lambda: conv.plain(norm.plain(x, *parameters).relu(), weights),
+                [x, None, None, *tensors],
+                needed,
+                grad,
+            )
         normed, learning = ctx.normed, needed[3 + ctx.count :]
         grad, of_weights = ctx.conv.backward(
             grad.contiguous(), x, normed.scale, normed.shift, weights, learning
@@ -43,9 +48,18 @@ class _NormReLUConv(Function):
         return grad_x, None, None, *of_parameters, *of_weights
 
 
-def _twice(out: Tensor, inputs: Sequence[Optional[Tensor]], needed: Sequence[bool], grad: Tensor):
+def _plain_gradients(
+    function: Callable[[], Tensor],
+    inputs: Sequence[Optional[Tensor]],
+    needed: Sequence[bool],
+    grad: Tensor,
+) -> Tuple[Optional[Tensor], ...]:
+    """Return the gradients of a function of torch's own operations; None where not needed."""
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        out = function()
     wanted = [t for t, need in zip(inputs, needed) if need]
-    grads = iter(torch.autograd.grad(out, wanted, grad, create_graph=True))
+    grads = iter(torch.autograd.grad(out, wanted, grad, create_graph=create_graph))
     return tuple(next(grads) if need else None for need in needed)
 
 
@@ -69,12 +83,12 @@ class _Conv1x1:
 class _Branches:
     """The branches of a PSA module, for :class:`_NormReLUConv`."""
 
-    def __init__(self, psa: PSAModule) -> None:
-        self.psa = psa
+    def __init__(self, branches: Branches) -> None:
+        self.options = branches[1:]
 
     def forward(self, x: Tensor, scale: Tensor, shift: Tensor, weights: Sequence[Tensor]) -> Tensor:
         operator = torch.ops.epsanet_mmdet.branch_convs
-        return operator(affine(x, scale, shift), weights, *self.psa.conv_options).flatten(1, 2)
+        return operator(affine(x, scale, shift), weights, *self.options).flatten(1, 2)
 
     def backward(
         self, grad, x, scale, shift, weights, learning
@@ -82,11 +96,11 @@ class _Branches:
         grad = grad.unflatten(1, (len(weights), -1))
         operator = torch.ops.epsanet_mmdet.branch_convs_backward
         x, needed = affine(x, scale, shift), [True, *learning]
-        grad_x, *of_weights = operator(grad, x, weights, *self.psa.conv_options, needed)
+        grad_x, *of_weights = operator(grad, x, weights, *self.options, needed)
         return grad_x, [g if need else None for g, need in zip(of_weights, learning)]
 
     def plain(self, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        groups, stride, dilation = self.psa.conv_options
+        groups, stride, dilation = self.options
         features = [
             F.conv2d(x, w, None, stride, dilation * (w.shape[-1] // 2), dilation, g)
             for w, g in zip(weights, groups)
@@ -110,12 +124,13 @@ class _Norm(Function):
     def backward(ctx, grad: Tensor):
         x, out, *parameters = ctx.saved_tensors
         needed = ctx.needs_input_grad
-        if torch.is_grad_enabled():
+        if gradient_is_watched(grad) or modes_watch():
             grad = grad * (out > 0) if ctx.relu else grad
-            normed = ctx.normed.norm.plain(x, *parameters)
-            inputs = [x, None, None, None, *parameters]
+            norm, inputs = ctx.normed.norm, [x, None, None, None, *parameters]
             of_norm = [need and i != 1 for i, need in enumerate(needed)]
-            grad_x, _, *others = _twice(normed, inputs, of_norm, grad)
+            grad_x, _, *others = _plain_gradients(
+                lambda: norm.plain(x, *parameters), inputs, of_norm, grad
+            )
             return grad_x, grad if needed[1] else None, *others
         grad_x, grad_add, of_parameters = ctx.normed.backward(
             x, grad.contiguous(), parameters, out, ctx.relu, with_add=needed[1]
@@ -136,8 +151,10 @@ class _Pointwise(Function):
     def backward(ctx, grad: Tensor):
         x, weight = ctx.saved_tensors
         needed, stride = ctx.needs_input_grad, ctx.stride
-        if torch.is_grad_enabled():
-            return _twice(F.conv2d(x, weight, None, stride), [x, weight, None], needed, grad)
+        if gradient_is_watched(grad) or modes_watch():
+            return _plain_gradients(
+                lambda: F.conv2d(x, weight, None, stride), [x, weight, None], needed, grad
+            )
         grad, grad_x, grad_weight = grad.contiguous(), None, None
         if needed[0]:
             grad_x = input_gradient(grad, weight)
@@ -149,20 +166,20 @@ class _Pointwise(Function):
         return grad_x, grad_weight, None
 
 
-def conv1x1(x: Tensor, conv: nn.Conv2d) -> Tensor:
+def conv1x1(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """A 1x1 convolution: (B, C, H, W) -> (B, out_channels, H', W')."""
-    return _Pointwise.apply(x, conv.weight, conv.stride[0])
+    return _Pointwise.apply(x, weight, stride)
 
 
-def norm_relu_conv1x1(x: Tensor, norm: ChannelNorm, conv: nn.Conv2d) -> Tensor:
+def norm_relu_conv1x1(x: Tensor, norm: ChannelNorm, weight: Tensor) -> Tensor:
     """A 1x1 convolution of a map that is normalised and rectified first."""
-    return _NormReLUConv.apply(x.contiguous(), norm, _Conv1x1, *norm.parameters, conv.weight)
+    return _NormReLUConv.apply(x.contiguous(), norm, _Conv1x1, *norm.parameters, weight)
 
 
-def norm_relu_branches(x: Tensor, norm: ChannelNorm, psa: PSAModule) -> Tensor:
+def norm_relu_branches(x: Tensor, norm: ChannelNorm, branches: Branches) -> Tensor:
     """The branches of a PSA module, unweighted, of a map that is normalised and rectified first."""
-    weights = [conv.weight for conv in psa.convs]
-    return _NormReLUConv.apply(x.contiguous(), norm, _Branches(psa), *norm.parameters, *weights)
+    conv = _Branches(branches)
+    return _NormReLUConv.apply(x.contiguous(), norm, conv, *norm.parameters, *branches.weights)
 
 
 def norm_add_relu(

@@ -4,21 +4,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from epsanet_mmdet.layers import cpu_kernels
-from epsanet_mmdet.layers.pointwise import input_gradient, weight_gradient
+from epsanet_mmdet.ops.cpu import kernels
+from epsanet_mmdet.ops.cpu.pointwise import input_gradient, weight_gradient
 
-pytestmark = pytest.mark.skipif(not cpu_kernels.instruction_sets(), reason='kernels not built')
+pytestmark = pytest.mark.skipif(not kernels.instruction_sets(), reason='kernels not built')
 
 
-@pytest.fixture(params=cpu_kernels.instruction_sets())
-def kernels(request):
-    with cpu_kernels.use_instruction_set(request.param):
+@pytest.fixture(params=kernels.instruction_sets())
+def instruction_set(request):
+    with kernels.use_instruction_set(request.param):
         yield
 
 
 @pytest.mark.parametrize('batch, size', [(1, (1, 1)), (3, (2, 3)), (2, (7, 7)), (2, (13, 40))])
 @pytest.mark.parametrize('channels, outputs', [(1, 1), (5, 3), (33, 70), (300, 64)])
-def test_they_are_autograd_s(kernels, channels, outputs, batch, size):
+def test_they_are_autograd_s(instruction_set, channels, outputs, batch, size):
     x = torch.randn(batch, channels, *size).double().requires_grad_()
     weight = torch.randn(outputs, channels, 1, 1).double().requires_grad_()
     out = F.conv2d(x, weight)

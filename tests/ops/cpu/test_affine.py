@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from epsanet_mmdet.layers import cpu_kernels
-from epsanet_mmdet.layers.affine import AffineGradient, affine, moments
+from epsanet_mmdet.ops.cpu import kernels
+from epsanet_mmdet.ops.cpu.affine import AffineGradient, affine, moments
 
-SETS = cpu_kernels.instruction_sets()
+SETS = kernels.instruction_sets()
 pytestmark = pytest.mark.skipif(not SETS, reason='the kernels were not built')
 SIZES = [(1, 1), (3, 5), (7, 7), (4, 8), (13, 70)]
 
 
 @pytest.fixture(params=SETS)
-def kernels(request):
-    with cpu_kernels.use_instruction_set(request.param):
+def instruction_set(request):
+    with kernels.use_instruction_set(request.param):
         yield
 
 
@@ -27,7 +27,7 @@ def channels(*values):
 
 
 @pytest.mark.parametrize('size', SIZES)
-def test_moments_of_each_channel(kernels, size):
+def test_moments_of_each_channel(instruction_set, size):
     x = torch.randn(2, 5, *size) + 30  # the mean must not drown the variance
     mean, variance = moments(x)
     close(mean, x.double().mean((2, 3)))
@@ -37,7 +37,7 @@ def test_moments_of_each_channel(kernels, size):
 @pytest.mark.parametrize('relu', [False, True])
 @pytest.mark.parametrize('with_add', [False, True])
 @pytest.mark.parametrize('size', SIZES)
-def test_affine_map(kernels, size, with_add, relu):
+def test_affine_map(instruction_set, size, with_add, relu):
     x, scale, shift = torch.randn(2, 5, *size), torch.randn(2, 5), torch.randn(2, 5)
     add = torch.randn_like(x) if with_add else None
     s, t = channels(scale, shift)
@@ -47,7 +47,7 @@ def test_affine_map(kernels, size, with_add, relu):
 
 @pytest.mark.parametrize('mask', ['none', 'of the input', 'of the output'])
 @pytest.mark.parametrize('size', SIZES)
-def test_gradients(kernels, size, mask):
+def test_gradients(instruction_set, size, mask):
     x, add, grad = (torch.randn(2, 5, *size) for _ in range(3))
     scale, shift, centre, slope, constant = (torch.randn(2, 5) for _ in range(5))
     relu, added = mask != 'none', mask == 'of the output'
@@ -65,7 +65,7 @@ def test_gradients(kernels, size, mask):
     assert passes.gradients(slope, constant, with_add=False)[1] is None
 
 
-def test_nan_is_neither_rectified_away_nor_spread(kernels):
+def test_nan_is_neither_rectified_away_nor_spread(instruction_set):
     x, one, zero = torch.ones(1, 2, 5, 9), torch.ones(1, 2), torch.zeros(1, 2)
     x[0, 0, 1, 1] = float('nan')
     out = affine(x, one, zero)

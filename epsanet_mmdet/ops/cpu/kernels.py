@@ -1,8 +1,7 @@
-"""The package's own kernels for CPUs: loading them, and choosing an instruction set.
+"""The package's own kernels for CPUs: loading and calling them, and choosing an instruction set.
 
-They are plain C++ without torch (``epsanet_mmdet/csrc``), built when the package is installed and
-a compiler is there. Where they are missing, :func:`instruction_set` is None and nothing may be
-called.
+They are plain C++ without torch (``csrc``), built when the package is installed and a compiler is
+there. Where they are missing, :func:`instruction_set` is None and nothing may be called.
 """
 
 import ctypes
@@ -11,12 +10,13 @@ import struct
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Sequence
 
 import torch
 from torch import Tensor
 
-from ..errors import ArgumentError
+from ...errors import ArgumentError
+from ..support import PLAIN_TENSORS, is_float32_on_cpu
 
 VARIABLE = 'EPSANET_CPU_KERNELS'
 # What the structs of problem.h are described by, in the order of epsanet_numbers.
@@ -35,7 +35,7 @@ FUNCTIONS = (
 
 
 def instruction_sets() -> List[str]:
-    """Names of those that the kernel was built for and this processor has, the fastest first."""
+    """Return those that the kernels were built for and this processor has, the fastest first."""
     names = []
     while _library and (name := _library.epsanet_instruction_set(len(names))):
         names.append(name.decode())
@@ -43,13 +43,13 @@ def instruction_sets() -> List[str]:
 
 
 def instruction_set() -> Optional[str]:
-    """Name of the one in use; None if the kernel is missing or switched off."""
+    """Return the one in use; None if the kernels are missing or switched off."""
     return _instruction_set
 
 
 @contextmanager
 def use_instruction_set(name: Optional[str]) -> Iterator[None]:
-    """Use another of :func:`instruction_sets`, or None for the library's operations.
+    """Use another of :func:`instruction_sets`, or None for torch's own operations.
 
     For comparisons. The environment variable ``EPSANET_CPU_KERNELS`` does the same for a whole
     process: ``off``, or the name of an instruction set.
@@ -65,53 +65,83 @@ def use_instruction_set(name: Optional[str]) -> Iterator[None]:
         _instruction_set = before
 
 
-def takes(x: Tensor, *others: Tensor) -> bool:
-    """Whether the kernels are there, and compute with these tensors."""
-    return _instruction_set is not None and would_take(x, *others)
-
-
-def would_take(x: Tensor, *others: Tensor) -> bool:
-    """Whether the kernels, if they are there, compute with these tensors."""
-    if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
-        return False  # torch.func's tensors have no memory
-    return (
-        all(t.dtype == torch.float32 and t.device.type == 'cpu' for t in (x, *others))
-        and (x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last))
-        and not torch.is_autocast_enabled('cpu')
-    )
-
-
-def for_another_program() -> bool:
-    """Whether operations are recorded for one that does not know our operators."""
-    if torch.jit.is_tracing():
-        return True
-    return torch.compiler.is_compiling() and torch.onnx.is_in_onnx_export()
+def takes(x: Tensor, *others: Optional[Tensor]) -> bool:
+    """Return whether the kernels are there, and compute with these tensors."""
+    return _instruction_set is not None and is_float32_on_cpu(x, *others)
 
 
 def fresh(like: Tensor, *shape: int) -> Tensor:
-    """Give memory to write to, in large pages where the system has them: much faster to fill."""
+    """Return memory to write to, in large pages where the system has them: much faster to fill."""
     memory = like.new_empty(shape)
     if _library:
         _library.epsanet_fresh(memory.data_ptr(), memory.nbytes)
     return memory
 
 
-def pointers(*tensors: Optional[Tensor]) -> List[int]:
-    """Say where they begin, as :func:`call` takes it; 0 for None."""
-    return [0 if t is None else t.data_ptr() for t in tensors]
+def address(tensor: Optional[Tensor], *shape: int, free: int = 0) -> int:
+    """Return where a tensor begins, for :func:`call`, once it holds all that a kernel will touch.
+
+    No other address reaches native code.
+
+    Args:
+        tensor: Its address; 0 for None.
+        shape: What the kernel takes its shape to be.
+        free: Number of leading dimensions whose strides the kernel is given. The other
+            dimensions have to be contiguous.
+
+    Raises:
+        RuntimeError: If it is something else than float32 numbers of this shape in a CPU's memory.
+    """
+    if tensor is None:
+        return 0
+    if (
+        type(tensor) not in PLAIN_TENSORS
+        or tensor.dtype != torch.float32
+        or not tensor.is_cpu
+        or tensor.layout != torch.strided
+        or tensor.shape != shape
+        or not torch._C._has_storage(tensor)
+        or tensor.is_neg()
+        or tensor._is_zerotensor()
+        or not _lies_within_its_memory(tensor, free)
+    ):
+        raise RuntimeError(
+            f'a kernel needs float32 of shape {shape} in memory of a CPU, but got {tensor.dtype} '
+            f'of shape {tuple(tensor.shape)} with strides {_strides(tensor)} on {tensor.device}'
+        )
+    return tensor.data_ptr()
+
+
+def _lies_within_its_memory(tensor: Tensor, free: int) -> bool:
+    count = tensor.numel()
+    if free and count:
+        shape, strides = tensor.shape, tensor.stride()
+        contiguous = 1
+        for size, stride in zip(reversed(shape[free:]), reversed(strides[free:])):
+            if size > 1 and stride != contiguous:
+                return False
+            contiguous *= size
+        count = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides))
+    elif not tensor.is_contiguous():
+        return False
+    return 4 * (tensor.storage_offset() + count) <= tensor.untyped_storage().nbytes()
+
+
+def _strides(tensor: Tensor) -> tuple:
+    return tuple(tensor.stride()) if tensor.layout == torch.strided else ()
 
 
 def bits(value: float) -> int:
-    """Write a number as :func:`call` takes it."""
+    """Return a number as :func:`call` takes it."""
     return struct.unpack('q', struct.pack('d', value))[0]
 
 
-def call(function: str, numbers: List[int], *more: int) -> None:
+def call(function: str, numbers: Sequence[int], *more: int) -> None:
     """Call a kernel.
 
     Args:
         function: Its name in the library, without the prefix.
-        numbers: What describes its task, pointers included.
+        numbers: Fields of its struct in csrc/problem.h; pointers by :func:`address`.
         more: Further arguments.
 
     Raises:
@@ -123,7 +153,7 @@ def call(function: str, numbers: List[int], *more: int) -> None:
 
 
 def load_kernels(path: Path) -> Optional[ctypes.CDLL]:
-    """Load the kernels; None if they are missing or fit neither this system nor this code."""
+    """Load the kernels; return None if they are missing or do not fit this system or code."""
     try:
         library = ctypes.CDLL(str(path))
     except OSError:
@@ -147,7 +177,7 @@ def load_kernels(path: Path) -> Optional[ctypes.CDLL]:
 
 
 def _is_of_this_version(library: ctypes.CDLL) -> bool:
-    """Whether the library reads what this module writes: else it would read beyond it."""
+    """Return whether the library reads what this module writes: else it would read beyond it."""
     try:
         count = library.epsanet_numbers
     except AttributeError:
@@ -157,7 +187,7 @@ def _is_of_this_version(library: ctypes.CDLL) -> bool:
 
 
 def default_instruction_set() -> Optional[str]:
-    """Name of the one to use: what the environment variable says, else the fastest."""
+    """Return the one to use: what the environment variable says, else the fastest."""
     names = instruction_sets()
     wanted = os.environ.get(VARIABLE, 'on')
     if wanted not in ('on', 'off', *names):

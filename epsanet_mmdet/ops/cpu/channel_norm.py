@@ -5,22 +5,9 @@ from typing import List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
-from . import cpu_kernels
+from ..attention import branch_attention
+from . import kernels
 from .affine import AffineGradient, moments
-from .bypass import may_be_bypassed
-from .psa import PSAModule
-from .squeeze import branch_attention
-
-
-def is_channel_norm(norm: nn.Module, x: Tensor) -> bool:
-    """Whether :class:`ChannelNorm` may stand for calling it, on maps of half x's size or more."""
-    return (
-        may_be_bypassed(nn.BatchNorm2d, norm)
-        and norm.weight is not None
-        and norm.running_mean is not None
-        and cpu_kernels.takes(norm.weight, norm.running_mean, norm.running_var)
-        and not (norm.training and x[:, 0, ::2, ::2].numel() < 2)  # which torch refuses
-    )
 
 
 class ChannelNorm:
@@ -28,21 +15,25 @@ class ChannelNorm:
 
     Args:
         norm: With affine parameters and running statistics.
-        psa: If given, the map is its branches' features, to be weighted by their attention first.
+        squeeze: If given, the map is the features of a PSA module's branches, to be weighted first
+            by their attention: weights and biases of its squeeze MLP.
+        branches: Number of these branches.
     """
 
-    def __init__(self, norm: nn.BatchNorm2d, psa: Optional[PSAModule] = None) -> None:
-        self.norm, self.psa = norm, psa
-        self.parameters = [norm.weight, norm.bias, *(psa.se_parameters if psa else ())]
+    def __init__(
+        self, norm: nn.BatchNorm2d, squeeze: Sequence[Tensor] = (), branches: int = 1
+    ) -> None:
+        self.norm, self.branches, self.is_weighted = norm, branches, bool(squeeze)
+        self.parameters = [norm.weight, norm.bias, *squeeze]
 
     def attention(self, means: Tensor, squeeze: Sequence[Tensor]) -> Tensor:
         """(B, C), means of the map's channels -> (B, C)."""
-        branches = means.unflatten(1, (self.psa.branches, -1))
+        branches = means.unflatten(1, (self.branches, -1))
         return branch_attention(branches, *squeeze).flatten(1)
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor, *squeeze: Tensor) -> Tensor:
-        """Give the normalised map in torch's own operations, which can be differentiated twice."""
-        if self.psa is not None:
+        """Return the normalised map by torch's own operations, differentiable twice."""
+        if self.is_weighted:
             x = x * self.attention(x.mean((2, 3)), squeeze)[..., None, None]
         norm = self.norm
         mean, variance = norm.running_mean, norm.running_var
@@ -52,7 +43,7 @@ class ChannelNorm:
         return (x - mean[:, None, None]) * scale[:, None, None] + bias[:, None, None]
 
     def update(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Let the running statistics learn from those of a batch of that many values."""
+        """Update the running statistics by those of a batch of that many values."""
         norm = self.norm
         norm.num_batches_tracked.add_(1)
         momentum = norm.momentum
@@ -84,20 +75,26 @@ class NormedMap:
         self.learns = module.training
         weight, bias, *squeeze = norm.parameters
         self.centre, spread = module.running_mean, module.running_var
-        if self.learns or norm.psa is not None:
+        if self.learns or norm.is_weighted:
             self.mean, self.variance = moments(x)
         else:
             self.mean, self.variance = self.centre.expand(x.shape[:2]).contiguous(), None
-        if norm.psa is not None:
+        if norm.is_weighted:
             self.attention = norm.attention(self.mean, squeeze).contiguous()
         if self.learns:
             self.centre, spread = torch.empty_like(weight), torch.empty_like(weight)
         self.inverse = torch.empty_like(weight)
         self.scale, self.shift = torch.empty_like(self.mean), torch.empty_like(self.mean)
-        given = cpu_kernels.pointers(self.mean, self.variance, self.attention, weight, bias)
-        written = cpu_kernels.pointers(self.centre, spread, self.inverse, self.scale, self.shift)
-        options = [cpu_kernels.bits(module.eps), self.learns]
-        cpu_kernels.call('norm', [*x.shape[:2], *given, *options, *written])
+        rows, address = x.shape[:2], kernels.address
+        numbers = [
+            *rows,
+            *(address(t, *rows) for t in (self.mean, self.variance, self.attention)),
+            *(address(t, rows[1]) for t in (weight, bias)),
+            *(kernels.bits(module.eps), self.learns),
+            *(address(t, rows[1]) for t in (self.centre, spread, self.inverse)),
+            *(address(t, *rows) for t in (self.scale, self.shift)),
+        ]
+        kernels.call('norm', numbers)
         if self.learns:
             norm.update(self.centre, spread, self.count)
 
@@ -110,7 +107,7 @@ class NormedMap:
         relu: bool = True,
         with_add: bool = False,
     ) -> Tuple[Tensor, Optional[Tensor], List[Tensor]]:
-        """Give the gradients of the map, of what was added to it, and of the norm's parameters.
+        """Return the gradients of the map, of what was added to it, and of the norm's parameters.
 
         Args:
             x: As given before.
@@ -124,13 +121,18 @@ class NormedMap:
         weight, _, *squeeze = parameters
         of_weight, of_bias = torch.empty_like(weight), torch.empty_like(weight)
         slope, constant, of_attention = (torch.empty_like(self.mean) for _ in range(3))
-        batch, channels, *size = x.shape
-        pixels = size[0] * size[1]
-        given = [self.mean, self.variance, self.attention, weight, self.centre, self.inverse]
-        sums, centred_sums = passes.sums()
-        written = [of_weight, of_bias, slope, constant, of_attention]
-        tensors = cpu_kernels.pointers(*given, sums, centred_sums, *written)
-        cpu_kernels.call('norm_gradient', [batch, channels, pixels, self.learns, *tensors])
+        sums = passes.sums()
+        rows, address = x.shape[:2], kernels.address
+        pixels = x.shape[2] * x.shape[3]
+        numbers = [
+            *(*rows, pixels, self.learns),
+            *(address(t, *rows) for t in (self.mean, self.variance, self.attention)),
+            *(address(t, rows[1]) for t in (weight, self.centre, self.inverse)),
+            *(address(t, *rows) for t in sums),
+            *(address(t, rows[1]) for t in (of_weight, of_bias)),
+            *(address(t, *rows) for t in (slope, constant, of_attention)),
+        ]
+        kernels.call('norm_gradient', numbers)
         of_squeeze = []
         if self.attention is not None:
             of_mean, *of_squeeze = self._through_attention(of_attention, squeeze)

@@ -5,23 +5,24 @@ import torch
 import torch.nn.functional as F
 from torch.library import opcheck
 
-from epsanet_mmdet.layers import PSAModule, cpu_kernels, direct_conv
-from epsanet_mmdet.layers.branch_convs import branch_convs
+from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.ops.cpu import direct_conv, kernels
+from epsanet_mmdet.ops.cpu.branch_convs import branch_convs, computed_directly
 
 OPERATOR = torch.ops.epsanet_mmdet.branch_convs
 needs_kernel = pytest.mark.skipif(
-    cpu_kernels.instruction_set() is None, reason='the kernels were not built'
+    kernels.instruction_set() is None, reason='the kernels were not built'
 )
 KERNELS, GROUPS = (9, 7, 3), (16, 8, 1)  # two for the direct kernel, one for the library
 
 
 def branches(
-    channels=64, outputs=16, kernels=KERNELS, groups=GROUPS, dtype=torch.float32, size=(9, 11)
+    channels=64, outputs=16, sizes=KERNELS, groups=GROUPS, dtype=torch.float32, size=(9, 11)
 ):
     x = torch.randn(2, channels, *size, dtype=dtype, requires_grad=True)
     weights = [
         torch.randn(outputs, channels // g, k, k, dtype=dtype, requires_grad=True)
-        for k, g in zip(kernels, groups)
+        for k, g in zip(sizes, groups)
     ]
     return x, weights
 
@@ -60,7 +61,7 @@ def check_value_and_gradients(x, weights, groups, stride, dilation):
 @pytest.mark.parametrize('direct', [True, False])
 @pytest.mark.parametrize('stride, dilation', [(1, 1), (2, 1), (1, 2), (2, 2)])
 @pytest.mark.parametrize(
-    'kernels, groups, outputs',
+    'sizes, groups, outputs',
     [
         (KERNELS, GROUPS, 32),
         ((11, 5, 3), (16, 16, 1), 32),
@@ -70,41 +71,12 @@ def check_value_and_gradients(x, weights, groups, stride, dilation):
     ],
 )
 def test_equals_the_convolutions_and_their_gradients(
-    kernels, groups, outputs, stride, dilation, direct
+    sizes, groups, outputs, stride, dilation, direct
 ):
-    x, weights = branches(kernels=kernels, groups=groups, outputs=outputs)
-    name = cpu_kernels.instruction_set() if direct else None
-    with cpu_kernels.use_instruction_set(name):
+    x, weights = branches(sizes=sizes, groups=groups, outputs=outputs)
+    name = kernels.instruction_set() if direct else None
+    with kernels.use_instruction_set(name):
         check_value_and_gradients(x, weights, groups, stride, dilation)
-
-
-@needs_kernel
-@pytest.mark.parametrize(
-    'size, stride, direct', [((6, 23), 1, 2), ((6, 23), 2, 1), ((23, 6), 1, 1)]
-)
-def test_wider_groups_go_to_the_direct_kernel_forward_on_wide_maps(
-    size, stride, direct, monkeypatch
-):
-    counts, forward = [], direct_conv.forward
-
-    def spy(x, convs, outs):
-        counts.append(len(convs))
-        forward(x, convs, outs)
-
-    monkeypatch.setattr(direct_conv, 'forward', spy)
-    groups = (8, 2, 1)  # of 8, 32 and 64 channels
-    x, weights = branches(kernels=(5, 5, 3), groups=groups, size=size)
-    check_value_and_gradients(x, weights, groups, stride, 1)
-    assert counts == [direct]
-
-
-def test_the_library_computes_alike_branches_as_one(monkeypatch):
-    calls, conv2d = [], F.conv2d
-    monkeypatch.setattr(F, 'conv2d', lambda *a: calls.append(1) or conv2d(*a))
-    x, weights = branches(kernels=(7, 5, 5, 3), groups=(16,) * 4)
-    with cpu_kernels.use_instruction_set(None):
-        branch_convs(x, weights, (16,) * 4, 1, 1)
-    assert len(calls) == 3
 
 
 @needs_kernel
@@ -176,6 +148,26 @@ def test_a_batch_of_no_images():
 
 
 @needs_kernel
+@pytest.mark.parametrize(
+    'size, stride, direct', [((6, 23), 1, 2), ((6, 23), 2, 1), ((23, 6), 1, 1)]
+)
+def test_wider_groups_go_to_the_direct_kernel_forward_on_wide_maps(
+    size, stride, direct, monkeypatch
+):
+    counts, forward = [], direct_conv.forward
+
+    def spy(x, convs, outs):
+        counts.append(len(convs))
+        forward(x, convs, outs)
+
+    monkeypatch.setattr(direct_conv, 'forward', spy)
+    groups = (8, 2, 1)  # of 8, 32 and 64 channels
+    x, weights = branches(sizes=(5, 5, 3), groups=groups, size=size)
+    check_value_and_gradients(x, weights, groups, stride, 1)
+    assert counts == [direct]
+
+
+@needs_kernel
 @pytest.mark.parametrize('stride', [1, 2])
 @torch.no_grad()
 def test_compiles_without_a_break_at_any_size(stride):
@@ -199,42 +191,22 @@ def test_compiled_training_gives_the_same_gradients():
 
 
 @needs_kernel
-def test_export_holds_the_operator_and_switched_off_only_torch_s_own():
-    layer, x = PSAModule(64, 64).eval(), torch.randn(1, 64, 9, 11)
-    exported = torch.export.export(layer, (x,))
-    assert 'epsanet_mmdet.branch_convs' in exported.graph_module.code
-    torch.testing.assert_close(exported.module()(x), layer(x))
-    with cpu_kernels.use_instruction_set(None):
-        portable = torch.export.export(layer, (x,))
-    assert 'epsanet_mmdet' not in portable.graph_module.code
-    torch.testing.assert_close(portable.module()(x), layer(x))
-
-
-@needs_kernel
-def test_export_to_onnx_holds_only_torch_s_own_operators(monkeypatch):
-    monkeypatch.setattr(torch.onnx, 'is_in_onnx_export', lambda: True)
-    exported = torch.export.export(PSAModule(64, 64).eval(), (torch.randn(1, 64, 9, 11),))
-    assert 'epsanet_mmdet' not in exported.graph_module.code
-
-
-def test_a_torchscript_trace_holds_only_torch_s_own_operators():
-    layer, x = PSAModule(64, 64).eval(), torch.randn(1, 64, 9, 11)
-    traced = torch.jit.trace(layer, x)
-    assert 'epsanet_mmdet::' not in str(traced.inlined_graph)
-    torch.testing.assert_close(traced(x), layer(x))
-
-
-@pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
-def test_other_dtypes_go_to_the_library(monkeypatch, dtype):
-    monkeypatch.setattr(direct_conv, 'forward', None)
-    x, weights = branches(dtype=dtype)
-    output = branch_convs(x, weights, GROUPS, 1, 1)
-    assert output.dtype == dtype
-    torch.testing.assert_close(output, by_library(x, weights, GROUPS, 1, 1))
-
-
-def test_autocast_goes_to_the_library(monkeypatch):
-    monkeypatch.setattr(direct_conv, 'forward', None)
-    x, weights = branches()
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        assert branch_convs(x, weights, GROUPS, 1, 1).dtype == torch.bfloat16
+@pytest.mark.parametrize(
+    'change, direct',
+    [
+        (dict(), [0, 1]),  # of 4 and 8 channels a group
+        (dict(channels=512), []),  # of 32 and more
+        (dict(sizes=(11, 7, 3)), [1]),
+        (dict(dtype=torch.float64), []),
+        (dict(dtype=torch.bfloat16), []),
+    ],
+    ids=str,
+)
+def test_narrow_groups_of_float32_go_to_the_direct_kernel(change, direct):
+    x, weights = branches(**change)
+    assert computed_directly(x, weights, GROUPS, 1, 1) == direct
+    assert computed_directly(x, weights, GROUPS, 2, 2) == []
+    x = x.contiguous(memory_format=torch.channels_last)
+    assert computed_directly(x, weights, GROUPS, 1, 1) == []
+    with kernels.use_instruction_set(None):
+        assert computed_directly(x, weights, GROUPS, 1, 1) == []

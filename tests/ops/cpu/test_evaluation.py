@@ -5,16 +5,16 @@ import torch
 import torch.nn.functional as F
 from torch.library import opcheck
 
-from epsanet_mmdet.layers import cpu_kernels
-from epsanet_mmdet.layers.fused_ops import pointwise_conv, psa_attention, relu_max_pool
+from epsanet_mmdet.ops.cpu import kernels
+from epsanet_mmdet.ops.cpu.evaluation import pointwise_conv, psa_attention, relu_max_pool
 
-SETS = [*cpu_kernels.instruction_sets(), None]
+SETS = [*kernels.instruction_sets(), None]
 SIZES = [(1, 1), (3, 5), (7, 7), (20, 20), (13, 70), (2, 300)]
 
 
 @pytest.fixture(params=SETS, ids=str)
-def kernels(request):
-    with cpu_kernels.use_instruction_set(request.param):
+def instruction_set(request):
+    with kernels.use_instruction_set(request.param):
         yield request.param
 
 
@@ -41,7 +41,9 @@ def pointwise_formula(x, weight, scale, shift, stride, relu, add, in_scale, in_s
 
 @pytest.mark.parametrize('stride', [1, 2, 3])
 @pytest.mark.parametrize('channels, outputs', [(1, 1), (5, 3), (64, 66), (130, 17), (2048, 128)])
-def test_pointwise_convolution_with_all_that_surrounds_it(kernels, channels, outputs, stride):
+def test_pointwise_convolution_with_all_that_surrounds_it(
+    instruction_set, channels, outputs, stride
+):
     for i, size in enumerate(SIZES):
         x, weight, scale, shift, add, in_scale, in_shift = pointwise_case(
             channels, outputs, size, stride, batch=1 + i % 2
@@ -57,14 +59,14 @@ def test_pointwise_convolution_with_all_that_surrounds_it(kernels, channels, out
 
 
 @pytest.mark.parametrize('size', SIZES)
-def test_rectified_max_pool(kernels, size):
+def test_rectified_max_pool(instruction_set, size):
     x, scale, shift = torch.randn(2, 5, *size), torch.randn(5), torch.randn(5)
     rectified = (x * scale[:, None, None] + shift[:, None, None]).relu()
     close(relu_max_pool(x, scale, shift), F.max_pool2d(rectified, 3, 2, 1).double())
 
 
 @pytest.mark.parametrize('branches, channels, hidden', [(4, 16, 1), (3, 5, 2), (4, 256, 16)])
-def test_attention_of_psa(kernels, branches, channels, hidden):
+def test_attention_of_psa(instruction_set, branches, channels, hidden):
     for size in SIZES:
         features = torch.randn(2, branches, channels, *size)
         weight1, bias1 = torch.randn(hidden, channels, 1, 1), torch.randn(hidden)
@@ -76,7 +78,7 @@ def test_attention_of_psa(kernels, branches, channels, hidden):
         close(actual, outer.softmax(dim=1))
 
 
-def test_large_scores_do_not_overflow(kernels):
+def test_large_scores_do_not_overflow(instruction_set):
     ones = torch.ones(4, 4, 1, 1)
     for factor in (-1e4, 1e4):
         attention = psa_attention(
@@ -85,7 +87,7 @@ def test_large_scores_do_not_overflow(kernels):
         torch.testing.assert_close(attention, torch.full((1, 2, 4), 0.5))
 
 
-def test_a_value_that_is_not_a_number_is_not_hidden(kernels):
+def test_a_value_that_is_not_a_number_is_not_hidden(instruction_set):
     x = torch.zeros(1, 2, 6, 40)
     x[0, 1, 3, 17] = float('nan')
     one, zero = torch.ones(2), torch.zeros(2)
@@ -95,7 +97,7 @@ def test_a_value_that_is_not_a_number_is_not_hidden(kernels):
     assert expected.any() and relu_max_pool(x, one, zero).isnan().equal(expected)
 
 
-def test_any_memory_layout_and_no_images(kernels):
+def test_any_memory_layout_and_no_images(instruction_set):
     x, weight, scale, shift, add, in_scale, in_shift = pointwise_case(8, 4, (6, 5), 1)
     expected = pointwise_conv(x, weight, scale, shift)
     for other in (
@@ -111,8 +113,8 @@ def test_any_memory_layout_and_no_images(kernels):
     assert relu_max_pool(x[:0], in_shift, in_shift).shape == (0, 8, 3, 3)
 
 
-def test_any_number_of_threads_gives_the_same_bits(kernels):
-    if kernels is None:
+def test_any_number_of_threads_gives_the_same_bits(instruction_set):
+    if instruction_set is None:
         pytest.skip("the order of sums is the library's")
     x, weight, scale, shift, *_ = pointwise_case(64, 130, (10, 11), 1)
     threads, results = torch.get_num_threads(), []

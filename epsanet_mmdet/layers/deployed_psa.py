@@ -1,0 +1,111 @@
+"""Pyramid Squeeze Attention for inference, with the batch norm that follows it."""
+
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .fusable import fusable
+from .norm import affine_of
+from .psa import PSAModule
+
+
+@fusable
+class DeployedPSA(nn.Module):
+    """A :class:`PSAModule` and the batch norm after it as one, for inference.
+
+    The batch norm is affine in each channel, ``s y + t``, and PSA weights each channel with its
+    attention, ``y = A F``. So the output is ``(s A) F + t``: one pass over the features.
+
+    Args:
+        psa: Module to take the weights from.
+        norm: Batch norm with running statistics that follows it, if any.
+
+    Shape:
+        As of :class:`PSAModule`.
+    """
+
+    def __init__(self, psa: PSAModule, norm: Optional[_BatchNorm] = None) -> None:
+        super().__init__()
+        self.branches = PlainBranches(psa)
+        # On single pixels, convolutions cost several times what matrices do.
+        self.scores = nn.Sequential(
+            _linear(psa.se.fc1), nn.ReLU(), _linear(psa.se.fc2), nn.Sigmoid()
+        )
+        channels = psa.branches * psa.conv_1.out_channels
+        weight = psa.conv_1.weight
+        scale, shift = weight.new_ones(channels), weight.new_zeros(channels)
+        if norm is not None:
+            scale, shift = affine_of(norm)
+        shape = (1, psa.branches, -1, 1, 1)
+        self.register_buffer('scale', scale.detach().reshape(shape))
+        self.register_buffer('shift', shift.detach().reshape(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weigh(self.branches(x))
+
+    def weigh(self, features: Tensor) -> Tensor:
+        """Weight, scale and shift the branches' features.
+
+        Shape:
+            (B, branches, C' / branches, H', W') -> (B, C', H', W').
+        """
+        scores = self.scores(features.mean(dim=(3, 4)))
+        attention = scores.softmax(dim=1)[..., None, None] * self.scale
+        shift, attention = self.shift.to(features.dtype), attention.to(features.dtype)
+        return torch.addcmul(shift, features, attention).flatten(1, 2)
+
+
+class PlainBranches(nn.Module):
+    """The convolutions of a :class:`PSAModule` in the order of its output.
+
+    It also loads weights with merged groups, as :func:`deploy` once wrote them.
+
+    Args:
+        psa: Module to take the convolutions from.
+
+    Shape:
+        (B, C, H, W) -> (B, branches, C' / branches, H', W').
+    """
+
+    def __init__(self, psa: PSAModule) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(psa.convs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([conv(x) for conv in self.convs], dim=1)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        for i, conv in enumerate(self.convs):
+            name = f'{prefix}convs.{i}.weight'
+            weight = state_dict.get(name)
+            if weight is not None and weight.dim() == 4 and weight.shape[1]:
+                merged, remainder = divmod(conv.in_channels, weight.shape[1])
+                if merged and not remainder and merged < conv.groups:
+                    state_dict[name] = split_groups(weight, conv.groups, merged)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def split_groups(weight: Tensor, groups: int, merged: int) -> Tensor:
+    """Return the weight of a grouped convolution from the block-diagonal one of fewer groups.
+
+    Args:
+        weight: (out_channels, in_channels / merged, kh, kw).
+        groups: Groups of the result.
+        merged: Groups of ``weight``; a divisor of ``groups``.
+
+    Returns:
+        (out_channels, in_channels / groups, kh, kw).
+    """
+    outputs, inputs, height, width = weight.shape
+    side = groups // merged
+    blocks = weight.view(merged, side, outputs // groups, side, inputs // side, height, width)
+    return blocks.diagonal(dim1=1, dim2=3).movedim(-1, 1).reshape(outputs, -1, height, width)
+
+
+def _linear(conv: nn.Conv2d) -> nn.Linear:
+    """Write a 1x1 convolution as what it is in a single position."""
+    linear = nn.Linear(conv.in_channels, conv.out_channels, device='meta')
+    linear.weight, linear.bias = nn.Parameter(conv.weight.detach().flatten(1)), conv.bias
+    return linear

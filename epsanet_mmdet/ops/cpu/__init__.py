@@ -1,0 +1,1 @@
+"""Implementations for CPUs: C++ kernels (``csrc``), and the operators of torch that call them."""

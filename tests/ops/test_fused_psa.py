@@ -1,0 +1,101 @@
+"""Pyramid squeeze attention by our implementations: the same function, in less memory and time."""
+
+import copy
+
+import pytest
+import torch
+from fusing import counted, plainly
+from mmdet.models.backbones import ResNet
+from torch import nn
+
+from epsanet_mmdet.backbones import EPSANet
+from epsanet_mmdet.benchmark import saved_bytes
+from epsanet_mmdet.deploy import deploy
+from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.ops.cpu import kernels
+from epsanet_mmdet.plugins import PSAConv2d
+
+SMALL = dict(kernel_sizes=(3, 5, 7, 9), groups=(1, 4, 8, 16))
+LARGE = dict(kernel_sizes=(3, 5, 5, 7), groups=(32, 32, 32, 32))
+CASES = [pytest.param(64, SMALL, id='small'), pytest.param(128, LARGE, id='large')]
+
+
+@pytest.fixture(params=[None, *kernels.instruction_sets()[:1]], ids=str)
+def instruction_set(request):
+    with kernels.use_instruction_set(request.param):
+        yield
+
+
+def results(layer, x):
+    layer.zero_grad()
+    x = x.detach().requires_grad_()
+    out = layer(x)
+    weight = torch.linspace(-1, 1, out.numel(), dtype=x.dtype).view_as(out)
+    return [out, *torch.autograd.grad((out * weight).sum(), [x, *layer.parameters()])]
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('stride, dilation', [(1, 1), (2, 1), (1, 3)])
+@pytest.mark.parametrize('channels, preset', CASES)
+def test_output_and_gradients_are_those_of_the_layer(
+    channels, preset, stride, dilation, dtype, instruction_set
+):
+    layer = PSAModule(channels, channels, stride=stride, dilation=dilation, **preset).to(dtype)
+    x = torch.randn(2, channels, 11, 23, dtype=dtype)
+    with counted() as fused:
+        actual = results(layer, x)
+        with torch.no_grad():
+            evaluated = layer(x)
+    assert fused['PSAModule'] == 2
+    with plainly():
+        expected = results(layer, x)
+    for ours, theirs in zip([*actual, evaluated], [*expected, expected[0]], strict=True):
+        scale = theirs.abs().max().clamp(min=1e-3)
+        torch.testing.assert_close(ours / scale, theirs / scale, rtol=0, atol=2e-4)
+
+
+def test_psa_as_a_convolution_and_deployed_psa_are_computed_so_too():
+    layer, x = PSAConv2d(64, 64).eval(), torch.randn(2, 64, 9, 7)
+    deployed = deploy(nn.Sequential(layer, nn.BatchNorm2d(64)).eval())
+    with torch.no_grad():
+        with counted() as fused:
+            actual = [layer(x), deployed(x)]
+        assert fused['PSAModule'] == fused['DeployedPSA'] == 1
+        with plainly():
+            expected = [layer(x), deployed(x)]
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_channels_last_and_no_images(instruction_set):
+    layer, x = PSAModule(64, 64), torch.randn(2, 64, 9, 11)
+    with plainly():
+        expected = layer(x)
+    strided = x.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(layer(strided), expected, rtol=1e-4, atol=1e-5)
+    assert layer(x[:0]).shape == (0, 64, 9, 11)
+    assert results(layer, x[:0])[1].shape == (0, 64, 9, 11)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision_keeps_its_type(dtype):
+    layer, x = PSAModule(64, 64), torch.randn(2, 64, 9, 11)
+    expected = layer(x)
+    with counted() as fused:
+        actual = copy.deepcopy(layer).to(dtype)(x.to(dtype))
+    assert fused['PSAModule'] == 1 and actual.dtype == dtype
+    torch.testing.assert_close(actual.float(), expected, rtol=0.1, atol=0.02)
+
+
+def test_keeps_one_map_of_its_output_s_size_for_training():
+    layer = nn.Sequential(PSAModule(64, 64), nn.BatchNorm2d(64))
+    x = torch.randn(2, 64, 32, 32, requires_grad=True)
+    # What comes in, and what the norm keeps as well.
+    assert saved_bytes(layer, lambda: layer(x)) < 2.1 * x.nbytes
+    with plainly():
+        assert saved_bytes(layer, lambda: layer(x)) > 2.9 * x.nbytes
+
+
+def test_epsanet_keeps_no_map_more_for_training_than_resnet():
+    image, networks = torch.randn(1, 3, 224, 224), (EPSANet(50), ResNet(50))
+    ours, resnet = (saved_bytes(n, lambda n=n: n(image)) for n in networks)
+    assert ours < 1.001 * resnet  # the attention's vectors remain
