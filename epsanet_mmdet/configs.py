@@ -4,7 +4,7 @@ import difflib
 import os.path as osp
 import textwrap
 from pathlib import Path
-from typing import Dict, Iterator, Optional
+from typing import Dict, Optional
 
 from mmengine.config import Config, ConfigDict
 
