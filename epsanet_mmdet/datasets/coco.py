@@ -41,6 +41,7 @@ class CheckedCocoDataset(CocoDataset):
 
     Attributes:
         skipped (Skipped): What was left out.
+        annotated (bool): False for COCO's files of test images, which have no annotations.
 
     Raises:
         DataError: One line that names the file and the remedy.
@@ -55,6 +56,7 @@ class CheckedCocoDataset(CocoDataset):
             isinstance(step, dict) and step.get('with_mask') for step in kwargs.get('pipeline', ())
         )
         self.skipped = Skipped(kwargs.get('ann_file', ''))
+        self.annotated = True
         self._marks: Optional[Marks] = None
         super().__init__(*args, **kwargs)
 
@@ -74,14 +76,9 @@ class CheckedCocoDataset(CocoDataset):
             return super().load_data_list()
         self.skipped = Skipped(self.ann_file)
         check_paths(self.ann_file, self.data_prefix['img'], self.data_root)
-        classes = self.metainfo['classes']
-        if not check_annotations(self.ann_file, classes, self.class_subset, self.test_mode):
-            print_log(
-                f"'{self.ann_file}' has no annotations: results can be written, by "
-                'format_only=True and outfile_prefix=PATH of test_evaluator, but not evaluated',
-                logger='current',
-                level=logging.WARNING,
-            )
+        self.annotated = check_annotations(
+            self.ann_file, self.metainfo['classes'], self.class_subset, self.test_mode
+        )
         try:
             data_list = super().load_data_list()
         except UserError:

@@ -6,11 +6,13 @@ from typing import Dict, Iterator, List
 
 import torch
 from mmengine.dist import all_gather_object
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ..errors import DataError
 from .annotation_faults import EMPTY
 from .printable import printable
 
@@ -67,6 +69,8 @@ class Marks:
 class SkippedDataHook(Hook):
     """Names at the end of a run what its data sets left out, on all ranks together.
 
+    A data set that has no annotations is not evaluated on: that would take hours for an AP of -1.
+
     Data sets that report it have ``skipped``, and ``went_bad()`` for what was found on the way:
     see :class:`epsanet_mmdet.datasets.CheckedCocoDataset`.
     """
@@ -81,9 +85,11 @@ class SkippedDataHook(Hook):
 
     def before_val(self, runner: Runner) -> None:
         self._add(runner.val_dataloader.dataset)
+        self._require_annotations(runner.val_evaluator)
 
     def before_test(self, runner: Runner) -> None:
         self._add(runner.test_dataloader.dataset)
+        self._require_annotations(runner.test_evaluator)
 
     def after_run(self, runner: Runner) -> None:
         for dataset in self.datasets.values():
@@ -92,6 +98,17 @@ class SkippedDataHook(Hook):
                 skipped.images.update(found)
             level = logging.WARNING if skipped.images or skipped.annotations else logging.INFO
             print_log('\n'.join(skipped.lines()), logger=runner.logger, level=level)
+
+    def _require_annotations(self, evaluator: Evaluator) -> None:
+        if all(getattr(metric, 'format_only', False) for metric in evaluator.metrics):
+            return
+        for dataset in self.datasets.values():
+            if not getattr(dataset, 'annotated', True):
+                raise DataError(
+                    f"'{dataset.ann_file}' has no annotations to evaluate with; write the results "
+                    'only, with --cfg-options test_evaluator.format_only=True '
+                    'test_evaluator.outfile_prefix=PATH'
+                )
 
     def _add(self, dataset: object) -> None:
         for inner in _unwrapped(dataset):
