@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Callable, List, Sequence, Union
+from typing import Callable, Dict, List, Sequence, Union
 
 import torch
 from mmdet.registry import MODELS
@@ -14,6 +14,7 @@ from ..checkpoints import load_untrusted
 from ..configs import load_config
 from ..errors import ArgumentError, CheckpointError, DifferenceError
 from ..inference.detector import Detector, check_checkpoint_path
+from ..layers.deployed_psa import PlainBranches
 from ..storage import write_whole
 from ..version import __version__
 from .export import RawOutputs, export_onnx, export_program, require
@@ -128,13 +129,24 @@ def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> n
     config.model.backbone.init_cfg = None
     init_default_scope('mmdet')
     network = deploy(MODELS.build(config.model).eval())
+    state = content['state_dict']
+    _split_merged_groups(network, state)
     try:
-        network.load_state_dict(content['state_dict'])
+        network.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise CheckpointError(f"checkpoint '{checkpoint}' is of another detector: {reason}")
     network.dataset_meta = meta.get('dataset_meta')
     return network
+
+
+def _split_merged_groups(network: nn.Module, state: Dict[str, Tensor]) -> None:
+    """Rewrite what versions wrote that merged the groups of branches on deploying."""
+    for name, module in network.named_modules():
+        if isinstance(module, PlainBranches):
+            keys = [f'{name}.convs.{i}.weight' for i in range(len(module.convs))]
+            if all(key in state and state[key].dim() == 4 for key in keys):
+                state.update(zip(keys, module.with_own_groups([state[key] for key in keys])))
 
 
 def greatest_difference(got: Sequence[Tensor], expected: Sequence[Tensor]) -> float:

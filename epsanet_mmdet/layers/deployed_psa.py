@@ -1,6 +1,6 @@
 """Pyramid Squeeze Attention for inference, with the batch norm that follows it."""
 
-from typing import Optional
+from typing import List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -60,8 +60,6 @@ class DeployedPSA(nn.Module):
 class PlainBranches(nn.Module):
     """The convolutions of a :class:`PSAModule` in the order of its output.
 
-    It also loads weights with merged groups, as :func:`deploy` once wrote them.
-
     Args:
         psa: Module to take the convolutions from.
 
@@ -76,15 +74,14 @@ class PlainBranches(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([conv(x) for conv in self.convs], dim=1)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
-        for i, conv in enumerate(self.convs):
-            name = f'{prefix}convs.{i}.weight'
-            weight = state_dict.get(name)
-            if weight is not None and weight.dim() == 4 and weight.shape[1]:
-                merged, remainder = divmod(conv.in_channels, weight.shape[1])
-                if merged and not remainder and merged < conv.groups:
-                    state_dict[name] = split_groups(weight, conv.groups, merged)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def with_own_groups(self, weights: Sequence[Tensor]) -> List[Tensor]:
+        """Return weights, of which some may be written with merged groups, as this module's."""
+        own = []
+        for conv, weight in zip(self.convs, weights):
+            merged = conv.in_channels // weight.shape[1]
+            is_merged = 0 < merged < conv.groups and conv.groups % merged == 0
+            own.append(split_groups(weight, conv.groups, merged) if is_merged else weight)
+        return own
 
 
 def split_groups(weight: Tensor, groups: int, merged: int) -> Tensor:

@@ -160,6 +160,8 @@ def branches_of(convs: Sequence[nn.Module]) -> Optional[Branches]:
         return None
     stride, dilation = convs[0].stride[0], convs[0].dilation[0]
     weights, groups = [conv.weight for conv in convs], [conv.groups for conv in convs]
+    if weights[0].dim() != 4:
+        return None
     outputs = weights[0].shape[0]
     inputs = weights[0].shape[1] * groups[0]
     for conv, weight, count in zip(convs, weights, groups):

@@ -34,6 +34,39 @@ def test_writes_a_checkpoint_that_loads_as_the_deployed_detector(tiny_detector, 
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+def merged(weight, groups, fewer):
+    """Write the weight of a grouped convolution as the block-diagonal one of fewer groups."""
+    outputs, inputs = weight.shape[:2]
+    wide = weight.new_zeros(outputs, inputs * groups // fewer, *weight.shape[2:])
+    for o in range(outputs):
+        first = o * groups // outputs % (groups // fewer) * inputs
+        wide[o, first : first + inputs] = weight[o]
+    return wide
+
+
+def test_weights_that_an_earlier_version_deployed_with_merged_groups_load(
+    tiny_detector,  # noqa: F811
+    tmp_path,
+):
+    path = tmp_path / 'deployed.pth'
+    run_deploy(*tiny_detector[:2], [str(path)], write=lambda line: None)
+    images, content = torch.randn(1, 3, 64, 96), torch.load(path)
+    deployed = load_deployed(tiny_detector.config, path)
+    expected = deployed.extract_feat(images)
+    changed = 0
+    for name, module in deployed.named_modules():
+        if name.split('.')[-2:-1] == ['convs'] and '.branches.' in name and module.groups > 1:
+            weight = content['state_dict'][f'{name}.weight']
+            content['state_dict'][f'{name}.weight'] = merged(weight, module.groups, 1)
+            changed += 1
+    assert changed
+    torch.save(content, path)
+    for ours, theirs in zip(
+        load_deployed(tiny_detector.config, path).extract_feat(images), expected
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
 def test_tool_writes_a_program_that_runs_without_this_package(tiny_detector, tmp_path):  # noqa: F811
     path = str(tmp_path / 'model.pt2')
     tool = [sys.executable, str(ROOT / 'tools' / 'deploy.py')]

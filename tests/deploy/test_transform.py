@@ -107,27 +107,6 @@ def test_modules_that_run_in_another_order_than_they_are_defined_stay(order):
     torch.testing.assert_close(deploy(module)(x), module(x))
 
 
-def merged(weight, groups, fewer):
-    """Write the weight of a grouped convolution as that of one with fewer groups."""
-    outputs, inputs = weight.shape[:2]
-    wide = weight.new_zeros(outputs, inputs * groups // fewer, *weight.shape[2:])
-    for o in range(outputs):
-        first = o * groups // outputs % (groups // fewer) * inputs
-        wide[o, first : first + inputs] = weight[o]
-    return wide
-
-
-def test_weights_that_an_earlier_version_deployed_with_merged_groups_load():
-    psa, x = PSAModule(64, 64).eval(), torch.randn(2, 64, 9, 7)
-    state = deploy(psa).state_dict()
-    for i, groups in enumerate((16, 8, 4)):
-        name = f'branches.convs.{i}.weight'
-        state[name] = merged(state[name], groups, 4 if groups > 4 else 2)
-    loaded = deploy(PSAModule(64, 64).eval())
-    loaded.load_state_dict(state)
-    torch.testing.assert_close(loaded(x), psa(x), rtol=1e-4, atol=1e-5)
-
-
 def test_weights_that_do_not_fit_are_refused():
     loaded = deploy(PSAModule(64, 64).eval())
     state = loaded.state_dict()
