@@ -139,7 +139,8 @@ def kill_in_write(pid: int, work_dir: Path, writes: int, chance: random.Random) 
     """Kill a process in the course of a checkpoint's write; False if it ended before."""
     seen = set()
     while finished(pid) is None:
-        now = {entry.name for entry in os.scandir(work_dir) if entry.name.endswith('.partial')}
+        names = [entry.name for entry in os.scandir(work_dir)]
+        now = {name for name in names if '.pth.' in name and name.endswith('.partial')}
         if now - seen:
             writes -= 1
             if writes < 0:
