@@ -99,3 +99,16 @@ def test_epsanet_keeps_no_map_more_for_training_than_resnet():
     image, networks = torch.randn(1, 3, 224, 224), (EPSANet(50), ResNet(50))
     ours, resnet = (saved_bytes(n, lambda n=n: n(image)) for n in networks)
     assert ours < 1.001 * resnet  # the attention's vectors remain
+
+
+@pytest.mark.parametrize('deployed', [False, True])
+@pytest.mark.parametrize('training', [False, True])
+def test_a_softmax_in_float32_does_not_widen_the_features(training, deployed, monkeypatch):
+    """Under CUDA's autocast, a softmax is computed in float32, whatever it is given."""
+    softmax = torch.Tensor.softmax
+    monkeypatch.setattr(torch.Tensor, 'softmax', lambda t, dim: softmax(t.float(), dim))
+    layer, x = PSAModule(64, 64).bfloat16(), torch.randn(2, 64, 9, 9).bfloat16()
+    layer = deploy(layer.eval()) if deployed else layer
+    with torch.set_grad_enabled(training), counted() as fused:
+        assert layer(x).dtype == torch.bfloat16
+    assert fused['DeployedPSA' if deployed else 'PSAModule'] == 1
