@@ -182,7 +182,7 @@ def test_psa_attention_refuses_other_sizes(index):
         dict(stride=0),
         dict(dilation=0),
     ],
-    ids=str,
+    ids=lambda change: '-'.join(change),
 )
 def test_branch_convs_refuses_what_does_not_fit(change):
     case = dict(
