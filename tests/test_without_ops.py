@@ -47,7 +47,7 @@ torch.save(dict(outputs=outputs, loss=loss.detach(), state=model.state_dict()), 
 def tree(tmp_path_factory):
     """A copy of the project without ``epsanet_mmdet/ops`` and its tests."""
     tree = tmp_path_factory.mktemp('without') / 'project'
-    others = ('.git', '.venv*', '*.egg-info', '__pycache__', 'build', 'work_dirs', 'docs')
+    others = ('.git', '.venv*', '*.egg-info', '__pycache__', 'build', 'work_dirs')
     shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns('ops', *others))
     assert not (tree / 'epsanet_mmdet' / 'ops').exists()
     return tree
