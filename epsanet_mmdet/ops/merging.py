@@ -2,7 +2,7 @@
 
 A convolution with G groups equals one with fewer groups whose weight is block-diagonal.
 Libraries compute many narrow groups so badly that multiplying with these zeros pays. The stored
-weight stays grouped. Figures: docs/benchmarks.md.
+weight stays grouped. Figures: docs/internals/speed.md.
 """
 
 from itertools import combinations
