@@ -1,6 +1,7 @@
-"""Ctrl-C while Python still loads packages, which takes seconds: one line and status 130.
+"""Exit with one line and status 130 on Ctrl-C while Python is still importing packages.
 
-Each tool imports this first. :func:`epsanet_mmdet.command_line.run_command` takes over then.
+Importing takes seconds, so each tool imports this module first. Later,
+:func:`epsanet_mmdet.command_line.run_command` takes over.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""Time, throughput and memory of backbones and detectors, side by side, as Markdown and JSON.
+"""Compare time, throughput and memory of backbones and detectors, as Markdown and JSON.
 
-A network is NAME[:backbone][+OPTION...]: a backbone by name, or a config by path or bare name,
-which stands for the whole detector, or with :backbone for that alone.
+A network is NAME[:backbone][+OPTION...]. NAME is one of the backbones below, or a config by path or
+bare name. A config stands for the whole detector; add :backbone to measure its backbone only.
 """
 
 import sys
@@ -21,32 +21,49 @@ def parse_args():
     default = [name for name in BACKBONES if name != 'resnet50']
     default[default.index('epsanet50-l') :] += [f'epsanet50-{a}+published' for a in 'sl']
     parser.add_argument(
-        'networks', nargs='*', default=default, help=f'({" ".join(default)})', metavar='NETWORK'
+        'networks',
+        nargs='*',
+        default=default,
+        help=f'networks to measure (default: {" ".join(default)})',
+        metavar='NETWORK',
     )
     parser.add_argument(
-        '--baseline', default='resnet50', help='what the others are relative to (%(default)s)'
+        '--baseline',
+        default='resnet50',
+        help='network to compare the others with (default: %(default)s)',
     )
     parser.add_argument(
-        '--inference', nargs='*', metavar='BxHxW', help='inputs of inference (1x320x320)'
+        '--inference',
+        nargs='*',
+        metavar='BxHxW',
+        help='input sizes for inference (default without --training: 1x320x320)',
     )
     parser.add_argument(
-        '--training', nargs='*', metavar='BxHxW', help='inputs of training steps (2x224x224)'
+        '--training',
+        nargs='*',
+        metavar='BxHxW',
+        help='input sizes for training steps (default without --inference: 2x224x224)',
     )
     parser.add_argument(
-        '--repeats', type=int, default=10, help='rounds, in each of which all run (%(default)s)'
+        '--repeats',
+        type=int,
+        default=10,
+        help='number of rounds; each round runs every network (default: %(default)s)',
     )
-    parser.add_argument('--device', help='such as cpu or cuda:1 (a GPU if there is one)')
     parser.add_argument(
-        '--precision', default='fp32', help=f'{", ".join(PRECISIONS)} (%(default)s)'
+        '--device', help='device such as cpu or cuda:1 (default: a GPU if there is one)'
     )
-    parser.add_argument('--threads', type=int, help='of a CPU (as torch chooses)')
+    parser.add_argument(
+        '--precision', default='fp32', help=f'{", ".join(PRECISIONS)} (default: %(default)s)'
+    )
+    parser.add_argument('--threads', type=int, help="number of CPU threads (default: torch's)")
     parser.add_argument('--out', help='JSON file to write')
     parser.add_argument(
         '--expect',
         nargs='*',
         default=[],
         metavar='NAME[@TASK]<=RATIO',
-        help='end with status 1 if a ratio to the baseline is worse',
+        help='exit with status 1 if a network takes more than RATIO times as long as the baseline',
     )
     args = parser.parse_args()
     if args.inference is None and args.training is None:

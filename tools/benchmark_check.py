@@ -1,6 +1,6 @@
 """Time tools/check_dataset.py on generated photographs with polygons, and measure its memory.
 
-The memory is that of the process and its workers together, shared pages counted once.
+Memory is the total of the process and its workers, with shared pages counted once.
 """
 
 import json
@@ -20,9 +20,19 @@ from epsanet_mmdet.datasets.checking.command import run_check
 
 def parse_args():
     parser = CommandParser(description=__doc__)
-    parser.add_argument('--images', type=int, default=5000, help='(%(default)s)')
-    parser.add_argument('--objects', type=int, default=20, help='in each image (%(default)s)')
-    parser.add_argument('--size', type=int, nargs=2, default=(640, 480), help='(640 480)')
+    parser.add_argument(
+        '--images', type=int, default=5000, help='number of images (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--objects', type=int, default=20, help='objects per image (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        default=(640, 480),
+        help='width and height of the images (default: 640 480)',
+    )
     return parser.parse_args()
 
 

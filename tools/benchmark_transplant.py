@@ -1,8 +1,8 @@
-"""Measure transplants: the response kept by each start, and the iterations they save.
+"""Measure transplants: how much of the response each start keeps, and the iterations it saves.
 
-``donor`` trains a donor on generated images, ``response`` needs a donor and images, ``training`` a
-checkpoint of tools/transplant.py. What was measured is kept in the work dir, so after an
-interruption the same command continues.
+``donor`` trains a donor on generated images. ``response`` needs a donor and images. ``training``
+needs a checkpoint written by tools/transplant.py. Results are kept in the work dir, so the same
+command continues after an interruption.
 """
 
 import _interrupt  # noqa: F401
@@ -18,20 +18,41 @@ def parse_args():
     parser = CommandParser(description=__doc__)
     what = parser.add_subparsers(dest='what', required=True)
     donor = what.add_parser('donor', help='train a ResNet-50 as a detector of generated shapes')
-    donor.add_argument('--iterations', type=int, default=2000, help='(%(default)s)')
-    response = what.add_parser('response', help='what each start keeps of the response')
+    donor.add_argument(
+        '--iterations', type=int, default=2000, help='training iterations (default: %(default)s)'
+    )
+    response = what.add_parser('response', help='measure how much of the response each start keeps')
     response.add_argument('donor', help='checkpoint of a ResNet')
-    response.add_argument('images', help='folder of any images')
-    response.add_argument('--arch', default='small', help='(%(default)s)')
+    response.add_argument('images', help='folder with any images')
+    response.add_argument(
+        '--arch', default='small', help='EPSANet variant to build (default: %(default)s)'
+    )
     for name, value in dict(image_size=224, max_images=250, views=1, positions=20000).items():
         option = f'--{name.replace("_", "-")}'
-        response.add_argument(option, type=int, default=value, help='(%(default)s)')
-    training = what.add_parser('training', help="a detector's loss from both starts")
-    training.add_argument('checkpoint', help='EPSANet-50 small, as tools/transplant.py writes it')
-    training.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='(0 1 2)')
-    training.add_argument('--iterations', type=int, default=200, help='(%(default)s)')
+        response.add_argument(
+            option,
+            type=int,
+            default=value,
+            help='as in tools/transplant.py (default: %(default)s)',
+        )
+    training = what.add_parser('training', help='compare the loss of a detector from both starts')
+    training.add_argument('checkpoint', help='EPSANet-50 small from tools/transplant.py')
+    training.add_argument(
+        '--seeds',
+        type=int,
+        nargs='+',
+        default=[0, 1, 2],
+        help='seeds to train with (default: 0 1 2)',
+    )
+    training.add_argument(
+        '--iterations', type=int, default=200, help='iterations per training (default: %(default)s)'
+    )
     for part in (donor, response, training):
-        part.add_argument('--work-dir', default='work_dirs/transplant', help='(%(default)s)')
+        part.add_argument(
+            '--work-dir',
+            default='work_dirs/transplant',
+            help='output folder (default: %(default)s)',
+        )
     return parser.parse_args()
 
 

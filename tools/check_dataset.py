@@ -1,7 +1,7 @@
 """Check a data set in COCO, Pascal VOC or YOLO format, and decode every image.
 
-The status is 0 if there are no errors (there may be warnings), 1 if there are, and 2 if the
-command line is wrong.
+The exit status is 0 without errors (warnings are allowed), 1 with errors, and 2 if the command line
+is wrong.
 """
 
 import sys
@@ -15,13 +15,18 @@ from epsanet_mmdet.datasets.checking.command import run_check
 def parse_args():
     parser = CommandParser(description=__doc__)
     parser.add_argument(
-        'paths', nargs='+', help="folders of a data set, COCO JSON files, or YOLO's data.yaml"
+        'paths', nargs='+', help='folders of a data set, COCO JSON files, or a YOLO data.yaml'
     )
-    parser.add_argument('--images', help='folder of the images of COCO JSON (looked for)')
-    parser.add_argument('--fix', metavar='FOLDER', help='write repaired annotations into it')
-    parser.add_argument('--page', metavar='FILE', help='write an HTML page with pictures')
     parser.add_argument(
-        '--limit', type=int, default=10, help='of a kind to list, 0 for all (%(default)s)'
+        '--images', help='image folder, for COCO JSON (default: the tool searches for it)'
+    )
+    parser.add_argument('--fix', metavar='FOLDER', help='write repaired annotations to this folder')
+    parser.add_argument('--page', metavar='FILE', help='write an HTML page with images')
+    parser.add_argument(
+        '--limit',
+        type=int,
+        default=10,
+        help='most findings to list of each kind; 0 lists all (default: %(default)s)',
     )
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
-"""Train the embedded example for long, and say whether memory, files and processes stay as many.
+"""Train the embedded example for a long time, and check memory, open files and child processes.
 
-Ends with status 1 if they do not.
+The exit status is 1 if one of these does not stay constant.
 """
 
 import json
@@ -14,16 +14,32 @@ from epsanet_mmdet.long_run import run_long
 
 def parse_args():
     parser = CommandParser(description=__doc__)
-    parser.add_argument('--work-dir', default='work_dirs/long_run', help='(%(default)s)')
-    parser.add_argument('--iterations', type=int, default=2000, help='(%(default)s)')
-    parser.add_argument('--size', type=int, default=192, help='of the images (%(default)s)')
-    parser.add_argument('--images', type=int, default=400, help='to train on (%(default)s)')
-    parser.add_argument('--batch-size', type=int, default=8, help='(%(default)s)')
+    parser.add_argument(
+        '--work-dir', default='work_dirs/long_run', help='output folder (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--iterations',
+        type=int,
+        default=2000,
+        help='training iterations, rounded up to whole epochs (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        default=192,
+        help='height and width of the images (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--images', type=int, default=400, help='number of training images (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images per iteration (default: %(default)s)'
+    )
     parser.add_argument(
         '--as-is',
         action='store_false',
         dest='tidy',
-        help='count memory too that is free, but not handed back to the system',
+        help='also count freed memory that was not returned to the system',
     )
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Parameters, FLOPs, latency and training memory of detectors, side by side, as a table."""
+"""Print a table that compares parameters, FLOPs, latency and training memory of detectors."""
 
 import sys
 
@@ -10,11 +10,11 @@ from epsanet_mmdet.latency import compare_costs, format_table
 
 def parse_args():
     parser = CommandParser(description=__doc__)
-    parser.add_argument('configs', nargs='+', help='paths or bare names')
+    parser.add_argument('configs', nargs='+', help='configs, by path or bare name')
     parser.add_argument(
         '--baseline',
         default='mask-rcnn_resnet50_fpn_1x_coco',
-        help='what the others are relative to (%(default)s)',
+        help='config to compare the others with (default: %(default)s)',
     )
     parser.add_argument(
         '--size',
@@ -22,12 +22,17 @@ def parse_args():
         nargs=2,
         default=(800, 1280),
         metavar=('HEIGHT', 'WIDTH'),
-        help='of the image (%(default)s)',
+        help='size of the image (default: 800 1280)',
     )
     parser.add_argument(
-        '--repeats', type=int, default=10, help='rounds, in each of which all run (%(default)s)'
+        '--repeats',
+        type=int,
+        default=10,
+        help='number of rounds; each round runs every detector (default: %(default)s)',
     )
-    parser.add_argument('--device', help='such as cpu or cuda:1 (a GPU if there is one)')
+    parser.add_argument(
+        '--device', help='device such as cpu or cuda:1 (default: a GPU if there is one)'
+    )
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
-"""Turn a classifier's checkpoint into a backbone's, which the detection configs start from.
+"""Convert a classifier's checkpoint to backbone weights that the detection configs start from.
 
-Taken are checkpoints of tools/pretrain.py, of the EPSANet authors' script, torchvision's and timm's
-ResNets, and detectors, as .pth or .safetensors.
+The source can be a .pth or .safetensors file from tools/pretrain.py, the EPSANet authors' training
+script, torchvision's or timm's ResNets, or a detector. All sources: docs/weights.md.
 """
 
 import _interrupt  # noqa: F401
@@ -14,17 +14,19 @@ from epsanet_mmdet.command_line import CommandParser, run_command, step
 
 def parse_args():
     parser = CommandParser(description=__doc__)
-    parser.add_argument('source', help='file or URL')
+    parser.add_argument('source', help='checkpoint to convert, file or URL')
     parser.add_argument(
-        'out', nargs='?', help="to write, .pth or .safetensors (the config's init_cfg.checkpoint)"
+        'out',
+        nargs='?',
+        help="file to write, .pth or .safetensors (default: the config's init_cfg.checkpoint)",
     )
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument('--config', help='config that has the backbone, path or bare name')
+    target.add_argument('--config', help='config with the backbone, by path or bare name')
     target.add_argument(
         '--backbone',
         nargs='+',
         action=DictAction,
-        help='such as type=EPSANet depth=50 arch=small',
+        help='settings of the backbone, such as type=EPSANet depth=50 arch=small',
     )
     return parser.parse_args()
 

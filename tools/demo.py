@@ -1,4 +1,7 @@
-"""Train and test Mask R-CNN with EPSANet on generated images: ten minutes on two CPU cores."""
+"""Train and test Mask R-CNN with EPSANet on generated images.
+
+This takes about ten minutes on two CPU cores.
+"""
 
 import time
 
@@ -11,8 +14,10 @@ from epsanet_mmdet.host_memory import reuse_memory
 
 def main():
     parser = CommandParser(description=__doc__)
-    parser.add_argument('--work-dir', default='work_dirs/demo')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--work-dir', default='work_dirs/demo', help='output folder (default: %(default)s)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
     args = parser.parse_args()
     reuse_memory()
     started = time.time()

@@ -1,7 +1,8 @@
-"""Turn a trained detector into plain files for inference: fused, the same to 1e-4, and checked.
+"""Export a trained detector to files for inference, with fused layers.
 
-The suffix says what is written: .onnx a model for ONNX Runtime, OpenVINO and others, .pt2 a program
-of torch.export, both for any batch and image size; .pth a checkpoint for load_deployed.
+Each file is checked against the original, with a tolerance of 1e-4. The suffix selects the format:
+.onnx is a model for ONNX Runtime, OpenVINO and others, .pt2 is a torch.export program, and .pth is
+a checkpoint for load_deployed. The first two accept any batch and image size.
 """
 
 import _interrupt  # noqa: F401
@@ -12,11 +13,11 @@ from epsanet_mmdet.deploy import run_deploy
 
 def parse_args():
     parser = CommandParser(description=__doc__)
-    parser.add_argument('config', help='path or bare name')
-    parser.add_argument('checkpoint', help='file or URL')
+    parser.add_argument('config', help='config of the detector, by path or bare name')
+    parser.add_argument('checkpoint', help='checkpoint of the detector, file or URL')
     parser.add_argument('--out', nargs='+', required=True, metavar='FILE', help='files to write')
     parser.add_argument(
-        '--backbone', action='store_true', help='export the backbone alone, not neck and head'
+        '--backbone', action='store_true', help='export only the backbone, without neck and head'
     )
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Draw a small classification data set of textured shapes, to try pre-training on."""
+"""Draw a small classification data set of textured shapes, for trying out pre-training."""
 
 import _interrupt  # noqa: F401
 
@@ -8,12 +8,26 @@ from epsanet_mmdet.datasets.shape_folder import write_image_folder
 
 def parse_args():
     parser = CommandParser(description=__doc__)
-    parser.add_argument('root', help='folder for train/CLASS and val/CLASS')
-    parser.add_argument('--classes', type=int, default=10, help='2 to 16 (%(default)s)')
-    parser.add_argument('--images-per-class', type=int, default=200, help='(%(default)s)')
-    parser.add_argument('--val-per-class', type=int, default=40, help='(%(default)s)')
-    parser.add_argument('--size', type=int, default=96, help='in pixels (%(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='(%(default)s)')
+    parser.add_argument('root', help='output folder, for train/CLASS and val/CLASS')
+    parser.add_argument(
+        '--classes', type=int, default=10, help='number of classes, 2 to 16 (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--images-per-class',
+        type=int,
+        default=200,
+        help='training images per class (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--val-per-class',
+        type=int,
+        default=40,
+        help='validation images per class (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--size', type=int, default=96, help='height and width in pixels (default: %(default)s)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
     return parser.parse_args()
 
 

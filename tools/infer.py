@@ -1,4 +1,4 @@
-"""Detect and segment objects in pictures, folders, videos or a webcam's stream."""
+"""Detect and segment objects in images, folders, videos or a webcam stream."""
 
 import sys
 
@@ -12,27 +12,38 @@ from epsanet_mmdet.inference import infer_to_folder
 
 def parse_args():
     parser = CommandParser(description=__doc__)
-    parser.add_argument('config', help='path or bare name')
-    parser.add_argument('checkpoint', help='file or URL')
+    parser.add_argument('config', help='config of the detector, by path or bare name')
+    parser.add_argument('checkpoint', help='checkpoint of the detector, file or URL')
     parser.add_argument(
-        'inputs', nargs='+', help="pictures, folders, videos, 'glob patterns', webcam indices"
+        'inputs', nargs='+', help="images, folders, videos, 'glob patterns', webcam indices"
     )
-    parser.add_argument('--out-dir', default='outputs', help='where to write (%(default)s)')
+    parser.add_argument('--out-dir', default='outputs', help='output folder (default: %(default)s)')
     parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='leave out lower scores (%(default)s)'
+        '--score-thr',
+        type=float,
+        default=0.3,
+        help='leave out objects with lower scores (default: %(default)s)',
     )
     parser.add_argument(
-        '--batch-size', type=int, default=1, help='pictures at a time (%(default)s)'
+        '--batch-size', type=int, default=1, help='images per batch (default: %(default)s)'
     )
-    parser.add_argument('--device', help='such as cpu or cuda:1 (a GPU if there is one)')
+    parser.add_argument(
+        '--device', help='device such as cpu or cuda:1 (default: a GPU if there is one)'
+    )
     parser.add_argument(
         '--no-pictures',
         dest='pictures',
         action='store_false',
-        help='write only numbers, draw neither pictures nor videos',
+        help='write only JSON and CSV results, without drawn images and videos',
     )
     parser.add_argument('--ann-file', help='COCO annotations to take image and category ids from')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, dest='options')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        dest='options',
+        help='settings to change in the config',
+    )
     return parser.parse_args()
 
 

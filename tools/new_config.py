@@ -1,4 +1,4 @@
-"""Write a config that trains a shipped model on data of your own: COCO, Pascal VOC or YOLO."""
+"""Write a config that trains a shipped model on your own COCO, Pascal VOC or YOLO data."""
 
 import _interrupt  # noqa: F401
 
@@ -12,11 +12,15 @@ def parse_args():
         '--data',
         nargs='+',
         required=True,
-        help="folders of a data set, COCO JSON files, or YOLO's data.yaml",
+        help='folders of a data set, COCO JSON files, or a YOLO data.yaml',
     )
-    parser.add_argument('--model', required=True, help='such as mask-rcnn_epsanet50-s')
-    parser.add_argument('--out', help='config to write (MODEL_DATA.py)')
-    parser.add_argument('--images', help='folder of the images of COCO JSON (looked for)')
+    parser.add_argument(
+        '--model', required=True, help='name of the model, such as mask-rcnn_epsanet50-s'
+    )
+    parser.add_argument('--out', help='config to write (default: MODEL_DATA.py)')
+    parser.add_argument(
+        '--images', help='image folder, for COCO JSON (default: the tool searches for it)'
+    )
     return parser.parse_args()
 
 

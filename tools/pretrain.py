@@ -1,4 +1,4 @@
-"""Train a backbone as a classifier of an image folder; the arguments are those of train.py."""
+"""Pre-train a backbone as a classifier on an image folder, with the arguments of train.py."""
 
 import _interrupt  # noqa: F401
 

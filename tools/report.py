@@ -1,7 +1,7 @@
-"""Write a page about a model's test: metrics, curves, confusions, and the worst pictures.
+"""Write a page about the test of a model: metrics, curves, confusions, and the worst images.
 
-With CONFIG and CHECKPOINT it tests the model first; with --ann-file, --images and --results it
-uses results that exist.
+With CONFIG and CHECKPOINT, the tool tests the model first. With --ann-file, --images and --results,
+it uses existing results.
 """
 
 import _interrupt  # noqa: F401
@@ -13,18 +13,25 @@ from epsanet_mmdet.report import report_results, report_test
 
 def parse_args():
     parser = CommandParser(description=__doc__)
-    parser.add_argument('config', nargs='?', help='path or bare name')
-    parser.add_argument('checkpoint', nargs='?', help='file or URL')
+    parser.add_argument('config', nargs='?', help='config of the detector, by path or bare name')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint of the detector, file or URL')
     parser.add_argument('--ann-file', help='COCO annotations of the tested images')
-    parser.add_argument('--images', help='folder of the images')
-    parser.add_argument('--results', nargs='+', help='COCO results of boxes, masks or both')
-    parser.add_argument('--out', default='report.html', help='page to write (%(default)s)')
-    parser.add_argument('--work-dir', help='folder of the training, for its curves')
+    parser.add_argument('--images', help='folder of the tested images')
+    parser.add_argument('--results', nargs='+', help='COCO results with boxes, masks or both')
+    parser.add_argument('--out', default='report.html', help='page to write (default: %(default)s)')
+    parser.add_argument('--work-dir', help='work folder of the training, to plot its curves')
     parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='lower scores do not count (%(default)s)'
+        '--score-thr',
+        type=float,
+        default=0.3,
+        help='treat lower scores as not detected in counts and images (default: %(default)s)',
     )
-    parser.add_argument('--pictures', type=int, default=24, help='how many to show (%(default)s)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument(
+        '--pictures', type=int, default=24, help='number of images to show (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='settings to change in the config'
+    )
     args = parser.parse_args()
     if bool(args.checkpoint) == bool(args.ann_file and args.images and args.results):
         parser.error('give either CONFIG and CHECKPOINT, or --ann-file, --images and --results')

@@ -1,7 +1,7 @@
 """Run a plan: train and test each of its configs with each of its seeds, and compare them.
 
-The same command continues after any interruption, and does nothing twice. Tables, plots and a page
-go into the work folder. Plans: docs/reproduce.md.
+After an interruption, the same command continues and repeats nothing. Tables, plots and a page are
+written to the work folder. Plans are described in docs/reproduce.md.
 """
 
 import sys
@@ -38,31 +38,58 @@ CHANGES = {
 def parse_args():
     parser = CommandParser(description=__doc__)
     parser.add_argument('plan', help='path, or bare name of a shipped plan such as small-data')
-    parser.add_argument('--work-dir', help='folder of everything (work_dirs/ and the plan)')
-    parser.add_argument('--dry-run', action='store_true', help='check all, say what would run')
-    parser.add_argument('--report-only', action='store_true', help='write table and page, run none')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for every config')
+    parser.add_argument('--work-dir', help='output folder (default: work_dirs/ and the plan name)')
+    parser.add_argument('--dry-run', action='store_true', help='check everything and list the jobs')
+    parser.add_argument(
+        '--report-only', action='store_true', help='write tables and page without running any job'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='settings to change in every config'
+    )
     data = parser.add_argument_group('data, in COCO format; paths are relative to the root')
-    data.add_argument('--data-root')
-    data.add_argument('--train-ann')
-    data.add_argument('--val-ann')
-    data.add_argument('--train-images', help='folder (looked for)')
-    data.add_argument('--val-images', help='folder (looked for)')
-    data.add_argument('--classes', nargs='+', help="(the training annotations')")
-    training = parser.add_argument_group('training, for all rows')
-    training.add_argument('--seeds', nargs='+', type=int)
-    training.add_argument('--weights', help="of all rows' backbones, or 'scratch'")
-    training.add_argument('--epochs', type=int, help='the schedule is stretched or shortened')
+    data.add_argument('--data-root', help='root folder of the data set')
+    data.add_argument('--train-ann', help='training annotations')
+    data.add_argument('--val-ann', help='validation annotations')
+    data.add_argument(
+        '--train-images', help='folder of the training images (default: the tool searches for it)'
+    )
+    data.add_argument(
+        '--val-images', help='folder of the validation images (default: the tool searches for it)'
+    )
+    data.add_argument(
+        '--classes', nargs='+', help='class names (default: those of the training annotations)'
+    )
+    training = parser.add_argument_group('training, for all variants')
+    training.add_argument('--seeds', nargs='+', type=int, help='train every variant with each seed')
+    training.add_argument('--weights', help="starting weights of all backbones, or 'scratch'")
+    training.add_argument(
+        '--epochs', type=int, help='number of epochs; schedules are stretched or shortened'
+    )
     training.add_argument('--batch-size', type=int, help='images per process')
-    training.add_argument('--image-scale', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT'))
+    training.add_argument(
+        '--image-scale',
+        type=int,
+        nargs=2,
+        metavar=('WIDTH', 'HEIGHT'),
+        help='size that images are resized to fit into',
+    )
     training.add_argument('--workers', type=int, help='processes that load images')
     training.add_argument('--val-interval', type=int, help='epochs between validations')
-    training.add_argument('--auto-scale-lr', action='store_true', default=None)
+    training.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        default=None,
+        help='scale the learning rate to the number of images per step',
+    )
     launcher = parser.add_argument_group('launcher')
-    launcher.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'))
-    launcher.add_argument('--gpus', type=int, help='processes of a job')
-    launcher.add_argument('--partition', help="Slurm's")
-    launcher.add_argument('--sbatch-args', nargs='+', metavar='=ARG', help="Slurm's, more")
+    launcher.add_argument(
+        '--launcher', choices=('none', 'pytorch', 'slurm'), help='how to start the processes'
+    )
+    launcher.add_argument('--gpus', type=int, help='processes per job')
+    launcher.add_argument('--partition', help='Slurm partition')
+    launcher.add_argument(
+        '--sbatch-args', nargs='+', metavar='=ARG', help='additional arguments for sbatch'
+    )
     return parser.parse_args()
 
 

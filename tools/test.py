@@ -1,4 +1,4 @@
-"""Test a detector: mmdet's tools/test.py, for configs given by path or bare name."""
+"""Test a detector with mmdet's tools/test.py, from a config given by path or bare name."""
 
 import _interrupt  # noqa: F401
 

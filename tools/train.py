@@ -1,4 +1,4 @@
-"""Train a detector: mmdet's tools/train.py, for configs given by path or bare name."""
+"""Train a detector with mmdet's tools/train.py, from a config given by path or bare name."""
 
 import _interrupt  # noqa: F401
 

@@ -1,7 +1,7 @@
-"""Turn the checkpoint of a ResNet into one of an EPSANet's backbone, which detectors start from.
+"""Convert a ResNet checkpoint to starting weights for an EPSANet backbone.
 
-Given a folder of any images, PSA is fitted to the ResNet's responses on them; a hundred images or
-more are best. Without one, PSA's weights are cut out of the ResNet's.
+With --images, PSA is fitted to the responses of the ResNet on these images; use a hundred or more.
+Without --images, the weights of PSA are cut from those of the ResNet.
 """
 
 import _interrupt  # noqa: F401
@@ -13,22 +13,41 @@ from epsanet_mmdet.transplant import METHODS, run_transplant
 def parse_args():
     parser = CommandParser(description=__doc__)
     parser.add_argument('donor', help='checkpoint of a ResNet-50, 101 or 152, file or URL')
-    parser.add_argument('out', nargs='?', help='file to write (checkpoints/epsanet50-s.pth, ...)')
-    parser.add_argument('--arch', default='small', help='small, large or large-paper (%(default)s)')
-    parser.add_argument('--depth', type=int, help='50, 101 or 152 (the one of the donor)')
-    parser.add_argument('--images', help='folder of any images')
-    parser.add_argument('--method', help=f'{", ".join(METHODS)} (fit with images, else permute)')
-    parser.add_argument('--image-size', type=int, default=224, help='in pixels (%(default)s)')
     parser.add_argument(
-        '--max-images', type=int, default=250, help='images to read, at most (%(default)s)'
+        'out',
+        nargs='?',
+        help='file to write, .pth or .safetensors (default: checkpoints/epsanet50-s.pth, ...)',
     )
     parser.add_argument(
-        '--views', type=int, default=1, help='crops of every image to fit on (%(default)s)'
+        '--arch', default='small', help='small, large or large-paper (default: %(default)s)'
+    )
+    parser.add_argument('--depth', type=int, help='50, 101 or 152 (default: that of the donor)')
+    parser.add_argument('--images', help='folder with any images')
+    parser.add_argument(
+        '--method', help=f'{", ".join(METHODS)} (default: fit with --images, permute without)'
     )
     parser.add_argument(
-        '--positions', type=int, default=20000, help='to fit each block on (%(default)s)'
+        '--image-size',
+        type=int,
+        default=224,
+        help='height and width of the views in pixels (default: %(default)s)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='(%(default)s)')
+    parser.add_argument(
+        '--max-images',
+        type=int,
+        default=250,
+        help='maximum number of images to read (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--views', type=int, default=1, help='crops per image to fit on (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--positions',
+        type=int,
+        default=20000,
+        help='maximum number of feature map positions to fit each block on (default: %(default)s)',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
     return parser.parse_args()
 
 
