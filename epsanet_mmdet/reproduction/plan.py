@@ -80,7 +80,7 @@ class Report:
     """What the page shows.
 
     Args:
-        pictures: How many, for each row.
+        pictures: Number of images for each comparison.
         score_thr: Lower scores count as not detected in counts and pictures.
     """
 
