@@ -41,6 +41,12 @@ loss.backward()
 torch.optim.SGD(model.parameters(), lr=0.1).step()
 torch.save(dict(outputs=outputs, loss=loss.detach(), state=model.state_dict()), sys.argv[2])
 """
+# An editable install of the package would find the modules that the tree lacks.
+WITHOUT_EDITABLE = """
+import sys
+
+sys.meta_path[:] = [finder for finder in sys.meta_path if '__editable__' not in str(finder)]
+"""
 
 
 @pytest.fixture(scope='module')
@@ -50,6 +56,7 @@ def tree(tmp_path_factory):
     others = ('.git', '.venv*', '*.egg-info', '__pycache__', 'build', 'work_dirs')
     shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns('ops', *others))
     assert not (tree / 'epsanet_mmdet' / 'ops').exists()
+    (tree / 'sitecustomize.py').write_text(WITHOUT_EDITABLE)
     return tree
 
 

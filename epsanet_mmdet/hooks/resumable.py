@@ -1,7 +1,7 @@
 """Whether a checkpoint can be resumed by a run; mmengine believes most of what it reads."""
 
 from numbers import Integral, Real
-from typing import Any, Dict, List, Optional, Set, Tuple, Union
+from typing import Any, Dict, List, Set, Tuple, Union
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
@@ -33,7 +33,8 @@ def check_content(runner: Runner, checkpoint: Any) -> None:
         runner.logger.warning(
             f"'{runner._load_from}' holds no optimizer's state: momentum and the like begin anew"
         )
-    _check_schedulers(runner.param_schedulers, checkpoint.get('param_schedulers'))
+    if _are_built(runner.param_schedulers):
+        _check_schedulers(runner.param_schedulers, checkpoint.get('param_schedulers'))
 
 
 def _require_dict(holder: dict, name: str, owner: str) -> None:
@@ -65,9 +66,16 @@ def _check_counters(runner: Runner, meta: Dict[str, Any]) -> None:
 Schedulers = Union[List[_ParamScheduler], Dict[str, List[_ParamScheduler]]]
 
 
-def _check_schedulers(schedulers: Optional[Schedulers], states: Any) -> None:
-    """Check that states are those of these schedulers, which would take any."""
-    if schedulers is None or states is None:
+def _are_built(schedulers: Any) -> bool:
+    """Return whether a runner has schedulers by now; before it trains, it may hold their config."""
+    if isinstance(schedulers, dict):
+        return all(_are_built(part) for part in schedulers.values())
+    return isinstance(schedulers, list) and all(isinstance(s, _ParamScheduler) for s in schedulers)
+
+
+def _check_schedulers(schedulers: Schedulers, states: Any) -> None:
+    """Check that states are those of these schedulers, which would accept any."""
+    if states is None:
         return
     if isinstance(schedulers, dict):
         if not isinstance(states, dict) or states.keys() != schedulers.keys():
