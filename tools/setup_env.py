@@ -83,7 +83,7 @@ def check_prerequisites():
     if not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
         low, high = ('.'.join(map(str, version)) for version in SUPPORTED)
         fail(
-            f'this is Python {sys.version.split()[0]}, but the pinned packages need {low} to {high}; '
+            f'this is Python {sys.version.split()[0]}; the pinned packages need {low} to {high}; '
             'run: make PYTHON=python3.11 ...'
         )
     compiler = os.environ.get('CXX', 'c++')
