@@ -37,7 +37,7 @@ def test_without_a_compiler_it_names_the_package_to_install(tmp_path):
 
 def test_another_python_is_refused_with_the_versions_that_work(script, monkeypatch):
     monkeypatch.setitem(script['check_prerequisites'].__globals__, 'SUPPORTED', ((3, 7), (3, 8)))
-    with pytest.raises(SystemExit, match='mm. packages need 3.7 to 3.8; run: make PYTHON='):
+    with pytest.raises(SystemExit, match='packages need 3.7 to 3.8; run: make PYTHON='):
         script['check_prerequisites']()
 
 
