@@ -12,7 +12,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.analysis import get_model_complexity_info
 from mmengine.registry import init_default_scope
-from torch import nn
+from test_costs import Classifier
 from torch.utils.flop_counter import FlopCounterMode
 
 from epsanet_mmdet.backbones import EPSANet
@@ -26,17 +26,6 @@ PUBLISHED = {
     (101, 'large'): 8.97,
 }
 SIZE = (3, 224, 224)
-
-
-class Classifier(nn.Module):
-    """A backbone with the 1000-class head of the ImageNet tables."""
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        self.backbone, self.fc = backbone, nn.Linear(2048, 1000)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.fc(self.backbone(x)[-1].mean((2, 3)))
 
 
 @pytest.fixture(scope='module', params=PUBLISHED, ids=lambda p: f'{p[0]}-{p[1]}')

@@ -356,11 +356,11 @@ import resource, signal, sys
 sys.path.insert(0, {tests!r})
 from mmengine.structures import BaseDataElement
 from toy_training import toy_runner
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
+from epsanet_mmdet.command_line import run_command
 runner = toy_runner({work_dir!r}, resume=True, train_cfg__max_epochs=9, log_level='ERROR')
 size = max(p.stat().st_size for p in __import__('pathlib').Path({work_dir!r}).glob('*.pth'))
 resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, resource.RLIM_INFINITY))
-exit_on_user_error(runner.train)
+run_command(runner.train)
 """
 
 
@@ -386,7 +386,7 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 from mmengine.hooks import Hook
 from toy_training import toy_runner
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
+from epsanet_mmdet.command_line import run_command
 
 
 class Full(Hook):
@@ -405,7 +405,7 @@ runner = toy_runner(
     train_cfg__max_epochs=99,
 )
 runner.register_hook(Full())
-exit_on_user_error(runner.train)
+run_command(runner.train)
 """
 
 

@@ -13,7 +13,7 @@ from mmengine.logging import HistoryBuffer
 from torch import nn
 from toy_training import EPOCHS, ToyModel, toy_runner
 
-from epsanet_mmdet.mmdet_tools import exit_on_user_error
+from epsanet_mmdet.command_line import run_command
 
 
 @pytest.fixture(scope='module')
@@ -45,7 +45,7 @@ def start(trained, tmp_path) -> Callable:
 
     def start_from(path: Path, resume: bool = True, **options):
         runner = toy_runner(tmp_path / 'run', load_from=str(path), resume=resume, **options)
-        exit_on_user_error(runner.train)
+        run_command(runner.train)
         return runner
 
     start.from_file = start_from
