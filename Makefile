@@ -17,6 +17,7 @@ demo: setup
 test: setup
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
+	$(RUN) lint-imports
 	$(RUN) python -m pytest -n auto --dist worksteal
 
 setup:

@@ -62,10 +62,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['epsanet_mmdet', 'epsanet_mmdet.*']),
-    package_data={
-        'epsanet_mmdet': mim_files()
-        + ['*/templates/*', 'report/*.html', 'report/*.css', 'reproduction/*.json']
-    },
+    package_data={'epsanet_mmdet': mim_files() + ['*/templates/*', 'experiments/*.json']},
     ext_modules=[KERNELS],
     cmdclass={'build_ext': BuildKernels},
     python_requires='>=3.10',
@@ -85,6 +82,13 @@ setup(
         ],
         'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
         'video': ['av>=14'],
-        'test': ['av>=14', 'psutil', 'pytest', 'pytest-xdist', 'ruff==0.17.5'],
+        'test': [
+            'av>=14',
+            'import-linter>=2.6',
+            'psutil',
+            'pytest',
+            'pytest-xdist',
+            'ruff==0.17.5',
+        ],
     },
 )

@@ -8,7 +8,8 @@ Importing this package registers everything in mmdet's registries; a config does
 import warnings
 from importlib.util import find_spec
 
-from .stack import INSTALL_HINT, check_stack
+from . import moved  # noqa: F401
+from .utils.environment import INSTALL_HINT, check_stack
 from .version import __version__
 
 __all__ = ['__version__', 'infer']
@@ -16,16 +17,7 @@ __all__ = ['__version__', 'infer']
 if check_stack():
     # mmengine's, whenever a tool starts; which users of this package cannot change.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
-    from . import (  # noqa: F401
-        backbones,
-        channels_last,
-        checkpoints,
-        datasets,
-        hooks,
-        necks,
-        plugins,
-        runner,
-    )
+    from . import checkpoint, datasets, engine, models  # noqa: F401
     from .registry import SCOPE  # noqa: F401
 else:
     warnings.warn(

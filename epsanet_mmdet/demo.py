@@ -9,12 +9,12 @@ import matplotlib
 import numpy as np
 from pycocotools.coco import COCO
 
-from .configs import load_config
-from .datasets.image_files import load_image
+from .config.load import load_config
 from .datasets.shapes import CLASSES, write_shapes
-from .drawing import draw_objects
+from .engine.runner import BriefRunner
 from .inference import infer
-from .runner import BriefRunner
+from .utils.drawing import draw_objects
+from .utils.images import load_image
 
 CONFIG = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
 FONT = cv2.FONT_HERSHEY_SIMPLEX

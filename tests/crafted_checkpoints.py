@@ -73,8 +73,8 @@ def attacks(marker: Path) -> dict:
         ),
         'torch.hub': (Call(Name('torch.hub', 'load'), 'a/b', 'c'), 'torch.hub.load'),
         'package': (
-            Call(Name('epsanet_mmdet.checkpoints.safe_load', 'torch_load'), str(marker)),
-            'epsanet_mmdet.checkpoints.safe_load.torch_load',
+            Call(Name('epsanet_mmdet.checkpoint.load', 'torch_load'), str(marker)),
+            'epsanet_mmdet.checkpoint.load.torch_load',
         ),
         'getattr chain': (
             Call(getattr_, Call(getattr_, mean, '__globals__'), 'get'),

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from epsanet_mmdet.report.data import load_truth
-from epsanet_mmdet.reproduction.files import write_json, write_text
-from epsanet_mmdet.reproduction.fingerprint import short_hash, versions
-from epsanet_mmdet.reproduction.job import Job
-from epsanet_mmdet.reproduction.run import PreparedPlan
-from epsanet_mmdet.reproduction.worker import measure
+from epsanet_mmdet.evaluation.data import load_truth
+from epsanet_mmdet.experiments.files import write_json, write_text
+from epsanet_mmdet.experiments.fingerprint import short_hash, versions
+from epsanet_mmdet.experiments.job import Job
+from epsanet_mmdet.experiments.run import PreparedPlan
+from epsanet_mmdet.experiments.worker import measure
 
 
 def finish_jobs(prepared: PreparedPlan, seed: int = 0) -> None:

@@ -19,10 +19,10 @@ from unittest import mock
 
 import torch
 
-from epsanet_mmdet import checkpoint_record
-from epsanet_mmdet.checkpoint_record import RECORD, write_recorded
-from epsanet_mmdet.checkpoints import restricted_load
-from epsanet_mmdet.hooks import AtomicCheckpointHook
+from epsanet_mmdet.checkpoint import record as checkpoint_record
+from epsanet_mmdet.checkpoint import restricted_load
+from epsanet_mmdet.checkpoint.record import RECORD, write_recorded
+from epsanet_mmdet.engine.hooks import AtomicCheckpointHook
 
 OUTCOMES = (
     'same checkpoint',

@@ -10,7 +10,7 @@ from typing import Callable
 import pytest
 import torch
 
-from epsanet_mmdet.checkpoints import restricted_load, untrusted
+from epsanet_mmdet.checkpoint import restricted_load, untrusted
 from epsanet_mmdet.errors import CheckpointError
 
 torch.set_num_threads(1)  # a fork has only one of them, and would wait for the others

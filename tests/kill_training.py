@@ -24,11 +24,11 @@ os.environ['OMP_NUM_THREADS'] = '1'  # a forked process waits forever for anothe
 
 import torch  # noqa: E402
 
-from epsanet_mmdet.checkpoint_record import find_fault  # noqa: E402
-from epsanet_mmdet.checkpoints import restricted_load  # noqa: E402
-from epsanet_mmdet.configs import configs_dir  # noqa: E402
+from epsanet_mmdet.checkpoint import restricted_load  # noqa: E402
+from epsanet_mmdet.checkpoint.record import find_fault  # noqa: E402
+from epsanet_mmdet.config.load import configs_dir  # noqa: E402
 from epsanet_mmdet.datasets.shapes import write_shapes  # noqa: E402
-from epsanet_mmdet.mmdet_tools import run_mmdet_tool  # noqa: E402
+from epsanet_mmdet.engine.mmdet_tools import run_mmdet_tool  # noqa: E402
 
 CONFIG = """
 _base_ = '{base}'

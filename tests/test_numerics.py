@@ -13,8 +13,8 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from small_data import write_coco
 
-from epsanet_mmdet.configs import load_config
-from epsanet_mmdet.hooks.amp_operators import cast_outputs
+from epsanet_mmdet.config.load import load_config
+from epsanet_mmdet.engine.hooks.amp_operators import cast_outputs
 
 SIZE = 96
 ITERATIONS = 200

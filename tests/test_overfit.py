@@ -5,7 +5,7 @@ import json
 import pytest
 from mmengine.runner import Runner
 
-from epsanet_mmdet.configs import load_config
+from epsanet_mmdet.config.load import load_config
 
 CHANNELS = 64
 SCALE = (320, 256)

@@ -12,9 +12,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import init_default_scope
 
-from epsanet_mmdet import datasets, hooks
-from epsanet_mmdet.backbones import EPSANet
-from epsanet_mmdet.configs import configs_dir
+from epsanet_mmdet import datasets
+from epsanet_mmdet.config.load import configs_dir
+from epsanet_mmdet.engine import hooks
+from epsanet_mmdet.models import EPSANet
 
 BASE = 'epsanet/mask-rcnn_epsanet50-s_fpn_1x_coco.py'
 

@@ -10,24 +10,24 @@ import torch
 from conftest import ROOT
 from norm_statistics import randomise
 
-from epsanet_mmdet.backbones import EPSANet
+from epsanet_mmdet.models import EPSANet
 
 TESTS = (
     'layers/test_fusable.py',
     'layers/test_psa.py',
-    'backbones/test_epsanet.py',
+    'models/test_epsanet.py',
     'deploy/test_export.py',
-    'deploy/test_transform.py',
+    'models/test_deployed.py',
     'benchmark/test_measurement.py',
-    'test_costs.py',
-    'test_flop_counters.py',
-    'test_plugins.py',
+    'utils/test_flops.py',
+    'utils/test_flop_counters.py',
+    'models/test_plugins.py',
 )
 COMPUTE = """
 import sys
 import torch
 import epsanet_mmdet
-from epsanet_mmdet.backbones import EPSANet
+from epsanet_mmdet.models import EPSANet
 from epsanet_mmdet.layers.fusable import FUSED
 
 assert not FUSED and 'epsanet_mmdet.ops' not in sys.modules

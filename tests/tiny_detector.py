@@ -12,7 +12,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 import epsanet_mmdet  # noqa: F401
-from epsanet_mmdet.configs import configs_dir
+from epsanet_mmdet.config.load import configs_dir
 
 CLASSES = ('disc', 'box')
 CONFIG = """

@@ -9,7 +9,7 @@ from typing import Any, Dict
 import yaml
 from small_data import write_coco
 
-from epsanet_mmdet.configs import configs_dir
+from epsanet_mmdet.config.load import configs_dir
 
 TOOL = configs_dir().parent / 'tools' / 'reproduce.py'
 CONFIG = """

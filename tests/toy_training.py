@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from epsanet_mmdet.configs import configs_dir
+from epsanet_mmdet.config.load import configs_dir
 
 IMAGES = 14
 EPOCHS = 3

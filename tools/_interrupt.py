@@ -1,7 +1,7 @@
 """Exit with one line and status 130 on Ctrl-C while Python is still importing packages.
 
 Importing takes seconds, so each tool imports this module first. Later,
-:func:`epsanet_mmdet.command_line.run_command` takes over.
+:func:`epsanet_mmdet.utils.command_line.run_command` takes over.
 """
 
 import os

@@ -9,8 +9,8 @@ import sys
 import _interrupt  # noqa: F401
 
 from epsanet_mmdet.benchmark import BACKBONES, OPTIONS, PRECISIONS, run_benchmark
-from epsanet_mmdet.command_line import CommandParser, run_command
-from epsanet_mmdet.host_memory import reuse_memory
+from epsanet_mmdet.utils.command_line import CommandParser, run_command
+from epsanet_mmdet.utils.host_memory import reuse_memory
 
 
 def parse_args():

@@ -8,8 +8,8 @@ import sys
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.command_line import CommandParser, run_command
-from epsanet_mmdet.datasets.checking.command import run_check
+from epsanet_mmdet.own_data.command import run_check
+from epsanet_mmdet.utils.command_line import CommandParser, run_command
 
 
 def parse_args():

@@ -4,8 +4,8 @@ import sys
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.command_line import CommandParser, run_command
-from epsanet_mmdet.latency import compare_costs, format_table
+from epsanet_mmdet.benchmark.latency import compare_costs, format_table
+from epsanet_mmdet.utils.command_line import CommandParser, run_command
 
 
 def parse_args():

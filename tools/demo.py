@@ -7,9 +7,9 @@ import time
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.demo import run_demo
-from epsanet_mmdet.host_memory import reuse_memory
+from epsanet_mmdet.utils.command_line import CommandParser, run_command
+from epsanet_mmdet.utils.host_memory import reuse_memory
 
 
 def main():

@@ -7,8 +7,8 @@ a checkpoint for load_deployed. The first two accept any batch and image size.
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.command_line import CommandParser, run_command, step
 from epsanet_mmdet.deploy import run_deploy
+from epsanet_mmdet.utils.command_line import CommandParser, run_command, step
 
 
 def parse_args():

@@ -2,8 +2,8 @@
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.command_line import CommandParser, run_command
 from epsanet_mmdet.datasets.shape_folder import write_image_folder
+from epsanet_mmdet.utils.command_line import CommandParser, run_command
 
 
 def parse_args():

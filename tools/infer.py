@@ -5,9 +5,9 @@ import sys
 import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
-from epsanet_mmdet.command_line import CommandParser, run_command, step
-from epsanet_mmdet.host_memory import reuse_memory
 from epsanet_mmdet.inference import infer_to_folder
+from epsanet_mmdet.utils.command_line import CommandParser, run_command, step
+from epsanet_mmdet.utils.host_memory import reuse_memory
 
 
 def parse_args():

@@ -2,8 +2,8 @@
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.command_line import CommandParser, run_command
-from epsanet_mmdet.new_config import new_config
+from epsanet_mmdet.own_data.new_config import new_config
+from epsanet_mmdet.utils.command_line import CommandParser, run_command
 
 
 def parse_args():

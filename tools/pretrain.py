@@ -2,8 +2,8 @@
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.command_line import run_command
 from epsanet_mmdet.pretraining.command import run_pretraining
+from epsanet_mmdet.utils.command_line import run_command
 
 if __name__ == '__main__':
     run_command(run_pretraining)

@@ -7,8 +7,8 @@ it uses existing results.
 import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
-from epsanet_mmdet.command_line import CommandParser, run_command, step
-from epsanet_mmdet.report import report_results, report_test
+from epsanet_mmdet.evaluation import report_results, report_test
+from epsanet_mmdet.utils.command_line import CommandParser, run_command, step
 
 
 def parse_args():

@@ -9,8 +9,8 @@ import sys
 import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
-from epsanet_mmdet.command_line import CommandParser, run_command
-from epsanet_mmdet.reproduction.command import reproduce
+from epsanet_mmdet.experiments.command import reproduce
+from epsanet_mmdet.utils.command_line import CommandParser, run_command
 
 # Arguments that replace a plan's values, by the values' keys.
 CHANGES = {

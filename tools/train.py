@@ -2,8 +2,8 @@
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.command_line import run_command
-from epsanet_mmdet.mmdet_tools import run_mmdet_tool
+from epsanet_mmdet.engine.mmdet_tools import run_mmdet_tool
+from epsanet_mmdet.utils.command_line import run_command
 
 if __name__ == '__main__':
     run_command(run_mmdet_tool, 'train.py')

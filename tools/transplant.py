@@ -6,8 +6,8 @@ Without --images, the weights of PSA are cut from those of the ResNet.
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.command_line import CommandParser, run_command, step
-from epsanet_mmdet.transplant import METHODS, run_transplant
+from epsanet_mmdet.utils.command_line import CommandParser, run_command, step
+from epsanet_mmdet.weight_transfer import METHODS, run_transplant
 
 
 def parse_args():

@@ -4,9 +4,9 @@ from typing import Callable, Optional, Sequence
 
 import torch
 
-from ..devices import usable_device
 from ..errors import ArgumentError
-from ..storage import check_file_writable, write_whole
+from ..utils.device import usable_device
+from ..utils.storage import check_file_writable, write_whole
 from .expectation import check_expectations, parse_expectation
 from .measurement import measure
 from .passes import choose_precision, parse_input

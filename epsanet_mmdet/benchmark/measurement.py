@@ -4,8 +4,8 @@ from typing import Callable, List, NamedTuple, Optional, Sequence
 
 import torch
 
-from ..devices import usable_device
 from ..errors import ArgumentError, ConfigError
+from ..utils.device import usable_device
 from .memory import peak_bytes, saved_bytes
 from .networks import Network, build_network, is_for_inference, split_options
 from .passes import INFERENCE, PRECISIONS, TRAINING, Input, make_pass

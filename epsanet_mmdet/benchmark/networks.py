@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from ..configs import load_config
+from ..config.load import load_config
 from ..errors import ArgumentError, ConfigError
 from .published_psa import published_formulation
 
@@ -44,7 +44,7 @@ def capture_network(network: nn.Module) -> nn.Module:
 
 
 def _deploy(network: nn.Module) -> nn.Module:
-    from ..deploy import deploy
+    from ..models.deployed import deploy
 
     network.eval()  # which returns None, of mmdet's ResNet
     return deploy(network)

@@ -5,7 +5,7 @@ from typing import Callable, NamedTuple, Tuple
 import torch
 from torch import Tensor, nn
 
-from ..costs import WEIGHTED, multiplications
+from ..utils.flops import WEIGHTED, multiplications
 from .timing import time_interleaved
 
 

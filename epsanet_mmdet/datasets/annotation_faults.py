@@ -3,10 +3,10 @@
 import math
 from typing import Any, Dict, Optional, Sequence
 
-from .checking.segmentation import outline_fault, rle_fault
-from .checking.values import finite, four_numbers
-from .image_files import MAX_PIXELS
-from .printable import printable
+from ..utils.images import MAX_PIXELS
+from ..utils.text import printable
+from .segmentation import outline_fault, rle_fault
+from .values import finite, four_numbers
 
 EMPTY = 'nothing to learn from: '  # begins what mmdet leaves out anyway; COCO has some
 

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import DataError
-from .formats.coco_json import BOM, load_json
-from .image_files import MAX_PIXELS, header_fault, read_image, read_size
-from .printable import printable
-from .regular_files import open_regular
+from ..utils.files import open_regular
+from ..utils.images import MAX_PIXELS, header_fault, read_image, read_size
+from ..utils.text import printable
+from .coco_json import BOM, load_json
 
 TAIL = 64  # bytes; end markers may be followed by padding
 ENDS = ((b'\xff\xd8\xff', b'\xff\xd9'), (b'\x89PNG\r\n\x1a\n', b'IEND'))

@@ -10,12 +10,12 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ..errors import DataError, UserError
+from ..utils.images import read_image
+from ..utils.text import printable
 from . import annotation_faults
 from .checks import Expected, check_annotations, check_paths, find_bad_images, image_fault
-from .formats.split import is_inside
-from .image_files import read_image
-from .printable import printable
 from .skipped import Marks, Skipped
+from .split import is_inside
 
 NAMED = 5  # faults that a message names; the report at the end names all
 OUTSIDE = "its name leaves the data's folder"

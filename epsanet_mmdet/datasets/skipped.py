@@ -13,8 +13,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from ..errors import DataError
+from ..utils.text import printable
 from .annotation_faults import EMPTY
-from .printable import printable
 
 
 @dataclass

@@ -1,9 +1,9 @@
 """Networks for inference: plain, fused, and exported."""
 
 from ..layers.deployed_psa import DeployedPSA
+from ..models.deployed import deploy
 from .command import greatest_difference, load_deployed, run_deploy, save_deployed
 from .export import RawOutputs, export_onnx, export_program
-from .transform import deploy
 
 __all__ = [
     'DeployedPSA',

@@ -10,15 +10,15 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from ..checkpoints import load_untrusted
-from ..configs import load_config
+from ..checkpoint import load_untrusted
+from ..config.load import load_config
 from ..errors import ArgumentError, CheckpointError, DifferenceError
 from ..inference.detector import Detector, check_checkpoint_path
 from ..layers.deployed_psa import PlainBranches
-from ..storage import write_whole
+from ..models.deployed import deploy
+from ..utils.storage import write_whole
 from ..version import __version__
 from .export import RawOutputs, export_onnx, export_program, require
-from .transform import deploy
 
 SUFFIXES = {
     '.pth': 'a checkpoint for load_deployed',

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ArgumentError, ExtraError
-from ..storage import write_whole
+from ..utils.storage import write_whole
 
 OPSET = 18  # the least that torch's exporter writes without converting down
 # Every level of a pyramid with strides up to 128 is more than one position wide: torch.export takes

@@ -15,12 +15,12 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from torch import nn
 
-from ..checkpoints import require_match
-from ..configs import load_config
-from ..datasets.printable import printable
-from ..devices import usable_device
-from ..drawing import draw_objects
+from ..checkpoint import require_match
+from ..config.load import load_config
 from ..errors import CheckpointError, ConfigError
+from ..utils.device import usable_device
+from ..utils.drawing import draw_objects
+from ..utils.text import printable
 from .sources import Frame
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Dict, Optional, Sequence
 
 from ..datasets.checks import check_annotations
-from ..datasets.printable import printable
 from ..errors import DataError
+from ..utils.text import printable
 from .sources import Frame, Source
 
 

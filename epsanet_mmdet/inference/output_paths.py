@@ -6,8 +6,8 @@ import unicodedata
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, Set
 
-from ..datasets.printable import printable
 from ..errors import DataError
+from ..utils.text import printable
 from .sources import Source
 from .videos import video_suffix
 

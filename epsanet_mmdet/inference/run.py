@@ -8,8 +8,8 @@ from typing import Dict, List, Optional, Sequence, Union
 import numpy as np
 from tqdm import tqdm
 
-from ..datasets.printable import printable
 from ..errors import ConfigError, DataError
+from ..utils.text import printable
 from .detections import Detections
 from .detector import Detector
 from .image_ids import ImageIds

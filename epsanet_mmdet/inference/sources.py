@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from mmdet.apis.det_inferencer import IMG_EXTENSIONS
 
-from ..datasets.image_files import MAX_PIXELS, is_image, load_image
-from ..datasets.printable import printable
 from ..errors import DataError
+from ..utils.images import MAX_PIXELS, is_image, load_image
+from ..utils.text import printable
 
 VIDEO_EXTENSIONS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
 PIXEL_LIMIT = 4096 * 2160  # 4K video; above, masks of a hundred objects would take gigabytes

@@ -4,7 +4,7 @@ from .aff import AFF, FUSIONS, IAFF, DirectAddFusion, MSCAM2d, check_fusion
 from .bam import BAM2d
 from .bi_eca import BidirectionalECA2d
 from .cbam import CBAM2d, SoftChannelAttention2d, SpatialAttention2d
-from .coordinate import CoordAttention2d
+from .coord_attention import CoordAttention2d
 from .danet import ChannelAttention2d, DualAttention2d, PositionAttention2d
 from .eca import ECALayer2d
 from .fca import FcaLayer2d

@@ -4,7 +4,7 @@ Importing this package registers them (:mod:`epsanet_mmdet.layers.fusable`). Not
 it: without this folder, everything computes the same by plain torch.
 """
 
-from ..stack import check_stack
+from ..utils.environment import check_stack
 from . import psa  # noqa: F401
 
 if check_stack():

@@ -6,10 +6,10 @@ import torch
 from mmdet.models.backbones.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
 
-from ..backbones import EPSANet
-from ..backbones.epsa_block import EPSABlock
 from ..layers import PSAModule
 from ..layers.norm import affine_of
+from ..models import EPSANet
+from ..models.epsanet import EPSABlock
 from .cpu import kernels
 from .cpu.channel_norm import ChannelNorm
 from .cpu.evaluation import pointwise_conv, psa_attention, relu_max_pool

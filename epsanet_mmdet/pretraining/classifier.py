@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from ..configs import load_config
+from ..config.load import load_config
 from ..errors import ConfigError
 
 

@@ -6,9 +6,9 @@ import sys
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from ..configs import load_config
+from ..config.load import load_config
+from ..engine.mmdet_tools import run_mmdet_tool, tool_path
 from ..errors import ConfigError
-from ..mmdet_tools import run_mmdet_tool, tool_path
 from .image_folder import check_image_folders
 
 

@@ -12,8 +12,8 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ..datasets.checks import find_bad_images
-from ..datasets.image_files import SUFFIXES, read_image
 from ..errors import ConfigError, DataError
+from ..utils.images import SUFFIXES, read_image
 
 
 class BadImageError(DataError):

@@ -10,7 +10,6 @@ import torch
 from conftest import ROOT
 from tiny_detector import tiny_detector  # noqa: F401
 
-from epsanet_mmdet.backbones import EPSANet
 from epsanet_mmdet.benchmark import (
     Input,
     PublishedPSA,
@@ -20,9 +19,10 @@ from epsanet_mmdet.benchmark import (
     run_benchmark,
 )
 from epsanet_mmdet.benchmark.passes import make_pass
-from epsanet_mmdet.costs import count_parameters
 from epsanet_mmdet.errors import ArgumentError, ConfigError, UserError
 from epsanet_mmdet.layers.fusable import FUSED
+from epsanet_mmdet.models import EPSANet
+from epsanet_mmdet.utils.flops import count_parameters
 
 CPU = torch.device('cpu')
 SMALL = 'mask-rcnn_epsanet50-s_fpn_1x_coco'

@@ -4,9 +4,9 @@ import pytest
 import torch
 from epsanet_reference import epsanet, psa
 
-from epsanet_mmdet.backbones import EPSANet
 from epsanet_mmdet.benchmark import PublishedPSA, published_formulation
 from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.models import EPSANet
 
 GROUPS = {'small': (1, 4, 8, 16), 'large': (32,) * 4}
 

@@ -9,8 +9,8 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
-from epsanet_mmdet.configs import configs_dir, load_config
-from epsanet_mmdet.costs import count_parameters
+from epsanet_mmdet.config.load import configs_dir, load_config
+from epsanet_mmdet.utils.flops import count_parameters
 
 FOLDERS = (
     *('resnet', 'senet', 'ecanet', 'fcanet', 'cbam', 'bam', 'gcnet', 'danet', 'coordatt'),

@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
-from epsanet_mmdet.configs import configs_dir, load_config
+from epsanet_mmdet.config.load import configs_dir, load_config
 from epsanet_mmdet.layers import PSAModule
 
 CONFIGS = sorted(path.stem for path in (configs_dir() / 'epsanet').glob('*.py'))

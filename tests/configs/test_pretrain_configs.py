@@ -9,8 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import epsanet_mmdet.pretraining  # noqa: F401
-from epsanet_mmdet.configs import configs_dir, load_config
-from epsanet_mmdet.costs import count_parameters
+from epsanet_mmdet.config.load import configs_dir, load_config
+from epsanet_mmdet.utils.flops import count_parameters
 
 CONFIGS = sorted(path.stem for path in (configs_dir() / 'pretrain').glob('*.py'))
 RECIPES = ('8xb32_in1k', '8xb128-amp-ema_coslr-60e_in1k')

@@ -8,8 +8,8 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from epsanet_mmdet.configs import configs_dir, load_config
-from epsanet_mmdet.costs import count_flops, count_parameters
+from epsanet_mmdet.config.load import configs_dir, load_config
+from epsanet_mmdet.utils.flops import count_flops, count_parameters
 
 IMAGE = (3, 800, 1280)
 PROPOSALS, MASKS = 1000, 100

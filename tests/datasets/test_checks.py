@@ -3,12 +3,12 @@
 import pytest
 from small_data import CLASSES, coco_content, write_json
 
-from epsanet_mmdet.class_heads import check_class_heads, find_class_heads
-from epsanet_mmdet.configs import load_config
+from epsanet_mmdet.config.class_heads import check_class_heads, find_class_heads
+from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.datasets import CheckedCocoDataset
 from epsanet_mmdet.datasets.checks import check_annotations
+from epsanet_mmdet.engine.mmdet_tools import check_data
 from epsanet_mmdet.errors import ConfigError, DataError
-from epsanet_mmdet.mmdet_tools import check_data
 
 MODELS = ('mask-rcnn', 'faster-rcnn', 'retinanet')
 

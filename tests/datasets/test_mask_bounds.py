@@ -22,12 +22,12 @@ from pycocotools import mask as coco_mask
 from tiny_detector import tiny_detector  # noqa: F401
 
 from epsanet_mmdet.datasets import CheckedCocoDataset
-from epsanet_mmdet.datasets.checking import check_dataset
-from epsanet_mmdet.datasets.checking.command import run_check
-from epsanet_mmdet.datasets.checking.segmentation import outline_fault
+from epsanet_mmdet.datasets.segmentation import outline_fault
 from epsanet_mmdet.errors import DataError
-from epsanet_mmdet.report.data import load_results, load_truth
-from epsanet_mmdet.report.metrics import evaluate
+from epsanet_mmdet.evaluation.data import load_results, load_truth
+from epsanet_mmdet.evaluation.metrics import evaluate
+from epsanet_mmdet.own_data.command import run_check
+from epsanet_mmdet.own_data.lint import check_dataset
 
 WIDTH, HEIGHT = 64, 48
 GOOD = [[4, 4, 40, 4, 40, 30, 4, 30]]

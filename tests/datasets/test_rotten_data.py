@@ -23,10 +23,11 @@ from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
 from PIL import Image
 
-from epsanet_mmdet.configs import load_config
-from epsanet_mmdet.datasets import CheckedCocoDataset, SkippedDataHook, checks, image_files
-from epsanet_mmdet.datasets.regular_files import open_regular
+from epsanet_mmdet.config.load import load_config
+from epsanet_mmdet.datasets import CheckedCocoDataset, SkippedDataHook, checks
 from epsanet_mmdet.errors import DataError
+from epsanet_mmdet.utils import images as image_files
+from epsanet_mmdet.utils.files import open_regular
 
 COUNT = 200  # so that one in a hundred is two
 TRUNCATED, EMPTY = (20, 120), (50, 150)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from epsanet_mmdet.datasets.checking.segmentation import area_of, box_of, rle_fault, rle_runs
-from epsanet_mmdet.datasets.checking.transform import scale, turn
+from epsanet_mmdet.datasets.segmentation import area_of, box_of, rle_fault, rle_runs
+from epsanet_mmdet.own_data.lint.transform import scale, turn
 
 
 @pytest.mark.parametrize('density', [0.001, 0.1, 0.5, 0.99])

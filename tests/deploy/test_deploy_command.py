@@ -10,11 +10,12 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from tiny_detector import CLASSES, tiny_detector, write_checkpoint  # noqa: F401
 
-from epsanet_mmdet.backbones import EPSANet
-from epsanet_mmdet.backbones.epsanet import EPSABlock
-from epsanet_mmdet.deploy import command, deploy, export, load_deployed, run_deploy
+from epsanet_mmdet.deploy import command, export, load_deployed, run_deploy
 from epsanet_mmdet.errors import ArgumentError, CheckpointError, DifferenceError, ExtraError
 from epsanet_mmdet.inference.detector import Detector
+from epsanet_mmdet.models import EPSANet
+from epsanet_mmdet.models.deployed import deploy
+from epsanet_mmdet.models.epsanet import EPSABlock
 
 META = dict(classes=CLASSES, palette=None)
 

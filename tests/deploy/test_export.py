@@ -10,17 +10,12 @@ from norm_statistics import randomise
 from tiny_detector import tiny_detector  # noqa: F401
 from torch import nn
 
-from epsanet_mmdet.backbones import EPSANet
-from epsanet_mmdet.backbones.epsanet import EPSABlock
-from epsanet_mmdet.configs import load_config
-from epsanet_mmdet.deploy import (
-    RawOutputs,
-    deploy,
-    export_onnx,
-    export_program,
-    greatest_difference,
-)
+from epsanet_mmdet.config.load import load_config
+from epsanet_mmdet.deploy import RawOutputs, export_onnx, export_program, greatest_difference
 from epsanet_mmdet.errors import ArgumentError
+from epsanet_mmdet.models import EPSANet
+from epsanet_mmdet.models.deployed import deploy
+from epsanet_mmdet.models.epsanet import EPSABlock
 
 SIZES = [(1, 3, 64, 64), (3, 3, 70, 93), (1, 3, 33, 250)]
 DETECTOR_SIZES = [(1, 3, 160, 190), (3, 3, 170, 233)]

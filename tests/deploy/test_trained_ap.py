@@ -5,7 +5,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from tiny_detector import tiny_detector  # noqa: F401
 
-from epsanet_mmdet.deploy import DeployedPSA, deploy
+from epsanet_mmdet.deploy import DeployedPSA
+from epsanet_mmdet.models.deployed import deploy
 
 ITERATIONS = 60
 METRICS = ('coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/segm_mAP', 'coco/segm_mAP_50')

@@ -28,12 +28,12 @@ from mutate import (
 from PIL import Image
 from small_data import coco_content, voc_xml, write_coco, write_voc, write_yolo, yolo_lines
 
-from epsanet_mmdet.datasets.checking import run as checking
-from epsanet_mmdet.datasets.checking.page import render_page
 from epsanet_mmdet.datasets.checks import image_fault
-from epsanet_mmdet.datasets.image_files import read_image, read_size
 from epsanet_mmdet.errors import CheckpointError
 from epsanet_mmdet.inference.sources import Source, read_frames
+from epsanet_mmdet.own_data.lint import run as checking
+from epsanet_mmdet.own_data.page import render_page
+from epsanet_mmdet.utils.images import read_image, read_size
 
 MIB = 2**20
 

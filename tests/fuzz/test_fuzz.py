@@ -17,8 +17,8 @@ import targets
 import torch
 from crafted_checkpoints import attacks, write
 
-from epsanet_mmdet.datasets.checking import run as checking
 from epsanet_mmdet.errors import UserError
+from epsanet_mmdet.own_data.lint import run as checking
 
 SCRIPT = Path(__file__).parent / 'run_fuzz.py'
 

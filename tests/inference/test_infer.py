@@ -18,7 +18,7 @@ from test_sources import picture, video
 from tiny_detector import tiny_detector, write_checkpoint  # noqa: F401
 
 import epsanet_mmdet
-from epsanet_mmdet.configs import configs_dir
+from epsanet_mmdet.config.load import configs_dir
 from epsanet_mmdet.errors import CheckpointError, ConfigError, DataError, UserError
 from epsanet_mmdet.inference import Detector, infer_to_folder
 from epsanet_mmdet.inference.detections import Detections

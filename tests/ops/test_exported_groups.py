@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from epsanet_mmdet.deploy import deploy, export_onnx
+from epsanet_mmdet.deploy import export_onnx
 from epsanet_mmdet.layers import PSAModule
 from epsanet_mmdet.layers.deployed_psa import DeployedPSA
+from epsanet_mmdet.models.deployed import deploy
 
 GROUPS = [1, 4, 8, 16]
 LAYERS = {

@@ -9,9 +9,9 @@ from mmdet.models.backbones import ResNet
 from norm_statistics import randomise
 from torch import nn
 
-from epsanet_mmdet.backbones import EPSANet
-from epsanet_mmdet.backbones.epsa_block import EPSABlock
 from epsanet_mmdet.benchmark import saved_bytes
+from epsanet_mmdet.models import EPSANet
+from epsanet_mmdet.models.epsanet import EPSABlock
 from epsanet_mmdet.ops.cpu import kernels
 
 needs_kernel = pytest.mark.skipif(

@@ -8,12 +8,12 @@ from fusing import counted, plainly
 from mmdet.models.backbones import ResNet
 from torch import nn
 
-from epsanet_mmdet.backbones import EPSANet
 from epsanet_mmdet.benchmark import saved_bytes
-from epsanet_mmdet.deploy import deploy
 from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.models import EPSANet
+from epsanet_mmdet.models.deployed import deploy
+from epsanet_mmdet.models.plugins import PSAConv2d
 from epsanet_mmdet.ops.cpu import kernels
-from epsanet_mmdet.plugins import PSAConv2d
 
 SMALL = dict(kernel_sizes=(3, 5, 7, 9), groups=(1, 4, 8, 16))
 LARGE = dict(kernel_sizes=(3, 5, 5, 7), groups=(32, 32, 32, 32))

@@ -28,8 +28,8 @@ from torch.utils.checkpoint import (
 )
 from torch.utils.flop_counter import FlopCounterMode
 
-from epsanet_mmdet.backbones import EPSANet
 from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.models import EPSANet
 from epsanet_mmdet.ops.cpu import kernels
 
 STAGES = dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1), frozen_stages=-1)

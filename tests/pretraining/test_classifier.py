@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from mmengine.structures import BaseDataElement
 
-from epsanet_mmdet.configs import load_config
+from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.errors import ConfigError
 from epsanet_mmdet.pretraining import ImageClassifier
 from epsanet_mmdet.pretraining.classifier import detection_backbone

@@ -15,13 +15,13 @@ from tiny_plan import reproduce
 
 import epsanet_mmdet.pretraining  # noqa: F401
 from epsanet_mmdet import infer
-from epsanet_mmdet.checkpoints.conversion import convert_weights
-from epsanet_mmdet.checkpoints.weight_files import read_weights
-from epsanet_mmdet.configs import configs_dir, load_config
+from epsanet_mmdet.checkpoint.weight_files import read_weights
+from epsanet_mmdet.config.load import configs_dir, load_config
 from epsanet_mmdet.datasets.shape_folder import write_image_folder
 from epsanet_mmdet.datasets.shapes import write_shapes
 from epsanet_mmdet.errors import ConfigError, UserError
 from epsanet_mmdet.pretraining.command import check_pretraining
+from epsanet_mmdet.weight_transfer.conversion import convert_weights
 
 DETECTOR = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
 TOOL = configs_dir().parent / 'tools' / 'pretrain.py'

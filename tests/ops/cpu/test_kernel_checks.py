@@ -8,8 +8,8 @@ import torch
 from fusing import plainly
 from torch import nn
 
-from epsanet_mmdet.backbones import EPSANet
 from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.models import EPSANet
 from epsanet_mmdet.ops.cpu import direct_conv, kernels
 from epsanet_mmdet.ops.cpu.channel_norm import ChannelNorm
 from epsanet_mmdet.ops.cpu.direct_conv import Conv
@@ -42,7 +42,7 @@ def test_a_map_of_other_channels_raises_torch_s_own_error(channels, training):
 def test_millions_of_channels_too_many_do_not_kill_the_interpreter(training):
     code = (
         'import torch\n'
-        'from epsanet_mmdet.backbones import EPSANet\n'
+        'from epsanet_mmdet.models import EPSANet\n'
         f'block = EPSANet(50).train({training}).layer1[1]\n'
         f'with torch.set_grad_enabled({training}):\n'
         '    block(torch.zeros(1, 4_000_000, 2, 2))\n'

@@ -1,0 +1,228 @@
+"""Train the embedded example for a long time, and check memory, open files and child processes.
+
+The exit status is 1 if one of these does not stay constant.
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Union
+
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from epsanet_mmdet.config.load import load_config
+from epsanet_mmdet.datasets.shapes import write_shapes
+from epsanet_mmdet.demo import CONFIG
+from epsanet_mmdet.utils.command_line import CommandParser, run_command
+
+TOLERANCE = 0.02
+
+
+class Sample(NamedTuple):
+    """State of this process after an iteration."""
+
+    iteration: int
+    memory: float  # MiB of RSS of this process alone
+    workers_memory: float  # MiB of RSS of its children, shared pages counted in each
+    files: int
+    children: int
+
+
+def take_sample(iteration: int) -> Sample:
+    """Read this process's memory, open files and children from ``/proc``."""
+    children = child_processes(os.getpid())
+    files = len(os.listdir('/proc/self/fd')) - 1  # listing them opens one
+    memory = resident_mib(os.getpid())
+    return Sample(iteration, memory, sum(map(resident_mib, children)), files, len(children))
+
+
+def resident_mib(process: Union[int, str]) -> float:
+    """Return a process's resident memory in MiB; 0 if it has ended."""
+    try:
+        pages = int(Path(f'/proc/{process}/statm').read_text().split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
+
+
+def child_processes(process: int) -> List[int]:
+    """Return the ids of a process's children, of all its threads."""
+    return [
+        int(child)
+        for path in Path(f'/proc/{process}/task').glob('*/children')
+        for child in path.read_text().split()
+    ]
+
+
+def hand_back_memory() -> None:
+    """Return freed memory that the C library keeps to the system."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+@HOOKS.register_module()
+class ResourcesHook(Hook):
+    """Samples the process's resources while it trains.
+
+    Args:
+        interval: Iterations between two samples.
+        out_file: JSON lines to write, if given.
+        tidy: Hand freed memory back before a sample, so that only what is held is counted.
+            Otherwise the C library keeps some, and peaks, as of saving, can leave steps.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(
+        self, interval: int = 10, out_file: Optional[str] = None, tidy: bool = True
+    ) -> None:
+        self.interval = interval
+        self.tidy = tidy
+        self.out_file = out_file
+        self.samples: List[Sample] = []
+
+    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        # In the middle of intervals: at the end of an epoch its workers are about to leave.
+        if (runner.iter + 1) % self.interval == self.interval // 2:
+            gc.collect()  # so that garbage in cycles is not taken for a leak
+            if self.tidy:
+                hand_back_memory()
+            sample = take_sample(runner.iter + 1)
+            self.samples.append(sample)
+            if self.out_file:
+                with open(self.out_file, 'a') as file:
+                    file.write(json.dumps(sample._asdict()) + '\n')
+
+
+def judge(samples: List[Sample], warm_up: int) -> Dict[str, Any]:
+    """Say whether memory is flat, and files and children as many as before, after a warm-up.
+
+    Memory is flat when its trend, a straight line of least squares over all samples after the
+    warm-up, and the means of their first and last fifth differ by less than 2 %.
+
+    Args:
+        samples: In order.
+        warm_up: Samples up to this iteration are left out.
+    """
+    kept = [sample for sample in samples if sample.iteration > warm_up]
+    if len(kept) < 10:
+        raise ValueError(f'{len(kept)} samples after the warm-up are too few: 10 at least')
+    iterations = np.array([s.iteration for s in kept], float)
+    memory = np.array([s.memory for s in kept])
+    slope = np.polyfit(iterations, memory, 1)[0]
+    fifth = len(kept) // 5
+    drift = memory[-fifth:].mean() / memory[:fifth].mean() - 1
+    trend = slope * (iterations[-1] - iterations[0]) / memory.mean()
+    files, children = {s.files for s in kept}, {s.children for s in kept}
+    # A sample may fall between two epochs' workers, so the ends of the run count.
+    same_ends = all(
+        np.median([getattr(s, name) for s in kept[:fifth]])
+        == np.median([getattr(s, name) for s in kept[-fifth:]])
+        for name in ('files', 'children')
+    )
+    return dict(
+        iterations=int(iterations[-1]),
+        memory_mib=[round(float(v), 1) for v in (memory.min(), memory.mean(), memory.max())],
+        memory_trend=round(float(trend), 4),
+        memory_drift=round(float(drift), 4),
+        files=[min(files), max(files)],
+        children=[min(children), max(children)],
+        flat=bool(abs(trend) < TOLERANCE and abs(drift) < TOLERANCE and same_ends),
+    )
+
+
+def run_long(
+    work_dir: str,
+    iterations: int = 2000,
+    size: int = 192,
+    images: int = 400,
+    batch_size: int = 8,
+    tidy: bool = True,
+) -> Dict[str, Any]:
+    """Train the embedded example for many iterations and judge its resources.
+
+    Args:
+        work_dir: Folder for everything; ``resources.jsonl`` holds the samples.
+        iterations: Rounded up to whole epochs.
+        size: Height and width of the images.
+        images: Of the training split.
+        batch_size: Images an iteration.
+        tidy: As of :class:`ResourcesHook`.
+    """
+    work_dir = Path(work_dir)
+    write_shapes(str(work_dir / 'data'), train=images, val=8, size=size)
+    epochs = -(-iterations // -(-images // batch_size))
+    config = load_config(CONFIG, dict(data_root=str(work_dir / 'data'), work_dir=str(work_dir)))
+    for loader in (config.train_dataloader, config.val_dataloader):
+        for step in loader.dataset.pipeline:
+            if step.type == 'Resize':
+                step.scale = (size, size)
+    hook = dict(
+        type='ResourcesHook',
+        interval=10,
+        out_file=str(work_dir / 'resources.jsonl'),
+        tidy=tidy,
+    )
+    config.merge_from_dict(
+        {
+            'train_dataloader.batch_size': batch_size,
+            'train_cfg': dict(max_epochs=epochs, val_interval=max(epochs // 8, 1)),
+            'custom_hooks': [*config.custom_hooks, hook],
+            'param_scheduler': [dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50)],
+            'randomness': dict(seed=0),
+        }
+    )
+    runner = Runner.from_cfg(config)
+    runner.train()
+    samples = next(h for h in runner.hooks if isinstance(h, ResourcesHook)).samples
+    return judge(samples, warm_up=runner.iter // 5)
+
+
+def parse_args():
+    parser = CommandParser(description=__doc__)
+    parser.add_argument(
+        '--work-dir', default='work_dirs/long_run', help='output folder (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--iterations',
+        type=int,
+        default=2000,
+        help='training iterations, rounded up to whole epochs (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        default=192,
+        help='height and width of the images (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--images', type=int, default=400, help='number of training images (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images per iteration (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--as-is',
+        action='store_false',
+        dest='tidy',
+        help='also count freed memory that was not returned to the system',
+    )
+    return parser.parse_args()
+
+
+def main():
+    args = vars(parse_args())
+    result = run_long(args.pop('work_dir'), **args)
+    print(json.dumps(result))
+    sys.exit(not result['flat'])
+
+
+if __name__ == '__main__':
+    run_command(main)

@@ -1,0 +1,70 @@
+"""Measure transplants: how much of the response each start keeps, and the iterations it saves.
+
+``donor`` trains a donor on generated images. ``response`` needs a donor and images. ``training``
+needs a checkpoint written by tools/transplant.py. Results are kept in the work dir, so the same
+command continues after an interruption.
+"""
+
+from head_start import compare_starts, head_start_table
+from shapes_donor import train_donor
+from start_responses import compare_methods
+
+from epsanet_mmdet.utils.command_line import CommandParser, run_command
+from epsanet_mmdet.weight_transfer.response import response_table
+
+
+def parse_args():
+    parser = CommandParser(description=__doc__)
+    what = parser.add_subparsers(dest='what', required=True)
+    donor = what.add_parser('donor', help='train a ResNet-50 as a detector of generated shapes')
+    donor.add_argument(
+        '--iterations', type=int, default=2000, help='training iterations (default: %(default)s)'
+    )
+    response = what.add_parser('response', help='measure how much of the response each start keeps')
+    response.add_argument('donor', help='checkpoint of a ResNet')
+    response.add_argument('images', help='folder with any images')
+    response.add_argument(
+        '--arch', default='small', help='EPSANet variant to build (default: %(default)s)'
+    )
+    for name, value in dict(image_size=224, max_images=250, views=1, positions=20000).items():
+        option = f'--{name.replace("_", "-")}'
+        response.add_argument(
+            option,
+            type=int,
+            default=value,
+            help='as in tools/transplant.py (default: %(default)s)',
+        )
+    training = what.add_parser('training', help='compare the loss of a detector from both starts')
+    training.add_argument('checkpoint', help='EPSANet-50 small from tools/transplant.py')
+    training.add_argument(
+        '--seeds',
+        type=int,
+        nargs='+',
+        default=[0, 1, 2],
+        help='seeds to train with (default: 0 1 2)',
+    )
+    training.add_argument(
+        '--iterations', type=int, default=200, help='iterations per training (default: %(default)s)'
+    )
+    for part in (donor, response, training):
+        part.add_argument(
+            '--work-dir',
+            default='work_dirs/transplant',
+            help='output folder (default: %(default)s)',
+        )
+    return parser.parse_args()
+
+
+def main():
+    options = vars(parse_args())
+    what = options.pop('what')
+    if what == 'donor':
+        train_donor(**options)
+    elif what == 'response':
+        print(response_table(compare_methods(**options)))
+    else:
+        print(head_start_table(compare_starts(**options)))
+
+
+if __name__ == '__main__':
+    run_command(main)

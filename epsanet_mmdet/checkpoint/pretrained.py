@@ -1,0 +1,53 @@
+"""Backbone weights that a config names before they exist."""
+
+import logging
+import os.path as osp
+
+from mmengine.logging import print_log
+from mmengine.model import PretrainedInit, initialize
+from mmengine.registry import WEIGHT_INITIALIZERS
+from torch import nn
+
+from .match import require_match
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class PretrainedIfPresent(PretrainedInit):
+    """``Pretrained``, or mmdet's random ResNet initialisation where the file does not exist.
+
+    EPSANet's authors published no weights, so the configs name the file that a pre-training
+    would leave, and warn when it is not there.
+
+    Args:
+        checkpoint (str): File or URL of the backbone's weights.
+        prefix (str, optional): Prefix of the backbone in the checkpoint.
+        map_location (str): Where to load the tensors.
+    """
+
+    def __call__(self, module: nn.Module) -> None:
+        if '://' in self.checkpoint or osp.isfile(self.checkpoint):
+            require_match(module)
+            super().__call__(module)
+            for child in module.modules():
+                if child is not module and hasattr(child, 'init_weights'):
+                    child.is_init = True  # or it would initialise itself over what was loaded
+            return
+        print_log(
+            f'{type(module).__name__} starts from random weights: there is no '
+            f"'{self.checkpoint}'. Detectors need pre-trained backbones: put one there, or set "
+            'model.backbone.init_cfg.checkpoint, or use a *-scratch config, which trains '
+            'everything from the start and longer.',
+            logger='current',
+            level=logging.WARNING,
+        )
+        initialize(
+            module,
+            [
+                dict(type='Kaiming', layer='Conv2d'),
+                dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
+            ],
+        )
+        if getattr(module, 'zero_init_residual', False):
+            for block in module.modules():
+                if hasattr(block, 'norm3'):
+                    nn.init.zeros_(block.norm3.weight)

@@ -1,0 +1,1 @@
+"""Configs: loading, options, and values that come from data sets."""

@@ -1,0 +1,186 @@
+"""The process of a job: trains or resumes, tests, and writes the result.
+
+``python -m epsanet_mmdet.experiments.worker FOLDER [--launcher pytorch]``; with a launcher,
+one such process runs for every GPU.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Dict, Iterator, Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import barrier, get_world_size, is_main_process
+
+from ..engine.mmdet_tools import run_mmdet_tool
+from ..errors import CheckpointError, UserError
+from ..evaluation.data import load_results, load_truth
+from ..evaluation.metrics import evaluate
+from ..utils.command_line import run_command
+from .files import read_json, write_json, write_text
+from .fingerprint import other_versions, short_hash, versions
+from .job import last_checkpoint, result_files, resumable
+
+BEAT = 5  # seconds between writing the time spent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    try:
+        run_job(args.folder, args.launcher)
+    except UserError:
+        raise
+    except Exception:
+        traceback.print_exc()  # into console.log
+        raise
+
+
+def run_job(folder: Path, launcher: str = 'none') -> None:
+    """Do what is left to do of a prepared job.
+
+    Raises:
+        UserError: One line that names what is wrong.
+    """
+    if not (folder / 'train' / 'finished').exists():
+        with _clock(folder, 'train'):
+            _train(folder, launcher)
+        _on_main_process(write_text, folder / 'train' / 'finished', 'yes\n')
+    checkpoint = last_checkpoint(folder)
+    if checkpoint is None:
+        raise CheckpointError(
+            f"the training in '{folder}' left no checkpoint; remove the folder to do it again"
+        )
+    with _clock(folder, 'test'):
+        _run_tool('test.py', folder / 'test_config.py', folder / 'test', launcher, checkpoint)
+        _on_main_process(_write_result, folder, checkpoint)
+
+
+def _train(folder: Path, launcher: str) -> None:
+    resume = ['--resume'] if resumable(folder) else []
+    _run_tool('train.py', folder / 'config.py', folder / 'train', launcher, *resume)
+
+
+def _run_tool(tool: str, config: Path, work_dir: Path, launcher: str, *arguments: str) -> None:
+    options = ['--work-dir', str(work_dir), '--launcher', launcher]
+    sys.argv = [tool, str(config), *arguments[:1], *options]
+    if arguments[:1] == ('--resume',):  # whose value is optional: it must not take the next word
+        sys.argv = [tool, str(config), *options, '--resume']
+    run_mmdet_tool(tool)
+
+
+def _on_main_process(function, *args) -> None:
+    if is_main_process():
+        function(*args)
+    barrier()
+
+
+def _write_result(folder: Path, checkpoint: str) -> None:
+    config = Config.fromfile(folder / 'config.py')
+    settings = read_json(folder / 'settings.json')
+    result = dict(
+        settings=short_hash(settings),
+        seed=settings['seed'],
+        metrics=measure(config, folder / 'test'),
+        checkpoint=Path(checkpoint).name,
+        versions={**versions(), **other_versions(), 'python': platform.python_version()},
+        commit=commit(),
+        hardware=hardware(),
+        processes=get_world_size(),
+        finished=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+    )
+    write_json(folder / 'result.json', result)
+
+
+def measure(config: Config, folder: Path) -> Dict[str, Dict[str, Optional[float]]]:
+    """Compute COCO's figures from the results that a test wrote.
+
+    Args:
+        config: The job's config.
+        folder: Where the test wrote ``results.bbox.json`` and ``results.segm.json``.
+
+    Returns:
+        The figures by ``'bbox'`` and ``'segm'`` and by their names, 0 to 1.
+    """
+    dataset = config.test_dataloader.dataset
+    ann_file = os.path.join(dataset.get('data_root') or '', dataset.ann_file)
+    truth = load_truth(ann_file, (dataset.get('metainfo') or {}).get('classes'))
+    found = load_results(truth, result_files(folder))
+    return {kind: evaluate(truth, found[kind], kind).summary for kind in found}
+
+
+@contextmanager
+def _clock(folder: Path, stage: str) -> Iterator[None]:
+    """Count the time of a stage in ``seconds.json``, on the main process, over restarts."""
+    if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):
+        yield
+        return
+    path, start, stop = folder / 'seconds.json', time.monotonic(), threading.Event()
+    earlier = read_json(path) or {}
+
+    def write() -> None:
+        spent = earlier.get(stage, 0) + time.monotonic() - start
+        write_json(path, {**earlier, stage: round(spent, 1)})
+
+    def beat() -> None:
+        while not stop.wait(BEAT):
+            with suppress(UserError):  # a full disk ends the training itself
+                write()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        write()
+
+
+def hardware() -> str:
+    """Name the machine's part that computes."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path('/proc/cpuinfo').read_text().splitlines():
+            if line.startswith('model name'):
+                name = line.partition(':')[2].strip()
+                break
+    except OSError:
+        pass
+    return f'{name}, {torch.get_num_threads()} threads'
+
+
+def commit() -> Optional[str]:
+    """Name the commit of this package's repository; None if it is installed without one."""
+    package = Path(__file__).resolve().parent.parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ['git', '-C', str(package), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        git('ls-files', '--error-unmatch', '__init__.py')  # or it lies in another's repository
+        changed = git('status', '--porcelain', '--untracked-files=no', '--', '.')
+        return git('rev-parse', '--short=12', 'HEAD') + (' with changes' if changed else '')
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+if __name__ == '__main__':
+    run_command(main)

@@ -1,0 +1,113 @@
+"""ResNets with attentional feature fusion for their residual additions (arXiv 2009.14082)."""
+
+from typing import Sequence
+
+import torch.utils.checkpoint as cp
+from mmdet.models.backbones.resnet import Bottleneck, ResNet
+from mmdet.models.layers import ResLayer
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from ..errors import ArgumentError
+from ..layers import FUSIONS, check_fusion
+from .norm_cfg import norm_layer_of
+from .plugin_norms import PluginNorms
+from .plugin_positions import check_positions
+
+
+class AFFBottleneck(Bottleneck):
+    """ResNet bottleneck that fuses identity and residual, normalised by its ``norm_cfg``.
+
+    Args:
+        inplanes (int): Input channels.
+        planes (int): A quarter of the output channels.
+        fusion (str): ``'add'``, ``'aff'`` or ``'iaff'``.
+        reduction (int): Reduction ratio of the fusion.
+        **kwargs: As of mmdet's ``Bottleneck``.
+    """
+
+    def __init__(self, inplanes: int, planes: int, fusion: str, reduction: int, **kwargs) -> None:
+        super().__init__(inplanes, planes, **kwargs)
+        self.fusion = FUSIONS[fusion](
+            planes * self.expansion, reduction, norm_layer=norm_layer_of(self.norm_cfg)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.with_cp and x.requires_grad:
+            return self.relu(cp.checkpoint(self._fused, x, use_reentrant=False))
+        return self.relu(self._fused(x))
+
+    def _fused(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        return self.fusion(identity, self._residual(x))
+
+    def _residual(self, x: Tensor) -> Tensor:
+        for i in (1, 2, 3):
+            x = getattr(self, f'norm{i}')(getattr(self, f'conv{i}')(x))
+            if i < 3:
+                x = self.relu(x)
+            if self.with_plugins:
+                x = self.forward_plugin(x, getattr(self, f'after_conv{i}_plugin_names'))
+        return x
+
+
+@MODELS.register_module()
+class AFFResNet(PluginNorms, ResNet):
+    """ResNet whose blocks fuse identity and residual by attention, stage by stage.
+
+    Paper: `Attentional Feature Fusion <https://arxiv.org/abs/2009.14082>`_. The defaults are
+    the published AFF-ResNet-50 (30.3 M parameters with the classifier), a ResNet-D; ``'iaff'``
+    instead of ``'aff'`` makes it iAFF-ResNet-50 (35.1 M). With ``deep_stem=False`` and
+    ``avg_down=False`` it is torchvision's ResNet but for the fusions: its weights can start it.
+
+    Args:
+        depth (int): 50, 101 or 152.
+        fusion (Sequence[str]): ``'add'``, ``'aff'`` or ``'iaff'`` for each stage.
+        reduction (int): Reduction ratio of the fusions.
+        deep_stem (bool): Three 3x3 convolutions as the stem instead of one of 7x7.
+        avg_down (bool): Average pooling in the shortcuts that reduce the map.
+        **kwargs: Every option of mmdet's ``ResNet``.
+
+    Raises:
+        ValueError: On an unknown depth, fusion or plugin position, or not one fusion per stage.
+    """
+
+    arch_settings = {
+        depth: settings
+        for depth, settings in ResNet.arch_settings.items()
+        if settings[0] is Bottleneck
+    }
+
+    def __init__(
+        self,
+        depth: int,
+        fusion: Sequence[str] = ('add', 'add', 'aff', 'aff'),
+        reduction: int = 16,
+        deep_stem: bool = True,
+        avg_down: bool = True,
+        **kwargs,
+    ) -> None:
+        if depth not in self.arch_settings:
+            options = ', '.join(map(str, self.arch_settings))
+            raise ArgumentError(f'AFFResNet has no depth={depth!r}; choose one of {options}')
+        stages = kwargs.get('num_stages', 4)
+        if isinstance(fusion, str) or len(fusion) != stages:
+            raise ArgumentError(
+                f'AFFResNet needs one fusion for each of its {stages} stages, but got '
+                f'fusion={fusion!r}'
+            )
+        for name in fusion:
+            check_fusion('AFFResNet', name)
+        check_positions(kwargs.get('plugins'))
+        self.fusion = tuple(fusion)
+        self.reduction = reduction
+        super().__init__(depth, deep_stem=deep_stem, avg_down=avg_down, **kwargs)
+
+    def make_res_layer(self, **kwargs) -> ResLayer:
+        fusion = self.fusion[len(self.res_layers)]
+        kwargs.update(block=AFFBottleneck, fusion=fusion, reduction=self.reduction)
+        return super().make_res_layer(**kwargs)
+
+    def train(self, mode: bool = True) -> 'AFFResNet':
+        super().train(mode)
+        return self  # mmdet's ResNet forgets to

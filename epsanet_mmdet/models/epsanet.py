@@ -1,0 +1,133 @@
+"""EPSANet backbones (arXiv 2105.14447)."""
+
+from typing import NamedTuple, Optional, Sequence
+
+from mmdet.models.backbones.resnet import Bottleneck, ResNet
+from mmdet.models.layers import ResLayer
+from mmdet.registry import MODELS
+
+from ..checkpoint import require_match
+from ..errors import ArgumentError
+from ..layers import PSAModule
+from ..layers.fusable import fusable
+from .plugin_norms import PluginNorms
+from .plugin_positions import check_positions
+
+
+class Arch(NamedTuple):
+    """Kernel sizes and groups of the PSA branches, and their width in the first stage."""
+
+    kernel_sizes: Sequence[int]
+    groups: Sequence[int]
+    width: int
+
+
+@fusable
+class EPSABlock(Bottleneck):
+    """ResNet bottleneck whose 3x3 convolution is a :class:`PSAModule`.
+
+    Args:
+        inplanes (int): Input channels.
+        planes (int): A quarter of the output channels.
+        width_factor (float): Channels of the PSA module over ``planes``.
+        psa (dict): ``kernel_sizes``, ``groups`` and ``reduction`` of the PSA module.
+        **kwargs: As of mmdet's ``Bottleneck``.
+    """
+
+    def __init__(
+        self, inplanes: int, planes: int, width_factor: float, psa: dict, **kwargs
+    ) -> None:
+        width = int(planes * width_factor)
+        # Bottleneck makes `width * self.expansion` output channels.
+        self.expansion = planes * EPSABlock.expansion // width
+        super().__init__(inplanes, width, **kwargs)
+        self.conv2 = PSAModule(
+            width, width, stride=self.conv2_stride, dilation=self.dilation, **psa
+        )
+
+
+@MODELS.register_module()
+@fusable
+class EPSANet(PluginNorms, ResNet):
+    """EPSANet: a ResNet whose 3x3 convolutions are Pyramid Squeeze Attention modules.
+
+    Paper: `EPSANet: An Efficient Pyramid Squeeze Attention Block on Convolutional Neural
+    Network <https://arxiv.org/abs/2105.14447>`_.
+
+    ``arch='small'`` and ``'large'`` are the published models. The authors never released
+    "large"; their published costs fix its kernel sizes to 3, 5, 5, 7, while their text says
+    3, 5, 7, 9, which ``'large-paper'`` has.
+
+    Args:
+        depth (int): 50, 101 or 152.
+        arch (str): ``'small'``, ``'large'`` or ``'large-paper'``.
+        kernel_sizes (Sequence[int], optional): Replaces those of ``arch``.
+        groups (Sequence[int], optional): Replaces those of ``arch``.
+        width (int, optional): Replaces that of ``arch``: channels of the PSA modules in the
+            first stage, doubled from stage to stage; a divisor of 256.
+        reduction (int): Reduction ratio of the squeeze MLP in the PSA modules.
+        **kwargs: Every option of mmdet's ``ResNet`` but ``dcn``, which would replace the
+            convolution that PSA replaces.
+
+    Raises:
+        ValueError: On an unknown depth or arch, or branches that do not fit the width.
+    """
+
+    arch_settings = {
+        50: (EPSABlock, (3, 4, 6, 3)),
+        101: (EPSABlock, (3, 4, 23, 3)),
+        152: (EPSABlock, (3, 8, 36, 3)),
+    }
+    archs = {
+        'small': Arch((3, 5, 7, 9), (1, 4, 8, 16), width=64),
+        'large': Arch((3, 5, 5, 7), (32, 32, 32, 32), width=128),
+        'large-paper': Arch((3, 5, 7, 9), (32, 32, 32, 32), width=128),
+    }
+
+    def __init__(
+        self,
+        depth: int,
+        arch: str = 'small',
+        kernel_sizes: Optional[Sequence[int]] = None,
+        groups: Optional[Sequence[int]] = None,
+        width: Optional[int] = None,
+        reduction: int = 16,
+        **kwargs,
+    ) -> None:
+        _check_choice('depth', depth, self.arch_settings)
+        _check_choice('arch', arch, self.archs)
+        if kwargs.get('dcn') is not None:
+            raise ArgumentError(
+                'EPSANet takes no dcn: PSA stands where dcn would; use mmdet ResNet'
+            )
+        check_positions(kwargs.get('plugins'))
+        preset = self.archs[arch]
+        width = preset.width if width is None else width
+        if width < 1 or 256 % width:
+            raise ArgumentError(f'EPSANet needs a width that divides 256, but got width={width}')
+        self.width_factor = width / 64
+        self.psa = dict(
+            kernel_sizes=tuple(preset.kernel_sizes if kernel_sizes is None else kernel_sizes),
+            groups=tuple(preset.groups if groups is None else groups),
+            reduction=reduction,
+        )
+        # ResNet zero-initialises only its own block classes.
+        random_init = kwargs.get('init_cfg') is None and kwargs.get('pretrained') is None
+        self.zero_init_blocks = random_init and kwargs.get('zero_init_residual', True)
+        super().__init__(depth, **kwargs)
+        require_match(self)
+
+    def make_res_layer(self, **kwargs) -> ResLayer:
+        if self.zero_init_blocks:
+            kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name='norm3'))
+        return super().make_res_layer(width_factor=self.width_factor, psa=self.psa, **kwargs)
+
+    def train(self, mode: bool = True) -> 'EPSANet':
+        super().train(mode)
+        return self  # mmdet's ResNet forgets to
+
+
+def _check_choice(name: str, value, choices) -> None:
+    if value not in choices:
+        options = ', '.join(map(repr, choices))
+        raise ArgumentError(f'EPSANet has no {name}={value!r}; choose one of {options}')

@@ -1,0 +1,165 @@
+"""The attention layers as plugin layers of mmcv, and PSA as a convolution layer.
+
+They are registered in mmengine's root registry, as mmcv's own layers are, so that any model of
+the mm* stack finds them: plugin layers through ``plugins=[dict(cfg=dict(type='SELayer2d'), ...)]``,
+the convolution through ``dcn=dict(type='PSAConv2d')``. The names are those of the classes in
+:mod:`epsanet_mmdet.layers`. Layers that normalise take ``norm_cfg``, as mmcv's do.
+"""
+
+import inspect
+import math
+from typing import Optional, Sequence
+
+from mmengine.registry import MODELS
+from torch import nn
+
+from .. import layers
+from ..errors import ArgumentError
+from .norm_cfg import norm_layer_of
+
+PLUGIN_LAYERS = (
+    layers.SELayer2d,
+    layers.ECALayer2d,
+    layers.SoftChannelAttention2d,
+    layers.CBAM2d,
+    layers.BAM2d,
+    layers.CoordAttention2d,
+    layers.FcaLayer2d,
+    layers.DualAttention2d,
+    layers.PositionAttention2d,
+    layers.DynamicMultiKernelECA2d,
+    layers.BidirectionalECA2d,
+    layers.MSCAM2d,
+)
+
+
+def as_plugin(layer: type[nn.Module]) -> type[nn.Module]:
+    """Return a subclass of a layer with mmcv's names of its arguments.
+
+    These are ``in_channels`` for ``channels`` and, where the layer normalises, ``norm_cfg`` for
+    ``norm_layer``.
+    """
+
+    def plain(self, in_channels: int, **kwargs) -> None:
+        layer.__init__(self, in_channels, **kwargs)
+
+    def normalised(self, in_channels: int, norm_cfg: Optional[dict] = None, **kwargs) -> None:
+        if norm_cfg is not None:
+            kwargs['norm_layer'] = norm_layer_of(norm_cfg)
+        layer.__init__(self, in_channels, **kwargs)
+
+    normalises = 'norm_layer' in inspect.signature(layer).parameters
+    members = dict(
+        __init__=normalised if normalises else plain,
+        __doc__=layer.__doc__,
+        __module__=__name__,
+    )
+    return type(layer.__name__, (layer,), members)
+
+
+def with_norm_cfg(cfg: dict, norm_cfg: dict) -> dict:
+    """Return the config of a plugin layer with a ``norm_cfg``, if it is ours and takes one.
+
+    One of its own stays.
+    """
+    layer = cfg.get('type')
+    if isinstance(layer, str):
+        layer = MODELS.get(layer)
+    ours = getattr(layer, '__module__', None) == __name__
+    if ours and 'norm_cfg' in inspect.signature(layer).parameters:
+        return {'norm_cfg': norm_cfg, **cfg}
+    return cfg
+
+
+for _layer in PLUGIN_LAYERS:
+    _plugin = as_plugin(_layer)
+    globals()[_plugin.__name__] = _plugin  # where pickle looks for it
+    MODELS.register_module(module=_plugin)
+
+
+@MODELS.register_module()
+class PSAConv2d(layers.PSAModule):
+    """PSA in place of a 3x3 convolution, with the arguments of ``nn.Conv2d``.
+
+    In a backbone of the ResNet family: ``dcn=dict(type='PSAConv2d')`` with
+    ``stage_with_dcn`` (mmdet's ``conv_cfg`` would also reach the 1x1 convolutions). In ResNet-50
+    this gives EPSANet-50 small; with ``groups=32``, as in ResNeXt-50 32x4d, EPSANet-50 large.
+
+    The branches' groups are ``branch_groups`` if given. Otherwise, a grouped convolution
+    (ResNeXt) passes its ``groups`` on to every branch, and an ungrouped one has those of
+    EPSANet small, each lowered to the largest that divides both the input channels and
+    the branch's output channels (Res2Net's convolutions are narrow).
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output, divisible by the number of branches.
+        kernel_size: Only 3, the convolution that PSA replaces.
+        stride: Stride of all branches.
+        padding: Only the one that keeps the map's size: ``dilation``.
+        dilation: Dilation of all branches.
+        groups: Groups of the convolution that PSA replaces.
+        bias: Only False.
+        kernel_sizes: Odd kernel size of each branch.
+        branch_groups: Groups of each branch.
+        reduction: Reduction ratio of the squeeze MLP.
+
+    Shape:
+        (B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride)).
+
+    Raises:
+        ValueError: If PSA cannot stand for such a convolution, or its branches do not fit.
+    """
+
+    # Attributes of a convolution that mmcv's ConvModule reads.
+    transposed = False
+    output_padding = 0
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        padding: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        kernel_sizes: Sequence[int] = (3, 5, 7, 9),
+        branch_groups: Optional[Sequence[int]] = None,
+        reduction: int = 16,
+    ) -> None:
+        if kernel_size != 3 or padding != dilation:
+            raise ArgumentError(
+                f'PSAConv2d replaces 3x3 convolutions that keep the map size, but got kernel_size='
+                f'{kernel_size}, padding={padding}, dilation={dilation}; in a backbone, give it '
+                f'through dcn and stage_with_dcn instead of conv_cfg'
+            )
+        if bias:
+            raise ArgumentError('PSAConv2d has no bias, but got bias=True; give it a norm_cfg')
+        if branch_groups is None:
+            branch_groups = _fitting_groups(in_channels, out_channels, len(kernel_sizes), groups)
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_sizes,
+            branch_groups,
+            stride=stride,
+            dilation=dilation,
+            reduction=reduction,
+        )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = (kernel_size, kernel_size)
+        self.stride = (stride, stride)
+        self.padding = (padding, padding)
+        self.dilation = (dilation, dilation)
+        self.groups = groups
+
+
+def _fitting_groups(
+    in_channels: int, out_channels: int, branches: int, groups: int
+) -> tuple[int, ...]:
+    if groups > 1:
+        return (groups,) * branches
+    wanted = (1, *(4 * 2**i for i in range(branches - 1)))
+    return tuple(math.gcd(g, in_channels, out_channels // branches) for g in wanted)

@@ -1,0 +1,96 @@
+"""Modules under their old names, which import with a DeprecationWarning."""
+
+import importlib
+import sys
+import warnings
+from functools import partial
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Optional
+
+MOVED = {
+    'backbones': 'models',
+    'backbones.epsa_block': 'models.epsanet',
+    'backbones.positions': 'models.plugin_positions',
+    'channels_last': 'models.channels_last',
+    'checkpoint_record': 'checkpoint.record',
+    'checkpoints': 'checkpoint',
+    'checkpoints.architecture': 'weight_transfer.architecture',
+    'checkpoints.comparison': 'weight_transfer.state_dicts',
+    'checkpoints.conversion': 'weight_transfer.conversion',
+    'checkpoints.matching': 'checkpoint.match',
+    'checkpoints.safe_load': 'checkpoint.load',
+    'checkpoints.weight_names': 'weight_transfer.weight_names',
+    'class_heads': 'config.class_heads',
+    'command_line': 'utils.command_line',
+    'configs': 'config.load',
+    'costs': 'utils.flops',
+    'datasets.checking': 'own_data.lint',
+    'datasets.checking.command': 'own_data.command',
+    'datasets.checking.page': 'own_data.page',
+    'datasets.checking.pictures': 'own_data.pictures',
+    'datasets.checking.repair': 'own_data.repair',
+    'datasets.checking.segmentation': 'datasets.segmentation',
+    'datasets.checking.summary': 'own_data.summary',
+    'datasets.checking.values': 'datasets.values',
+    'datasets.formats': 'own_data.formats',
+    'datasets.formats.coco_json': 'datasets.coco_json',
+    'datasets.formats.split': 'datasets.split',
+    'datasets.image_files': 'utils.images',
+    'datasets.printable': 'utils.text',
+    'datasets.regular_files': 'utils.files',
+    'deploy.psa': 'layers.deployed_psa',
+    'deploy.transform': 'models.deployed',
+    'devices': 'utils.device',
+    'disk_space': 'utils.disk_space',
+    'distributed': 'engine.dist',
+    'drawing': 'utils.drawing',
+    'hooks': 'engine.hooks',
+    'host_memory': 'utils.host_memory',
+    'latency': 'benchmark.latency',
+    'layers.coordinate': 'layers.coord_attention',
+    'layers.grouped_conv': 'layers.deployed_psa',
+    'mmdet_tools': 'engine.mmdet_tools',
+    'necks': 'models',
+    'new_config': 'own_data.new_config',
+    'norm_cfg': 'models.norm_cfg',
+    'options': 'config.options',
+    'plugins': 'models.plugins',
+    'python_text': 'config.python_text',
+    'report': 'evaluation',
+    'reproduction': 'experiments',
+    'runner': 'engine.runner',
+    'seeded_batches': 'engine.seeding',
+    'spreadsheet': 'utils.spreadsheet',
+    'stack': 'utils.environment',
+    'storage': 'utils.storage',
+    'terminal': 'utils.terminal',
+    'transplant': 'weight_transfer',
+}
+
+
+class MovedModules(MetaPathFinder, Loader):
+    """Import a module under its old name: a stand-in with the attributes of the new one."""
+
+    def find_spec(self, name: str, path=None, target=None) -> Optional[ModuleSpec]:
+        return ModuleSpec(name, self, is_package=True) if new_name(name) else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        new = new_name(module.__name__)
+        warnings.warn(f'{module.__name__} is now {new}', DeprecationWarning, stacklevel=2)
+        module.__getattr__ = partial(getattr, importlib.import_module(new))
+
+
+def new_name(name: str) -> Optional[str]:
+    """Return the new name of a module by an old one, or None if it was not moved."""
+    package, _, rest = name.partition('.')
+    parts = rest.split('.') if package == __package__ else []
+    for length in range(len(parts), 0, -1):
+        new = MOVED.get('.'.join(parts[:length]))
+        if new:
+            return '.'.join([package, new, *parts[length:]])
+    return None
+
+
+sys.meta_path.append(MovedModules())

@@ -1,0 +1,1 @@
+"""Data sets of one's own: reading their formats, checking, repairing, writing configs."""

@@ -1,0 +1,144 @@
+"""Choosing image scale, batch size, schedule and starting weights, and saying why."""
+
+import glob
+import math
+import os
+import os.path as osp
+from dataclasses import dataclass
+from statistics import median
+from typing import Optional, Tuple
+
+import torch
+
+from ...datasets.split import Split
+from ..lint.sets import object_sizes
+
+COCO_SCALE = (1333, 800)
+CPU_SCALE = (640, 480)  # a CPU takes seconds for each such image
+SMALL = 32  # pixels of an object's side, under which detectors find few
+GIB_PER_IMAGE = 4  # of GPU memory in training at COCO's scale
+EPOCHS = (12, 72)  # least and most
+SCRATCH_EPOCHS = 120  # most, from random weights
+
+
+@dataclass
+class Machine:
+    """What trains: a GPU's memory in GiB (0: only a CPU), and the number of CPU cores."""
+
+    gpu_gib: float
+    cores: int
+
+    @classmethod
+    def this(cls) -> 'Machine':
+        gib = 0.0
+        if torch.cuda.is_available():
+            gib = torch.cuda.get_device_properties(0).total_memory / 2**30
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+        return cls(gib, cores or 1)
+
+
+@dataclass
+class Plan:
+    """What was chosen; the texts say why."""
+
+    scale: Tuple[int, int]
+    scale_why: str
+    small_anchors: bool
+    batch: int
+    batch_why: str
+    workers: int
+    epochs: int
+    epochs_why: str
+    warmup: int
+    backbone: Optional[str]
+    detector: Optional[str]
+    weights_why: str
+
+    @property
+    def scratch(self) -> bool:
+        return not (self.backbone or self.detector)
+
+
+def make_plan(
+    train: Split, machine: Machine, backbone_file: Optional[str], config_name: str
+) -> Plan:
+    """Choose what fits a data set and a machine.
+
+    Args:
+        train: The images and objects to train on.
+        machine: What trains.
+        backbone_file: The backbone's weights that the shipped config names.
+        config_name: Bare name of that config.
+    """
+    scale, scale_why, factor = _scale(train, machine)
+    batch, batch_why = _batch(len(train.images), scale, machine)
+    backbone, detector, weights_why = _weights(backbone_file, config_name)
+    scratch = not (backbone or detector)
+    epochs, epochs_why = _epochs(len(train.images), scratch)
+    steps = epochs * math.ceil(len(train.images) / batch)
+    return Plan(
+        scale=scale,
+        scale_why=scale_why,
+        small_anchors=factor * median(object_sizes(train)) < SMALL,
+        batch=batch,
+        batch_why=batch_why,
+        workers=max(1, min(4, machine.cores - 1)),
+        epochs=epochs,
+        epochs_why=epochs_why,
+        warmup=max(1, min(500, steps // 10)),
+        backbone=backbone,
+        detector=detector,
+        weights_why=weights_why,
+    )
+
+
+def _scale(train: Split, machine: Machine) -> Tuple[Tuple[int, int], str, float]:
+    long = median(max(image['width'], image['height']) for image in train.images)
+    short = median(min(image['width'], image['height']) for image in train.images)
+    size = median(object_sizes(train))
+    limit = COCO_SCALE if machine.gpu_gib else CPU_SCALE
+    most = min(COCO_SCALE[0] / long, COCO_SCALE[1] / short)
+    fitting = min(limit[0] / long, limit[1] / short)
+    wanted = min(2.0, max(1.0, 1.5 * SMALL / size))  # small objects are enlarged
+    factor = min(wanted, max(fitting, min(SMALL / size, most)))
+    scale = round(factor * long), round(factor * short)
+    place = (
+        f"COCO's {limit[0]}x{limit[1]}" if machine.gpu_gib else f'{limit[0]}x{limit[1]} on a CPU'
+    )
+    why = (
+        f'images are {long:g}x{short:g} and objects {size:.0f} pixels across (medians), '
+        f'so {factor * size:.0f} at this scale; no more than {place} unless objects would be under '
+        f'{SMALL}'
+    )
+    return scale, why, factor
+
+
+def _batch(count: int, scale: Tuple[int, int], machine: Machine) -> Tuple[int, str]:
+    if not machine.gpu_gib:
+        return min(2, count), 'no GPU was found: training takes hours, see that one is used'
+    share = scale[0] * scale[1] / (COCO_SCALE[0] * COCO_SCALE[1])
+    fitting = machine.gpu_gib / (GIB_PER_IMAGE * max(share, 0.1))
+    batch = max(1, min(16, int(fitting), count // 8))
+    batch = 2 ** int(math.log2(batch))
+    return batch, f'a GPU of {machine.gpu_gib:.0f} GiB, and at least 8 steps an epoch'
+
+
+def _epochs(count: int, scratch: bool) -> Tuple[int, str]:
+    least, most = EPOCHS
+    epochs = min(most, max(least, round(least * math.sqrt(10000 / count))))
+    if scratch:
+        epochs = min(SCRATCH_EPOCHS, round(1.67 * epochs))
+    why = f'{count} images: the fewer, the more often each is seen; 12 as for COCO from 10000 on'
+    return epochs, why + (', and longer from random weights' if scratch else '')
+
+
+def _weights(
+    backbone_file: Optional[str], config_name: str
+) -> Tuple[Optional[str], Optional[str], str]:
+    found = sorted(glob.glob(osp.join('checkpoints', glob.escape(config_name) + '*.pth')))
+    if found:
+        return None, osp.abspath(found[-1]), f"the detector '{found[-1]}' was found"
+    if backbone_file and osp.isfile(backbone_file):
+        return osp.abspath(backbone_file), None, f"the backbone '{backbone_file}' was found"
+    looked = [f'checkpoints/{config_name}*.pth'] + ([backbone_file] if backbone_file else [])
+    return None, None, f'neither {" nor ".join(looked)} was found'

@@ -1,0 +1,1 @@
+"""What has no part of detection in it: files, text, devices, measurements."""

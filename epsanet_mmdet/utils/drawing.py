@@ -1,0 +1,190 @@
+"""Drawing objects into a picture: masks, boxes and labels in one colour a class."""
+
+import base64
+import colorsys
+from functools import lru_cache
+from pathlib import Path
+from typing import Iterable, List, Optional, Sequence, Tuple
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import ImageFont
+
+from .text import printable
+
+FONT = Path('fonts', 'ttf', 'DejaVuSans.ttf')  # Matplotlib's: Latin, Greek, Cyrillic, ...
+# Sasha Trubetskoy's list of distinct colours, without grey, black and white
+PALETTE = (
+    '4363d8 e6194b 3cb44b f58231 ffe119 911eb4 42d4f4 f032e6 bfef45 469990 '
+    'fabed4 9a6324 dcbeff aaffc3 808000 ffd8b1 800000 fffac8 000075'
+).split()
+GOLDEN_RATIO = 0.618034  # hues so far apart never meet
+OPACITY = 0.45  # of masks
+JPEG_QUALITY = 80
+LABEL_LENGTH = 40  # characters
+
+Colour = Tuple[int, int, int]
+Rectangle = Tuple[int, int, int, int]
+
+
+def class_colour(label: int) -> Colour:
+    """Return the colour of a class, BGR: of the palette, or another hue after its end."""
+    if label < len(PALETTE):
+        red, green, blue = bytes.fromhex(PALETTE[label])
+    else:
+        tone = colorsys.hsv_to_rgb(label * GOLDEN_RATIO % 1, 0.7, 0.95)
+        red, green, blue = (round(255 * value) for value in tone)
+    return blue, green, red
+
+
+def draw_objects(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    labels: Sequence[int],
+    texts: Sequence[str] = (),
+    masks: Optional[Iterable[np.ndarray]] = None,
+) -> np.ndarray:
+    """Draw objects into a copy of a picture.
+
+    Large masks are drawn below small ones, and labels above everything.
+
+    Args:
+        image: BGR, uint8 of shape (height, width, 3).
+        boxes: Left, top, right and bottom in pixels, of shape (n, 4), the most confident first.
+        labels: Classes, from 0; they choose the colours.
+        texts: Text of each label, such as ``'cat 0.93'``; labels are left out without.
+        masks: n masks of shape (height, width), or None.
+
+    Returns:
+        The drawn picture, of the same shape.
+    """
+    canvas = np.ascontiguousarray(image).copy()
+    height, width = canvas.shape[:2]
+    line = max(1, round(min(height, width) / 360))
+    limits = np.array([width - 1, height - 1] * 2)
+    corners = np.nan_to_num(np.asarray(boxes, float).reshape(-1, 4)).clip(0, limits)
+    corners = corners.round().astype(int).tolist()
+    colours = [class_colour(int(label)) for label in labels]
+    if masks is not None:
+        _draw_masks(canvas, list(masks), colours, line)
+    for (left, top, right, bottom), colour in zip(corners[::-1], colours[::-1]):
+        cv2.rectangle(canvas, (left, top), (right, bottom), colour, line)
+    _draw_labels(canvas, corners, colours, texts, line)
+    return canvas
+
+
+def shrink(image: np.ndarray, longest_side: int) -> np.ndarray:
+    """Return a picture whose longer side has at most so many pixels."""
+    scale = longest_side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def jpeg_uri(image: np.ndarray) -> str:
+    """Return a BGR picture as a data URI for a page."""
+    content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    return 'data:image/jpeg;base64,' + base64.b64encode(content).decode()
+
+
+def _draw_masks(
+    canvas: np.ndarray, masks: Sequence[np.ndarray], colours: Sequence[Colour], line: int
+) -> None:
+    masks = [np.ascontiguousarray(mask).view(np.uint8) for mask in masks]
+    extents = [cv2.boundingRect(mask) for mask in masks]
+    for i in sorted(range(len(masks)), key=lambda i: -extents[i][2] * extents[i][3]):
+        left, top, width, height = extents[i]
+        if not width:
+            continue
+        part = canvas[top : top + height, left : left + width]
+        mask = masks[i][top : top + height, left : left + width]
+        tinted = cv2.addWeighted(part, 1 - OPACITY, np.full_like(part, colours[i]), OPACITY, 0)
+        cv2.copyTo(tinted, mask, part)
+        contours = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0]
+        cv2.drawContours(canvas, contours, -1, colours[i], line, cv2.LINE_AA, offset=(left, top))
+
+
+def _draw_labels(
+    canvas: np.ndarray,
+    corners: Sequence[Sequence[int]],
+    colours: Sequence[Colour],
+    texts: Sequence[str],
+    line: int,
+) -> None:
+    height, width = canvas.shape[:2]
+    size = max(10, round(min(height, width) / 50))
+    tags: List[Tuple[Rectangle, Colour, np.ndarray]] = []
+    placed: List[Rectangle] = []
+    for box, colour, text in zip(corners, colours, texts):
+        letters = _letters(printable(text, LABEL_LENGTH), size)
+        tag = letters.shape[1] + size // 2 + 1, letters.shape[0] + size // 3
+        placed.append((*_place(box, tag, placed, (width, height), line), *tag))
+        tags.append((placed[-1], colour, letters))
+    tags.reverse()  # the most confident on top
+    for (left, top, tag_width, tag_height), colour, letters in tags:
+        part = canvas[top : top + tag_height, left : left + tag_width]
+        part[:] = colour
+        y, x = size // 6, size // 4
+        inner = part[y : y + letters.shape[0], x : x + letters.shape[1]]
+        cover = letters[: inner.shape[0], : inner.shape[1], None].astype(np.float32) / 255
+        inner[:] = inner + cover * (_ink(colour) - inner.astype(np.float32))
+
+
+def _ink(colour: Colour) -> int:
+    """Return black or white, whichever WCAG's formula finds easier to read on a colour."""
+    luminance = np.dot((0.0722, 0.7152, 0.2126), (np.array(colour) / 255) ** 2.2)
+    return 0 if luminance > 0.179 else 255
+
+
+def _place(
+    box: Sequence[int],
+    tag: Tuple[int, int],
+    placed: Sequence[Rectangle],
+    picture: Tuple[int, int],
+    line: int,
+) -> Tuple[int, int]:
+    """Choose a label's place: above its box, inside it or below it, the first that is free."""
+    left, top, right, bottom = box
+    half = line // 2
+    last = max(0, picture[0] - tag[0]), max(0, picture[1] - tag[1])
+    candidates = [
+        (min(max(x, 0), last[0]), min(max(y, 0), last[1]))
+        for x, y in (
+            (left - half, top - tag[1] - half),
+            (left, top),
+            (right - tag[0], top - tag[1] - half),
+            (left, bottom - tag[1]),
+            (left - half, bottom + half),
+            (right - tag[0], bottom + half),
+        )
+    ]
+
+    def overlap(place: Tuple[int, int]) -> int:
+        total = 0
+        for x, y, width, height in placed:
+            shared = min(place[0] + tag[0], x + width) - max(place[0], x)
+            total += max(0, shared) * max(0, min(place[1] + tag[1], y + height) - max(place[1], y))
+        return total
+
+    return min(candidates, key=overlap)
+
+
+@lru_cache(maxsize=1024)
+def _letters(text: str, size: int) -> np.ndarray:
+    """Return how much ink covers each pixel of a text, uint8 of shape (height, width)."""
+    font = _font(size)
+    mask, (x, y) = font.getmask2(text, 'L')
+    ascent, descent = font.getmetrics()
+    letters = np.zeros((ascent + descent, max(1, mask.size[0] + max(x, 0))), np.uint8)
+    ink = np.array(mask, np.uint8).reshape(mask.size[::-1])
+    part = letters[max(y, 0) :, max(x, 0) :]
+    rows, columns = min(part.shape[0], ink.shape[0]), min(part.shape[1], ink.shape[1])
+    part[:rows, :columns] = ink[:rows, :columns]
+    return letters
+
+
+@lru_cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), FONT)), size)

@@ -1,0 +1,219 @@
+"""Reading one image file, which may be damaged or hostile."""
+
+import hashlib
+import os
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO, Optional, Tuple
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import DataError
+from .files import open_regular, read_bytes
+from .text import printable
+
+# Pillow also reads formats that run other programs or that OpenCV, which mmdet uses, does not know.
+FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'PPM', 'GIF', 'JPEG2000')
+SUFFIXES = frozenset('.jpg .jpeg .jpe .png .bmp .webp .tif .tiff .pgm .ppm .gif .jp2'.split())
+READ_BY_BOTH = ('JPEG', 'MPO', 'PNG', 'BMP')  # what Pillow decodes of these, OpenCV does too
+MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB in RGB
+SLOW_PIXELS = MAX_PIXELS // 8  # of formats that take seconds
+MAX_BYTES = 8 * MAX_PIXELS  # of a file: no image of so many pixels takes more
+SCANNED_PIXELS = 4 * MAX_PIXELS  # of JPEGs that go over their pixels again and again
+STRIP = 256  # rows hashed at a time
+ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """Facts about an image file.
+
+    Args:
+        fault: Why it cannot be used, or None; then the rest is known.
+        size: Width and height in pixels as mmdet loads it, that is, turned according to EXIF.
+        stored_size: Width and height in pixels before that.
+        orientation: EXIF orientation, 1 to 8; 1 is upright.
+        mode: Pillow's name of the kind of pixels.
+        digest: Hash of the pixels; the same for identical images.
+    """
+
+    fault: Optional[str] = None
+    size: Tuple[int, int] = (0, 0)
+    stored_size: Tuple[int, int] = (0, 0)
+    orientation: int = 1
+    mode: str = ''
+    digest: str = ''
+
+
+def read_image(path: str) -> ImageFacts:
+    """Decode an image completely and return its facts; a fault is among them, never raised."""
+    try:
+        with open_regular(path) as file:
+            fault = _length_fault(file)
+            if fault:
+                return ImageFacts(fault)
+            with Image.open(file, formats=FORMATS) as image:
+                return _facts(image, path)
+    except FileNotFoundError:
+        return ImageFacts('missing')
+    except Exception as error:  # Pillow's decoders raise many kinds
+        return ImageFacts(_reason(error))
+
+
+def load_image(path: str) -> np.ndarray:
+    """Decode an image as mmdet does in training: 8 bit, BGR, turned according to EXIF.
+
+    Its header is checked first: OpenCV would decode 17 KB to 1,024 megapixels. What has a header
+    that Pillow cannot read is refused, for its size is not known.
+
+    Returns:
+        uint8 of shape (height, width, 3).
+
+    Raises:
+        DataError: The fault, without the name of the file.
+    """
+    fault = header_fault(path)
+    if fault:
+        raise DataError(fault)
+    try:
+        image = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error, MemoryError) as error:
+        raise DataError(_reason(error))
+    if image is None:
+        raise DataError('cannot be decoded; save it again as PNG or JPEG')
+    return image
+
+
+def is_image(path: str) -> bool:
+    """Return True if a file begins as an image, whatever its name and its size."""
+    try:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS):
+            return True
+    except Image.DecompressionBombError:
+        return True
+    except Exception:  # as above
+        return False
+
+
+def read_size(path: str) -> Optional[Tuple[int, int]]:
+    """Read width and height in pixels, as mmdet loads the image, from its header alone."""
+    try:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+            return _displayed(image.size, _orientation(image))
+    except Exception:  # as above; the fault is reported when the image is decoded
+        return None
+
+
+def header_fault(path: str) -> Optional[str]:
+    """Return what makes an image damaged or too large to decode, from its header alone."""
+    try:
+        with open_regular(path) as file:
+            fault = _length_fault(file)
+            if fault:
+                return fault
+            with Image.open(file, formats=FORMATS) as image:
+                return _gigantic(image) or _chunk_fault(image)
+    except Exception as error:  # as above
+        return _reason(error)
+
+
+def _length_fault(file: BinaryIO) -> Optional[str]:
+    """Return why a file is too short or too long for an image: sparse files cost no disk."""
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if length > MAX_BYTES:
+        return f'gigantic: {length} bytes, more than {MAX_BYTES} are not read; save it compressed'
+    return None if length else 'empty file'
+
+
+def _chunk_fault(image: Image.Image) -> Optional[str]:
+    """Return a fault if a PNG's chunks outlast its file: OpenCV 5 would take gigabytes for them."""
+    if image.format != 'PNG':
+        return None
+    file, before = image.fp, image.fp.tell()
+    length = file.seek(0, os.SEEK_END)
+    place, kind = 8, b''
+    while kind != b'IEND' and place + 12 <= length:
+        file.seek(place)
+        size, kind = struct.unpack('>I4s', file.read(8))
+        place += 12 + size
+    file.seek(before)
+    whole = kind == b'IEND' and place <= length
+    return None if whole else 'cannot be decoded: its chunks are cut off or damaged'
+
+
+def _gigantic(image: Image.Image, scans: Optional[int] = None) -> Optional[str]:
+    """Return a fault if an image takes too long or too much memory to decode.
+
+    Args:
+        image: Opened, not decoded.
+        scans: How often a JPEG goes over its pixels; None to count where it may be often.
+    """
+    pixels, size = image.width * image.height, f'{image.width}x{image.height}'
+    limit = SLOW_PIXELS if image.format == 'JPEG2000' else MAX_PIXELS
+    if pixels > limit:
+        return f'gigantic: {size} pixels, more than {limit} are not read; cut it into tiles'
+    if scans is None and image.info.get('progressive'):
+        scans = _scans(image)
+    if scans and scans * pixels > SCANNED_PIXELS:
+        return f'gigantic: {size} pixels in {scans} scans; save it as a plain JPEG'
+    return None
+
+
+def _scans(image: Image.Image) -> int:
+    place = image.fp.tell()
+    image.fp.seek(0)
+    count = image.fp.read().count(b'\xff\xda')
+    image.fp.seek(place)
+    return count
+
+
+def _facts(image: Image.Image, path: str) -> ImageFacts:
+    fault = _gigantic(image, _scans(image) if image.format in ('JPEG', 'MPO') else None)
+    fault = fault or _chunk_fault(image)
+    if fault:
+        return ImageFacts(fault)
+    kind, orientation = image.format, _orientation(image)
+    image.load()
+    if kind not in READ_BY_BOTH and not _opencv_reads(path):
+        return ImageFacts(f'cannot be decoded by OpenCV ({kind}); save it as PNG or JPEG')
+    digest = hashlib.blake2b(f'{image.mode} {image.size}'.encode(), digest_size=16)
+    for top in range(0, image.height, STRIP):
+        strip = image.crop((0, top, image.width, min(top + STRIP, image.height)))
+        digest.update(strip.tobytes())
+    size = _displayed(image.size, orientation)
+    return ImageFacts(None, size, image.size, orientation, image.mode, digest.hexdigest())
+
+
+def _opencv_reads(path: str) -> bool:
+    try:
+        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) is not None
+    except cv2.error:
+        return False
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == 'TIFF':  # Pillow turns these itself
+        return 1
+    value = image.getexif().get(ORIENTATION, 1)
+    return value if value in range(1, 9) else 1
+
+
+def _displayed(size: Tuple[int, int], orientation: int) -> Tuple[int, int]:
+    return (size[1], size[0]) if orientation >= 5 else size
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        return f'gigantic: {error}'
+    if isinstance(error, OSError) and error.strerror:
+        return f'unreadable: {error.strerror}'
+    if isinstance(error, UnidentifiedImageError):  # its text would name the open file
+        return (
+            'cannot be decoded: its header is damaged, or of a kind that is not read; save it as '
+            'PNG or JPEG'
+        )
+    text = str(error).splitlines()
+    return f'cannot be decoded: {printable(text[0], 200) if text else type(error).__name__}'

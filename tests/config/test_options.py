@@ -1,0 +1,176 @@
+"""--cfg-options: keys that something reads pass, others are refused with the nearest name."""
+
+import pytest
+from mmengine.config import Config, DictAction
+
+from epsanet_mmdet.config.load import load_config
+from epsanet_mmdet.config.options import check_options
+from epsanet_mmdet.errors import ConfigError
+
+NAME = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
+
+# Taken from the documentation of mmdet and mmengine, and from questions of their users.
+HONEST = """
+auto_scale_lr.base_batch_size=32
+compile=True
+custom_hooks.0.priority=LOW
+data_root=/x
+default_hooks.checkpoint.max_keep_ckpts=3
+default_hooks.checkpoint.published_keys=[meta]
+default_hooks.checkpoint.save_best=auto
+default_hooks.logger.log_metric_by_epoch=False
+default_hooks.visualization.draw=True
+env_cfg.cudnn_benchmark=True
+env_cfg.dist_cfg.backend=gloo
+env_cfg.mp_cfg.opencv_num_threads=2
+experiment_name=x
+find_unused_parameters=True
+load_from=x.pth
+log_processor.custom_cfg=None
+log_processor.window_size=20
+model.backbone.dcn.deform_groups=1
+model.backbone.frozen_stages=2
+model.backbone.init_cfg.checkpoint=x.pth
+model.backbone.norm_cfg.eps=1e-3
+model.backbone.norm_eval=False
+model.backbone.stage_with_dcn=(False,True,True,True)
+model.backbone.with_cp=True
+model.data_preprocessor.batch_augments=None
+model.data_preprocessor.pad_size_divisor=64
+model.neck.add_extra_convs=on_input
+model.neck.norm_cfg.requires_grad=True
+model.neck.upsample_cfg.mode=bilinear
+model.roi_head.bbox_head.loss_cls.class_weight=[1.0,1.0]
+model.roi_head.bbox_head.reg_class_agnostic=True
+model.roi_head.bbox_roi_extractor.roi_layer.aligned=True
+model.rpn_head.anchor_generator.centers=None
+model.rpn_head.anchor_generator.scales=[4]
+model.test_cfg.rcnn.nms.class_agnostic=True
+model.test_cfg.rcnn.nms.split_thr=1000
+model.test_cfg.rcnn.score_thr=0.3
+model.test_cfg.rpn.nms_pre=2000
+model.train_cfg.rcnn.assigner.ignore_iof_thr=0.5
+model.train_cfg.rcnn.sampler.num=64
+model.train_cfg.rpn.assigner.gpu_assign_thr=100
+model_wrapper_cfg.static_graph=True
+optim_wrapper.accumulative_counts=4
+optim_wrapper.clip_grad.error_if_nonfinite=True
+optim_wrapper.clip_grad.max_norm=35
+optim_wrapper.dtype=bfloat16
+optim_wrapper.loss_scale=dynamic
+optim_wrapper.optimizer.nesterov=True
+optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1
+optim_wrapper.paramwise_cfg.norm_decay_mult=0
+param_scheduler.0.end=100
+param_scheduler.1.verbose=True
+randomness.deterministic=True
+randomness.seed=3
+resume=True
+skip_bad_images=True
+test_evaluator.format_only=True
+test_evaluator.outfile_prefix=x
+train_cfg.dynamic_intervals=None
+train_cfg.max_epochs=1
+train_cfg.val_begin=3
+train_dataloader.collate_fn.type=default_collate
+train_dataloader.dataset.backend_args=None
+train_dataloader.dataset.filter_cfg.filter_empty_gt=False
+train_dataloader.dataset.indices=100
+train_dataloader.dataset.metainfo.classes=('a',)
+train_dataloader.dataset.pipeline.0.imdecode_backend=pillow
+train_dataloader.dataset.pipeline.1.poly2mask=False
+train_dataloader.dataset.pipeline.2.keep_ratio=False
+train_dataloader.dataset.pipeline.3.direction=vertical
+train_dataloader.drop_last=True
+train_dataloader.persistent_workers=False
+train_dataloader.pin_memory=True
+train_dataloader.prefetch_factor=4
+train_dataloader.sampler.seed=4
+tta_model.tta_cfg.max_per_img=50
+val_cfg.fp16=True
+val_evaluator.classwise=True
+val_evaluator.iou_thrs=[0.5]
+val_evaluator.proposal_nums=(1,10,100)
+vis_backends.0.save_dir=x
+visualizer.alpha=0.5
+visualizer.line_width=2
+work_dir=x
+""".split()
+
+MISSPELT = {
+    'optim_wraper.optimizer.lr': 'optim_wrapper',
+    'modle.backbone.depth': 'model',
+    'model.backbone.dephth': 'depth',
+    'model.bakbone.depth': 'backbone',
+    'model.data_preprocessor.pad_size_divisors': 'pad_size_divisor',
+    'model.roi_head.bbox_head.num_class': 'num_classes',
+    'model.test_cfg.rcnn.nms.iou_treshold': 'iou_threshold',
+    'model.test_cfg.rcnn.scor_thr': 'score_thr',
+    'model.train_cfg.rcnn.sampler.nmu': 'num',
+    'train_dataloader.batchsize': 'batch_size',
+    'train_dataloader.dataset.data_rot': 'data_root',
+    'train_dataloader.dataset.pipeline.2.scal': 'scale',
+    'train_cfg.max_epoch': 'max_epochs',
+    'optim_wrapper.optimzer.lr': 'optimizer',
+    'optim_wrapper.optimizer.weigth_decay': 'weight_decay',
+    'optim_wrapper.clip_grad.max_nrom': 'max_norm',
+    'optim_wrapper.clip_gard.max_norm': 'clip_grad',
+    'default_hooks.chekpoint.interval': 'checkpoint',
+    'default_hooks.checkpoint.intervall': 'interval',
+    'val_evaluator.metrics': 'metric',
+    'env_cfg.cudnn_benchmrk': 'cudnn_benchmark',
+    'auto_scale_lr.base_batchsize': 'base_batch_size',
+    'log_processor.windowsize': 'window_size',
+    'param_scheduler.0.ends': 'end',
+    'randomness.sed': 'seed',
+    'skip_bad_image': 'skip_bad_images',
+    'resume_from': 'resume',
+}
+
+
+@pytest.fixture(scope='module')
+def config() -> Config:
+    return load_config(NAME)
+
+
+@pytest.mark.parametrize('option', HONEST)
+def test_what_something_reads_passes(option, config):
+    key, _, value = option.partition('=')
+    check_options(config, {key: DictAction._parse_iterable(value)})
+
+
+@pytest.mark.parametrize('key', MISSPELT)
+def test_a_misspelt_key_is_refused_with_the_nearest_name(key, config):
+    with pytest.raises(ConfigError) as caught:
+        check_options(config, {key: 1})
+    message = str(caught.value)
+    assert message.startswith(f"option '{key}': ")
+    assert message.endswith(f"did you mean '{MISSPELT[key]}'?")
+
+
+def test_a_key_that_is_near_to_none_is_told_what_there_is(config):
+    with pytest.raises(ConfigError, match="SGD has no 'rho'; it has .*momentum"):
+        check_options(config, {'optim_wrapper.optimizer.rho': 1})
+
+
+def test_a_type_among_the_options_decides_what_is_read(config):
+    adam = {'optim_wrapper.optimizer.type': 'AdamW'}
+    check_options(config, {'optim_wrapper.optimizer.betas': (0.9, 0.99), **adam})
+    with pytest.raises(ConfigError, match="SGD has no 'betas'"):
+        check_options(config, {'optim_wrapper.optimizer.betas': (0.9, 0.99)})
+    check_options(config, {'default_hooks.ema.momentum': 0.1, 'default_hooks.ema.type': 'EMAHook'})
+
+
+@pytest.mark.parametrize('key', ['modle.x', 'model.backbone.dephth'])
+def test_loading_a_config_checks_its_options(key):
+    with pytest.raises(ConfigError, match='did you mean'):
+        load_config(NAME, {key: 1})
+
+
+@pytest.mark.parametrize('section', ['train_dataloader', 'val_dataloader', 'test_dataloader'])
+def test_without_workers_nothing_waits_for_them(section):
+    config = load_config(NAME, {f'{section}.num_workers': 0, f'{section}.prefetch_factor': 2})
+    assert config[section].persistent_workers is False
+    assert config[section].prefetch_factor is None
+    others = {'train_dataloader', 'val_dataloader', 'test_dataloader'} - {section}
+    assert all(config[other].persistent_workers for other in others)

@@ -1,0 +1,117 @@
+"""The page of a plan: its content, and how a real browser shows it."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from browser import browse, needs_browser, probe, screenshot
+from finished_jobs import finish_jobs
+from small_data import CLASSES
+from tiny_plan import plan_content, write_plan
+
+from epsanet_mmdet.experiments import prepare_plan
+from epsanet_mmdet.experiments.pages import write_page
+from epsanet_mmdet.experiments.run import PreparedPlan
+from epsanet_mmdet.experiments.table import write_tables
+
+EVIL = '<script>alert(1)</script> $_'
+
+
+@pytest.fixture(scope='module')
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('plan')
+    content = plan_content(folder)
+    content['rows'][0]['label'] = EVIL
+    content['rows'][1]['published'] = 'mask-rcnn/senet50'
+    plan = write_plan(folder, rows=content['rows'], seeds=[0, 1], title=EVIL)
+    prepared = prepare_plan(str(plan), str(folder / 'work'))
+    finish_jobs(prepared)
+    return prepared
+
+
+@pytest.fixture(scope='module')
+def page(prepared):
+    write_page(prepared, write_tables(prepared))
+    return prepared.work_dir / 'report.html'
+
+
+def test_it_has_every_part(page, prepared):
+    text = page.read_text(encoding='utf-8')
+    for words in (
+        *('Results', 'Object size and class', 'Precision and recall', 'Training', 'Jobs', 'Run'),
+        *('Pictures, the worst first', 'published AP', 'SDA-xNet', '0123456789ab', 'a machine'),
+        *CLASSES,
+    ):
+        assert words in text
+    assert text.count('<tr>') > len(prepared.jobs)
+    assert len(re.findall('<h3>', text)) == 2  # the test images
+
+
+def test_names_are_escaped_and_the_only_script_is_the_pages_own(page):
+    text = page.read_text(encoding='utf-8')
+    assert text.count('<script') == 1 and '&lt;script&gt;' in text
+    urls = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert urls and all(url.startswith(('data:', '#')) for url in urls)
+
+
+def test_the_worst_picture_comes_first(page, prepared):
+    counts = re.findall(r'<figcaption>[^<]*: (\d+) missed, (\d+) false', page.read_text())
+    rows = len(prepared.plan.rows)
+    wrong = [sum(map(int, pair)) for pair in counts]
+    totals = [sum(wrong[i : i + rows]) for i in range(0, len(wrong), rows)]
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_plots_are_files_too(page):
+    for name in ('box-ap', 'mask-ap'):
+        assert (page.parent / 'plots' / f'{name}.svg').read_text().count('<svg') == 1
+        assert (page.parent / 'plots' / f'{name}.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_the_page_and_plots_depend_on_the_results_alone(page, prepared):
+    def read():
+        text = re.sub(r'written</dt><dd>[^<]*', '', page.read_text(encoding='utf-8'))
+        return text, (page.parent / 'plots' / 'box-ap.svg').read_bytes()
+
+    before = read()
+    write_page(prepared, write_tables(prepared))
+    assert read() == before
+
+
+def test_a_plan_without_results_has_a_page(tmp_path, prepared):
+    empty = PreparedPlan(replace(prepared.plan, title='none'), tmp_path)
+    write_page(empty, write_tables(empty))
+    assert 'No job is done yet' in (tmp_path / 'report.html').read_text(encoding='utf-8')
+
+
+@needs_browser
+@pytest.mark.parametrize('width', [1280, 480])
+def test_in_a_browser(page, width):
+    picture = screenshot(page, width)
+    assert picture.std() > 10
+    seen = probe(page, width)
+    assert seen['overflow'] <= 0
+    assert (seen['bad'], seen['uses'], seen['loaded'], seen['empty']) == (0, 0, 0, 0)
+    assert seen['images'] >= 6 and seen['cells'] > 40
+    assert seen['pictures'] == 2 * 3  # two images: annotations and two rows
+
+
+@needs_browser
+def test_columns_can_be_sorted(page):
+    sorted_ = probe(page, 1280)['sorted']
+    numbers = [[float(text.split(' ')[0]) for text in texts] for texts in sorted_['1']]
+    assert numbers[0] == sorted(numbers[0], reverse=True) and numbers[1] == sorted(numbers[1])
+    assert numbers[0] != numbers[1]
+    assert sorted_['0'][0] == sorted_['0'][1][::-1]
+
+
+@needs_browser
+def test_the_pages_policy_lets_its_script_run(page):
+    assert '<button type="button">' in browse(page, '--dump-dom')
+
+
+@needs_browser
+def test_dark_and_light(page):
+    light = screenshot(page, 800)
+    dark = screenshot(page, 800, '--blink-settings=preferredColorScheme=0')
+    assert light[:40].mean() > 200 > 80 > dark[:40].mean()

@@ -1,0 +1,37 @@
+"""Training curves of runs that were resumed, repeated and killed."""
+
+from coco_case import write_log
+
+from epsanet_mmdet.evaluation.training_log import read_training_log
+
+
+def train(step, loss, epoch=1):
+    return dict(loss=loss, loss_cls=loss / 2, lr=0.1, epoch=epoch, iter=step, step=step)
+
+
+def val(step, value):
+    return {'coco/bbox_mAP': value, 'time': 0.1, 'step': step}
+
+
+def test_resumed_and_repeated_runs(tmp_path):
+    first = [train(10, 3.0), train(20, 2.0), val(1, 0.1), train(30, 1.5, 2), '{"loss": 1, "st']
+    write_log(tmp_path, '20250101_000000', first)
+    write_log(tmp_path, '20250102_000000', [train(30, 1.4, 2), train(40, 1.0, 2), val(2, 0.2)])
+    log = read_training_log(str(tmp_path))
+    assert log.losses['loss'] == {10: 3.0, 20: 2.0, 30: 1.4, 40: 1.0}
+    assert log.metrics == {'coco/bbox_mAP': {1: 0.1, 2: 0.2}}
+    assert log.metrics_unit == 'epoch'
+    write_log(tmp_path, '20250103_000000', [train(10, 9.0)])
+    assert read_training_log(str(tmp_path)).losses['loss'] == {10: 9.0}
+
+
+def test_iteration_based(tmp_path):
+    entries = [dict(loss=1.0, iter=10, step=10), val(500, 0.3), 'null', '[]', '']
+    write_log(tmp_path, 'run', entries)
+    assert read_training_log(str(tmp_path)).metrics_unit == 'iteration'
+
+
+def test_no_log(tmp_path):
+    assert read_training_log(str(tmp_path)) is None
+    write_log(tmp_path, 'run', [])
+    assert read_training_log(str(tmp_path)) is None

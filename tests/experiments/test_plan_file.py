@@ -1,0 +1,141 @@
+"""Plans: what can be written in them, and one line about whatever is wrong."""
+
+import pytest
+import yaml
+
+from epsanet_mmdet.errors import ConfigError
+from epsanet_mmdet.experiments.plan_file import find_plan, plans_dir, read_plan
+
+CONFIG = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
+OTHER = 'mask-rcnn_senet50_fpn_1x_coco'
+ROWS = [dict(name='a', config=CONFIG), dict(name='b', config=OTHER)]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content) -> str:
+        path = tmp_path / 'my plan.yml'
+        text = content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
+        path.write_text(text, encoding='utf-8')
+        return str(path)
+
+    return write
+
+
+def refusal(name, changes=None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read_plan(name, changes)
+    assert '\n' not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_list_of_configs_is_a_plan(write):
+    plan = read_plan(write(dict(rows=[CONFIG, OTHER])))
+    assert [row.name for row in plan.rows] == [CONFIG, OTHER]
+    assert plan.seeds == [0]
+    assert plan.comparisons[0].baseline == CONFIG
+    assert plan.name == plan.title == 'my plan'
+
+
+def test_comparisons_have_their_own_baselines(write):
+    groups = [dict(name='x', rows=[ROWS[0]]), dict(name='y', rows=[ROWS[1]], allow=['train_cfg'])]
+    plan = read_plan(write(dict(comparisons=groups)))
+    assert [c.baseline for c in plan.comparisons] == ['a', 'b']
+    assert plan.comparisons[1].allow == ['train_cfg']
+
+
+def test_changes_replace_values_of_any_depth(write):
+    changes = {'data.root': 'elsewhere', 'seeds': [3, 4], 'launcher.gpus': 2}
+    plan = read_plan(write(dict(rows=ROWS, launcher=dict(type='pytorch', gpus=8))), changes)
+    assert (plan.data.root, plan.seeds) == ('elsewhere', [3, 4])
+    assert (plan.launcher.type, plan.launcher.gpus) == ('pytorch', 2)
+
+
+def test_changed_weights_are_those_of_all_rows(write):
+    path = write(dict(weights='a.pth', rows=[{**ROWS[0], 'weights': 'mine.pth'}, ROWS[1]]))
+    assert [row.weights for row in read_plan(path, {'seeds': [3]}).rows] == ['mine.pth', None]
+    plan = read_plan(path, {'weights': 'scratch'})
+    assert plan.weights == 'scratch'
+    assert [row.weights for row in plan.rows] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ('changed', 'words'),
+    [
+        (dict(rows=None), ["no 'rows'"]),
+        (dict(rows=[]), ['empty']),
+        (dict(rows='a.py'), ['rows', 'not a list']),
+        (dict(rows=[dict(config='mask-rcnn_epsanet50-x_fpn_1x_coco')]), ['rows[0]', CONFIG]),
+        (dict(rows=[dict(name='a')]), ['rows[0]', 'no config']),
+        (dict(rows=[dict(config=CONFIG, nmae='a')]), ['rows[0].nmae', "'name'"]),
+        (dict(rows=[*ROWS, ROWS[0]]), ["name 'a'"]),
+        (dict(rows=[dict(config=CONFIG, name='../a')]), ['../a', 'letters']),
+        (dict(rows=[dict(config=CONFIG, published='mask-rcnn/senet')]), ['mask-rcnn/senet50']),
+        (dict(rows=[dict(config=CONFIG, weights=3)]), ['weights', '3']),
+        (dict(seed=[0]), ["'seed'", "'seeds'"]),
+        (dict(seeds=[0, 1, 0]), ['seed 0', 'twice']),
+        (dict(seeds=[]), ['seeds', 'empty']),
+        (dict(seeds=[0.5]), ['0.5', 'whole number']),
+        (dict(seeds=[-1]), ['-1']),
+        (dict(seeds=[True]), ['True']),
+        (dict(baseline='c'), ["'c'", 'a, b']),
+        (dict(comparisons=[dict(rows=ROWS)]), ['both']),
+        (dict(allow='model'), ['allow', 'not a list']),
+        (dict(data=dict(rot='x')), ['data.rot', "'root'"]),
+        (dict(data=dict(train_ann='x')), ['both']),
+        (dict(data=dict(root=3)), ['data.root']),
+        (dict(data=[1]), ['data']),
+        (dict(training=dict(epochs=0)), ['training.epochs', 'from 1']),
+        (dict(training=dict(epochs='ten')), ['ten']),
+        (dict(training=dict(image_scale=[3])), ['width and height']),
+        (dict(launcher=dict(type='mpi')), ['mpi', 'slurm']),
+        (dict(launcher=dict(type='slurm', gpus=12)), ['12', 'multiple']),
+        (dict(launcher=dict(type='slurm', job_name='a\ntouch b')), ['control characters']),
+        (dict(launcher=dict(type='slurm', sbatch_args=['-p\nb'])), ['control characters']),
+        (dict(overrides=['a=1']), ['overrides']),
+        (dict(needs_data=True), ['--data-root']),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_named(changed, words, write):
+    content = {k: v for k, v in {'rows': ROWS, **changed}.items() if v is not None}
+    message = refusal(write(content))
+    for word in ('my plan.yml', *words):
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    ('text', 'word'),
+    [
+        ('rows: [a', 'line'),
+        ('a: b: c', 'line 1'),
+        ('', 'it is not'),
+        ('just words', 'it is not'),
+        ('[' * 5000, 'not YAML'),
+        ('\x00', 'not YAML'),
+        ('? [1, 2]\n: 3', 'is not'),
+    ],
+)
+def test_what_is_no_yaml_is_named(text, word, write):
+    message = refusal(write(text))
+    assert 'my plan.yml' in message and word in message
+
+
+def test_a_plan_runs_no_code(write, tmp_path):
+    mark = tmp_path / 'mark'
+    text = f"title: !!python/object/apply:os.mkdir ['{mark}']\nrows: [{CONFIG}]\n"
+    assert 'not YAML' in refusal(write(text))
+    assert not mark.exists()
+
+
+def test_an_unknown_plan_is_told_the_shipped_ones():
+    assert 'small-data' in refusal('smal-data')
+    with pytest.raises(ConfigError, match='coco-minimal'):
+        find_plan('????')
+
+
+@pytest.mark.parametrize('name', sorted(path.stem for path in plans_dir().glob('*.yml')))
+def test_shipped_plans_can_be_read(name):
+    data = {'data.root': 'd', 'data.train_ann': 't.json', 'data.val_ann': 'v.json'}
+    plan = read_plan(name, data if name == 'small-data' else None)
+    assert plan.rows and plan.title

@@ -1,0 +1,147 @@
+"""The config that a plan makes of a row: data, classes, schedule, weights, overrides."""
+
+import json
+
+import pytest
+from small_data import CLASSES, write_coco
+from tiny_plan import write_config
+
+from epsanet_mmdet.config.class_heads import find_class_heads
+from epsanet_mmdet.errors import ConfigError, DataError
+from epsanet_mmdet.experiments.plan import Comparison, Data, Plan, Row, Training
+from epsanet_mmdet.experiments.settings import find_images, resolve_row
+
+COCO = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
+
+
+def plan_of(row: Row, **values) -> Plan:
+    return Plan(name='p', title='p', comparisons=[Comparison([row])], **values)
+
+
+def resolve(config=COCO, options=None, row=None, **values):
+    row = row or Row(config)
+    return resolve_row(plan_of(row, **values), row, options)
+
+
+@pytest.fixture
+def data(tmp_path) -> Data:
+    root = write_coco(tmp_path / 'data', train=4, val=2)
+    return Data(str(root), 'annotations/train.json', 'annotations/val.json')
+
+
+def test_a_data_set_reaches_loaders_evaluators_and_heads(data):
+    config = resolve(data=data)
+    for section, ann in (
+        (config.train_dataloader, data.train_ann),
+        (config.val_dataloader, data.val_ann),
+        (config.test_dataloader, data.val_ann),
+    ):
+        assert section.dataset.data_root == data.root + '/'
+        assert section.dataset.ann_file == ann
+        assert section.dataset.data_prefix == dict(img='images/')
+        assert section.dataset.metainfo == dict(classes=CLASSES)
+    for evaluator in (config.val_evaluator, config.test_evaluator):
+        assert evaluator.ann_file == f'{data.root}/{data.val_ann}'
+    assert set(find_class_heads(config.model).values()) == {len(CLASSES)}
+
+
+def test_a_root_alone_keeps_cocos_layout_and_classes():
+    config = resolve(data=Data(root='elsewhere'))
+    assert config.test_dataloader.dataset.data_root == 'elsewhere/'
+    assert config.test_dataloader.dataset.ann_file == 'annotations/instances_val2017.json'
+    assert set(find_class_heads(config.model).values()) == {80}
+
+
+def test_images_are_looked_for_in_the_usual_folders(tmp_path):
+    write_coco(tmp_path, train=1)
+    for folder in ('train', 'images/train', 'annotations'):
+        (tmp_path / 'images').rename(tmp_path / 'moved')
+        target = tmp_path / folder
+        target.parent.mkdir(exist_ok=True)
+        if folder != 'annotations':
+            (tmp_path / 'moved').rename(target)
+            assert find_images(str(tmp_path), 'annotations/train.json') == folder
+            target.rename(tmp_path / 'images.new')
+            (tmp_path / 'images').exists() and (tmp_path / 'images').rmdir()
+            (tmp_path / 'images.new').rename(tmp_path / 'images')
+    with pytest.raises(DataError, match='--train-images'):
+        find_images(str(tmp_path), 'annotations/train.json')
+
+
+def test_absent_annotations_are_named():
+    with pytest.raises(DataError, match='d/absent.json'):
+        resolve(data=Data('d', 'absent.json', 'absent.json'))
+
+
+def test_categories_without_names_are_refused(data, tmp_path):
+    path = tmp_path / 'data' / data.train_ann
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, 'categories': [dict(id=1)]}))
+    with pytest.raises(DataError, match='no names'):
+        resolve(data=data)
+
+
+def test_the_schedule_is_stretched_but_the_warm_up_stays():
+    config = resolve(training=Training(epochs=24))
+    assert config.train_cfg.max_epochs == 24
+    warm_up, steps = config.param_scheduler
+    assert warm_up.end == 500
+    assert (steps.end, steps.milestones) == (24, [16, 22])  # mmdet's own 2x
+    cosine = resolve('mask-rcnn_resnet50_fpn_small-data', training=Training(epochs=6))
+    assert cosine.param_scheduler[1].T_max == cosine.train_cfg.max_epochs == 6
+    assert cosine.train_cfg.val_interval == 6
+
+
+def test_common_training_settings():
+    training = Training(batch_size=3, image_scale=[64, 48], workers=0, val_interval=4)
+    config = resolve(training=training)
+    assert config.train_dataloader.batch_size == 3
+    assert config.train_cfg.val_interval == 4
+    for section in (config.train_dataloader, config.test_dataloader):
+        scales = [t.scale for t in section.dataset.pipeline if t.type == 'Resize']
+        assert scales == [(64, 48)]
+        assert (section.num_workers, section.persistent_workers) == (0, False)
+    assert resolve(training=Training(auto_scale_lr=True)).auto_scale_lr.enable
+
+
+def test_weights_of_the_row_win_over_the_plans():
+    assert resolve(weights='scratch').model.backbone.init_cfg is None
+    row = Row(COCO, weights='mine.pth')
+    init_cfg = resolve(row=row, weights='scratch').model.backbone.init_cfg
+    assert init_cfg == dict(type='PretrainedIfPresent', checkpoint='mine.pth')
+    kept = resolve().model.backbone.init_cfg.checkpoint
+    assert kept == 'checkpoints/epsanet50-s.pth'
+
+
+def test_overrides_come_in_the_order_plan_row_command_line():
+    row = Row(COCO, overrides={'optim_wrapper.optimizer.lr': 2.0, 'log_level': 'row'})
+    overrides = {'optim_wrapper.optimizer.lr': 1.0, 'experiment_name': 'plan'}
+    config = resolve(row=row, overrides=overrides, options={'log_level': 'command line'})
+    assert config.optim_wrapper.optimizer.lr == 2.0
+    assert (config.experiment_name, config.log_level) == ('plan', 'command line')
+
+
+def test_a_misspelt_override_is_named():
+    with pytest.raises(ConfigError, match="'optim_wraper.lr'.*did you mean 'optim_wrapper'"):
+        resolve(overrides={'optim_wraper.lr': 1})
+
+
+@pytest.mark.parametrize(
+    'overrides', [{'model.backbone.depth.x': 1}, {'param_scheduler.9.end': 1}], ids=str
+)
+def test_overrides_that_do_not_fit_are_named(overrides):
+    with pytest.raises(ConfigError, match='does not fit ' + COCO):
+        resolve(overrides=overrides)
+
+
+def test_a_config_of_no_detector_is_refused(tmp_path):
+    (tmp_path / 'odd.py').write_text('a = 1')
+    with pytest.raises(ConfigError, match='odd.py.*detector'):
+        resolve(str(tmp_path / 'odd.py'))
+
+
+def test_several_data_sets_at_once_are_refused(data, tmp_path):
+    more = "train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[]))"
+    path = write_config(tmp_path, 'several', more=more)
+    with pytest.raises(ConfigError, match='no single COCO data set'):
+        resolve(path, data=data)

