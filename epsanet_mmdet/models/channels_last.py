@@ -10,7 +10,7 @@ operators when this package is imported. So it holds for every model, in trainin
 inference, in heads and inside backbones. Contiguous tensors are passed on as they are; an
 operator's first copy is logged. Backward needs nothing: mmcv makes the gradients contiguous.
 
-It can go when mmcv makes its inputs contiguous; ``tests/test_channels_last.py`` fails then.
+It can go when mmcv makes its inputs contiguous; ``tests/models/test_channels_last.py`` fails then.
 """
 
 import functools

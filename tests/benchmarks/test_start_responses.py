@@ -2,7 +2,7 @@
 
 import pytest
 import start_responses
-from donor_files import donor_file, quiet, write  # noqa: F401
+from donor_files import quiet, write
 from start_responses import compare_methods
 
 from epsanet_mmdet.weight_transfer import response_table
