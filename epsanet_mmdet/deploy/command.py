@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Callable, Dict, List, Sequence, Union
 
 import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from ..checkpoint import load_untrusted
+from ..config.build import build_without_weights
 from ..config.load import load_config
 from ..errors import ArgumentError, CheckpointError, DifferenceError
 from ..inference.detector import Detector, check_checkpoint_path
@@ -113,7 +112,7 @@ def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> n
         CheckpointError: If it is not the checkpoint of such a deployed detector.
         ConfigError: If there is no such config.
     """
-    config = config.copy() if isinstance(config, Config) else load_config(config)
+    config = config if isinstance(config, Config) else load_config(config)
     check_checkpoint_path(checkpoint)
     content = load_untrusted(checkpoint)
     meta = content.get('meta', {}) if isinstance(content, dict) else {}
@@ -121,9 +120,7 @@ def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> n
         raise CheckpointError(
             f"checkpoint '{checkpoint}' is not a deployed one; make that with tools/deploy.py"
         )
-    config.model.backbone.init_cfg = None
-    init_default_scope('mmdet')
-    network = deploy(MODELS.build(config.model).eval())
+    network = deploy(build_without_weights(config.model).eval())
     state = content['state_dict']
     _split_merged_groups(network, state)
     try:

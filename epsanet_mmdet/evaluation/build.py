@@ -6,15 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
-import mmcv
-import mmdet
-import mmengine
 import torch
 
 from ..errors import DataError
 from ..inference.output_paths import check_inputs_stay
+from ..utils.environment import versions
 from ..utils.storage import check_file_writable, write_whole
-from ..version import __version__
 from .data import load_results, load_truth
 from .gallery import worst_pictures
 from .matching import IOU_THRESHOLD, match
@@ -128,18 +125,16 @@ def report_results(
         confusion_section(truth, any_class, criterion),
         *([training_section(log)] if log else []),
         gallery_section(worst, len(truth.imgs), criterion),
-        facts_section([*facts, *versions()], config_text),
+        facts_section([*facts, *environment_facts()], config_text),
     ]
     write_whole(render_page(f'Test report: {Path(ann_file).stem}', sections), path)
 
 
-def versions() -> Facts:
-    """Name the software, the machine and the time."""
+def environment_facts() -> Facts:
+    """Return the versions, the machine and the time."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
-    packages = {'epsanet_mmdet': __version__, 'torch': torch.__version__}
-    packages.update({m.__name__: m.__version__ for m in (mmengine, mmcv, mmdet)})
     return [
-        ('versions', ', '.join(f'{name} {version}' for name, version in packages.items())),
+        ('versions', ', '.join(f'{name} {version}' for name, version in versions().items())),
         ('machine', f'{device}, Python {platform.python_version()}, {platform.system()}'),
         ('written', datetime.now().strftime('%Y-%m-%d %H:%M')),
     ]

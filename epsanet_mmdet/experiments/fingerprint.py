@@ -6,21 +6,16 @@ import json
 import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from typing import Any, Dict, Iterator, List, Tuple
 
-import mmcv
-import mmdet
-import mmengine
-import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS
 
-from ..config.load import DATALOADERS
+from ..config.data import DATALOADERS, data_paths
 from ..datasets.checks import check_annotations, check_paths
 from ..datasets.coco_json import load_json
 from ..errors import ConfigError, DataError
-from ..version import __version__
+from ..utils.environment import versions
 
 # What mmengine's Runner trains and tests by; a config's other names are only its own variables.
 RUN_KEYS = (
@@ -136,24 +131,6 @@ def shown(value: Any, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + '...'
 
 
-def versions() -> Dict[str, str]:
-    """Name the packages that decide what a training computes."""
-    found = {m.__name__: m.__version__ for m in (torch, mmengine, mmcv, mmdet)}
-    return {'epsanet_mmdet': __version__, **found}
-
-
-def other_versions() -> Dict[str, str]:
-    """Name further packages, for the record."""
-    names = ('numpy', 'opencv-python', 'opencv-python-headless', 'pycocotools')
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def describe_data(config: Config) -> Dict[str, Dict]:
     """Identify the data sets of a config by their content, and check them on the way.
 
@@ -170,8 +147,7 @@ def describe_data(config: Config) -> Dict[str, Dict]:
         dataset = (config.get(section) or {}).get('dataset', {})
         if 'ann_file' not in dataset or 'img' not in (dataset.get('data_prefix') or {}):
             raise ConfigError(f'{section} is no single COCO data set; plans need one')
-        root = dataset.get('data_root') or ''
-        ann, images = osp.join(root, dataset.ann_file), osp.join(root, dataset.data_prefix.img)
+        root, ann, images = data_paths(dataset)
         classes = (dataset.get('metainfo') or {}).get('classes')
         key = (ann, images, tuple(classes or ()), bool(dataset.get('class_subset')))
         if key not in _described:

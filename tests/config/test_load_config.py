@@ -2,7 +2,8 @@
 
 import pytest
 
-from epsanet_mmdet.config.load import configs_dir, dataset_options, find_config, load_config
+from epsanet_mmdet.config.data import dataset_options
+from epsanet_mmdet.config.load import configs_dir, find_config, load_config
 from epsanet_mmdet.errors import ConfigError
 
 NAME = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
