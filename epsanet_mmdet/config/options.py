@@ -1,6 +1,5 @@
 """Checking ``--cfg-options``: a key that nothing reads is refused, with the nearest name."""
 
-import difflib
 import functools
 import importlib.util
 import inspect
@@ -26,7 +25,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
 from ..errors import ConfigError
-from ..utils.text import printable
+from ..utils.text import closest, printable, suggestion
 
 PACKAGES = ('epsanet_mmdet', 'mmdet', 'mmengine', 'mmcv')  # whose sources read configs
 EVERYWHERE = {'type', '_scope_', '_delete_'}
@@ -80,11 +79,7 @@ def _check_key(config: Config, key: str, options: Dict[str, Any]) -> None:
 
 
 def _advice(reader: Reader, part: str) -> str:
-    close = difflib.get_close_matches(part, reader.keys, n=1, cutoff=0.6)
-    if close:
-        return f"{reader.name} has no '{printable(part)}'; did you mean '{close[0]}'?"
-    known = ', '.join(sorted(reader.keys)[:20])
-    return f"{reader.name} has no '{printable(part)}'; it has {known or 'none'}"
+    return f"{reader.name} has no '{printable(part)}'; {suggestion(part, sorted(reader.keys))}"
 
 
 def _reads(reader: Reader, part: str, config: Config) -> bool:
@@ -95,8 +90,7 @@ def _reads(reader: Reader, part: str, config: Config) -> bool:
         return False
     imports = (config.get('custom_imports') or {}).get('imports') or ()
     packages = (*PACKAGES, *([imports] if isinstance(imports, str) else imports))
-    near = difflib.get_close_matches(part, reader.keys, n=1, cutoff=0.6)
-    return not near or part in _words(packages)
+    return not closest(part, reader.keys) or part in _words(packages)
 
 
 def find_reader(here: Dict, place: str, options: Dict[str, Any], config: Config) -> Reader:

@@ -14,7 +14,8 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from ..config.class_heads import check_class_heads
-from ..config.load import DATALOADERS, find_config, inner_datasets, merge_options, read_config
+from ..config.data import DATALOADERS, data_paths, section_datasets
+from ..config.load import find_config, merge_options, read_config
 from ..config.python_text import check_names
 from ..datasets.checks import check_paths
 from ..errors import CheckpointError, ConfigError, UserError
@@ -161,12 +162,11 @@ def check_data(config: Config, sections=DATALOADERS) -> None:
         ConfigError: Naming the head that has another number of classes.
     """
     for section in sections:
-        for dataset in inner_datasets((config.get(section) or {}).get('dataset')).values():
+        for dataset in section_datasets(config, section).values():
             if dataset.get('type') != 'CheckedCocoDataset':
                 continue
-            root = dataset.get('data_root') or ''
-            images = osp.join(root, dataset.data_prefix.img)
-            check_paths(osp.join(root, dataset.ann_file), images, root)
+            paths = data_paths(dataset)
+            check_paths(paths.ann_file, paths.images, paths.root)
             check_class_heads(config.get('model') or {}, dataset)
 
 

@@ -6,14 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
-import mmcv
-import mmdet
-import mmengine
 import torch
 
 from ..errors import DataError
 from ..inference.output_paths import check_inputs_stay
-from ..version import __version__
+from ..utils.environment import versions
+from ..utils.storage import check_file_writable, write_whole
 from .data import load_results, load_truth
 from .gallery import worst_pictures
 from .matching import IOU_THRESHOLD, match
@@ -55,7 +53,7 @@ def report_test(
     Raises:
         UserError: One line that names the thing that is missing or does not fit, and the remedy.
     """
-    path = _make_folder(out)
+    path = _page_path(out)
     check_inputs_stay([path], [config, checkpoint], '--out')
     run = run_test(config, checkpoint, str(path.with_suffix('')), options)
     if work_dir is None and read_training_log(os.path.dirname(checkpoint)):
@@ -102,7 +100,7 @@ def report_results(
     Raises:
         DataError: If something cannot be read, or the page not be written.
     """
-    path = _make_folder(out)
+    path = _page_path(out)
     log = read_training_log(work_dir) if work_dir else None
     if work_dir and log is None:
         raise DataError(f"there is no training log in '{work_dir}'; set --work-dir to one that has")
@@ -127,38 +125,24 @@ def report_results(
         confusion_section(truth, any_class, criterion),
         *([training_section(log)] if log else []),
         gallery_section(worst, len(truth.imgs), criterion),
-        facts_section([*facts, *versions()], config_text),
+        facts_section([*facts, *environment_facts()], config_text),
     ]
-    _write(path, render_page(f'Test report: {Path(ann_file).stem}', sections))
+    write_whole(render_page(f'Test report: {Path(ann_file).stem}', sections), path)
 
 
-def versions() -> Facts:
-    """Name the software, the machine and the time."""
+def environment_facts() -> Facts:
+    """Return the versions, the machine and the time."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
-    packages = {'epsanet_mmdet': __version__, 'torch': torch.__version__}
-    packages.update({m.__name__: m.__version__ for m in (mmengine, mmcv, mmdet)})
     return [
-        ('versions', ', '.join(f'{name} {version}' for name, version in packages.items())),
+        ('versions', ', '.join(f'{name} {version}' for name, version in versions().items())),
         ('machine', f'{device}, Python {platform.python_version()}, {platform.system()}'),
         ('written', datetime.now().strftime('%Y-%m-%d %H:%M')),
     ]
 
 
-def _make_folder(out: str) -> Path:
+def _page_path(out: str) -> Path:
     path = Path(out)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"folder '{path.parent}' cannot be made: {error.strerror}")
     if path.is_dir():
         raise DataError(f"'{out}' is a folder; name the page's file")
+    check_file_writable(path)
     return path
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + '.part')
-    try:
-        part.write_text(text, encoding='utf-8')
-        part.replace(path)
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be written: {error.strerror}")

@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from ..config.load import load_config
+from ..config.build import backbone_config
 from ..errors import ConfigError
 
 
@@ -91,11 +91,7 @@ def detection_backbone(detector: str) -> dict:
     Raises:
         ConfigError: If there is no such config, or it has no backbone.
     """
-    model = load_config(detector).get('model') or {}
-    if 'backbone' not in model:
-        raise ConfigError(f"config '{detector}' has no model.backbone; name a detector's config")
-    backbone = dict(model.backbone)
-    backbone['init_cfg'] = None
+    backbone = {**backbone_config(detector), 'init_cfg': None}
     for name, value in (('frozen_stages', -1), ('norm_eval', False)):
         if name in backbone:
             backbone[name] = value

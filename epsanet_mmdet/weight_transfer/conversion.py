@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
-from mmdet.registry import MODELS
-from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from ..checkpoint.match import require_match
 from ..checkpoint.safetensors_files import write_weights
 from ..checkpoint.weight_files import read_weights
-from ..config.load import load_config
+from ..config.build import backbone_config, build_without_weights
 from ..errors import CheckpointError, ConfigError
 from ..version import __version__
 from .architecture import explain_mismatch
@@ -58,13 +56,13 @@ def convert_weights(
     """
     if (config is None) == (backbone is None):
         raise ConfigError('give either a config or a backbone')
-    backbone = dict(_backbone_of(config) if backbone is None else backbone)
+    backbone = dict(backbone_config(config) if backbone is None else backbone)
     expected = (backbone.pop('init_cfg', None) or {}).get('checkpoint')
     out = str(out or _expected_file(expected, config))
     if Path(out).resolve() == Path(source).resolve():
         raise ConfigError(f"'{out}' is the source itself; give another file to write to")
     weights = read_weights(source)
-    model = _build(backbone)
+    model = build_without_weights(backbone)
     tensors = to_mmdet_names(weights.tensors, model)
     comparison = load_matching(model, tensors, source)
     meta = dict(source=Path(source).name, layout=weights.layout, epsanet_mmdet=__version__)
@@ -110,15 +108,6 @@ def load_matching(
     return comparison
 
 
-def _backbone_of(config: str) -> Dict:
-    model = load_config(config).get('model') or {}
-    if 'detector' in model:
-        return {**_backbone_of(model['detector']), **(model.get('backbone') or {})}
-    if 'backbone' not in model:
-        raise ConfigError(f"config '{config}' has no model.backbone; name a detector's config")
-    return model['backbone']
-
-
 def _expected_file(expected: Optional[str], config: Optional[str]) -> str:
     if not expected or '://' in expected:
         raise ConfigError(
@@ -126,11 +115,6 @@ def _expected_file(expected: Optional[str], config: Optional[str]) -> str:
             'give the file to write'
         )
     return expected
-
-
-def _build(backbone: Dict) -> nn.Module:
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        return MODELS.build({**backbone, 'init_cfg': None})
 
 
 def _loaded(model: nn.Module, comparison: Comparison) -> Dict[str, Tensor]:

@@ -11,7 +11,7 @@ from tiny_plan import plan_content, write_plan
 
 from epsanet_mmdet.experiments import prepare_plan
 from epsanet_mmdet.experiments.pages import write_page
-from epsanet_mmdet.experiments.run import PreparedPlan
+from epsanet_mmdet.experiments.prepare import PreparedPlan
 from epsanet_mmdet.experiments.table import write_tables
 
 EVIL = '<script>alert(1)</script> $_'
@@ -56,7 +56,7 @@ def test_names_are_escaped_and_the_only_script_is_the_pages_own(page):
 
 def test_the_worst_picture_comes_first(page, prepared):
     counts = re.findall(r'<figcaption>[^<]*: (\d+) missed, (\d+) false', page.read_text())
-    rows = len(prepared.plan.rows)
+    rows = len(prepared.plan.variants)
     wrong = [sum(map(int, pair)) for pair in counts]
     totals = [sum(wrong[i : i + rows]) for i in range(0, len(wrong), rows)]
     assert totals == sorted(totals, reverse=True)
