@@ -5,7 +5,7 @@ from typing import Dict, List
 
 from jinja2 import Environment
 
-from ..datasets.split import Split
+from .formats.split import Split
 from .lint.run import CheckedData
 from .lint.sets import class_counts, size_histogram
 from .pictures import colours, draw
