@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from pycocotools.coco import COCO
 
-from ..datasets.split import is_inside
 from ..errors import DataError
 from ..utils.drawing import jpeg_uri, shrink
+from ..utils.files import is_inside
 from ..utils.images import load_image
 from .matching import Pair
 

@@ -4,8 +4,8 @@ from typing import Dict, List
 
 from jinja2 import Environment
 
-from ..datasets.split import Split
 from ..utils.storage import write_whole
+from .formats.split import Split
 from .lint.run import CheckedData
 from .lint.sets import class_counts, size_histogram
 from .pictures import colours, draw

@@ -7,9 +7,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..datasets.segmentation import encode
-from ..datasets.split import Split
 from ..utils.drawing import class_colour, draw_objects, jpeg_uri, shrink
 from ..utils.images import load_image
+from .formats.split import Split
 
 EXTENT = 420  # pixels of the longer side
 

@@ -20,7 +20,7 @@ def first_picture(root, change=lambda content: None):
     content = json.loads(path.read_text(encoding='utf-8'))
     change(content)
     write_json(path, content)
-    split = check_dataset([str(root)], progress=False).splits[0]
+    split = check_dataset([str(root)]).splits[0]
     image = split.images[0]
     annotations = [a for a in split.annotations if a['image_id'] == image['id']]
     uri = draw(split, image, annotations)
