@@ -156,7 +156,7 @@ def plot_confusion(matrix: np.ndarray, names: List[str]) -> Figure:
     axes.grid(False)
     axes.imshow(matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True)), 'Blues', vmin=0, vmax=1)
     ticks, size = range(len(matrix)), 8 if len(names) <= 24 else 4
-    axes.set_xticks(ticks, [*names, 'missed'], rotation=90, fontsize=size)
+    axes.set_xticks(ticks, [*names, 'FN'], rotation=90, fontsize=size)
     axes.set_yticks(ticks, [*names, 'background'], fontsize=size)
     axes.set(xlabel='detected as', ylabel='annotated as')
     if len(names) <= CELLS:

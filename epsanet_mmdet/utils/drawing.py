@@ -1,6 +1,5 @@
 """Drawing objects into a picture: masks, boxes and labels in one colour a class."""
 
-import base64
 import colorsys
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +20,6 @@ PALETTE = (
 ).split()
 GOLDEN_RATIO = 0.618034  # hues so far apart never meet
 OPACITY = 0.45  # of masks
-JPEG_QUALITY = 80
 LABEL_LENGTH = 40  # characters
 
 Colour = Tuple[int, int, int]
@@ -72,21 +70,6 @@ def draw_objects(
         cv2.rectangle(canvas, (left, top), (right, bottom), colour, line)
     _draw_labels(canvas, corners, colours, texts, line)
     return canvas
-
-
-def shrink(image: np.ndarray, longest_side: int) -> np.ndarray:
-    """Return a picture whose longer side has at most so many pixels."""
-    scale = longest_side / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def jpeg_uri(image: np.ndarray) -> str:
-    """Return a BGR picture as a data URI for a page."""
-    content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    return 'data:image/jpeg;base64,' + base64.b64encode(content).decode()
 
 
 def _draw_masks(
