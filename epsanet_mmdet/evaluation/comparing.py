@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
-import numpy as np
 from pycocotools.coco import COCO
 
 from ..config.data import data_paths
@@ -11,9 +10,9 @@ from ..utils.page import Section, render_page, render_section
 from .data import load_ground_truth, load_results
 from .gallery import worst_pictures
 from .matching import Match, match
-from .metrics import IOU_TYPES, SUMMARY, Evaluation, evaluate
+from .metrics import IOU_TYPES, SUMMARY, Evaluation, evaluate, precision_curve
 from .plots import plot_curves, plot_rows
-from .sections import criterion, facts_section, gallery_section
+from .sections import criterion, facts_section, gallery_section, plot_precision
 from .training_log import Curve, TrainingLog, read_training_log
 
 FIGURES = SUMMARY[:6]  # the average precisions
@@ -202,20 +201,16 @@ def _mean(values: Sequence[Optional[float]]) -> Optional[float]:
 
 def _curves_section(prefix: str, variants: Sequence[Variant]) -> Section:
     plots = []
-    recalls = np.linspace(0, 1, 101).round(2).tolist()
     for iou_type, name in IOU_TYPES.items():
         for index, level in ((0, '0.5'), (5, '0.75')):
             curves = {}
             for variant in variants:
                 seeds = variant.evaluations.get(iou_type, [])
-                precision = np.array([evaluation.precision[index] for evaluation in seeds])
-                precision = precision[..., ~np.isnan(precision[0, 0])] if seeds else precision
-                if precision.size:
-                    mean = precision.mean(axis=(0, 2))
-                    curves[variant.label] = dict(zip(recalls, mean.tolist()))
+                if curve := precision_curve(seeds, slice(index, index + 1)):
+                    curves[variant.label] = curve
             if curves:
                 caption = f'{name}, IoU {level}: mean of classes and seeds'
-                plots.append((caption, plot_curves(curves, 'recall', 'precision')))
+                plots.append((caption, plot_precision(curves)))
     return render_section(f'{prefix}Precision and recall', 'plots', plots=plots)
 
 

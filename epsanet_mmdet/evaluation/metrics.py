@@ -1,7 +1,7 @@
 """COCO's metrics, as pycocotools computes them."""
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -13,6 +13,7 @@ SUMMARY = ('AP', 'AP50', 'AP75', 'AP small', 'AP medium', 'AP large')
 SUMMARY += ('AR 1', 'AR 10', 'AR 100', 'AR small', 'AR medium', 'AR large')
 IOU_TYPES = {'bbox': 'box', 'segm': 'mask'}
 KIND_NAMES = IOU_TYPES  # its name in 0.1
+RECALLS = np.linspace(0, 1, 101).round(2).tolist()
 
 
 @dataclass
@@ -69,6 +70,21 @@ def evaluate(gt: COCO, dt: COCO, iou_type: str) -> Evaluation:
         classes.append(ClassMetrics(gt.cats[category_id]['name'], objects, *figures))
     summary = dict(zip(SUMMARY, map(_number, evaluation.stats)))
     return Evaluation(iou_type, summary, classes, precision)
+
+
+def precision_curve(
+    evaluations: Sequence[Evaluation], thresholds: slice = slice(None)
+) -> Dict[float, float]:
+    """Return the mean precision of all classes with objects by recall; empty without any.
+
+    Args:
+        evaluations: Evaluations to average, such as one per seed.
+        thresholds: Indices of IoU thresholds to average, 0 for 0.5 to 9 for 0.95.
+    """
+    precision = np.array([evaluation.precision[thresholds] for evaluation in evaluations])
+    if precision.size:
+        precision = precision[..., ~np.isnan(precision[0, 0, 0])]
+    return dict(zip(RECALLS, precision.mean(axis=(0, 1, 3)).tolist())) if precision.size else {}
 
 
 def _number(value: float) -> Optional[float]:

@@ -1,5 +1,6 @@
 """Sections of a report; pages about one run or several are composed of them."""
 
+from functools import partial
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -8,11 +9,14 @@ from pycocotools.coco import COCO
 from ..utils.page import Section, render_section
 from ..utils.svg import Picture
 from .matching import IOU_THRESHOLD, Match, confusion_matrix, count_outcomes
-from .metrics import IOU_TYPES, SUMMARY, Evaluation
-from .plots import plot_class_precision_recall, plot_confusion, plot_curves, plot_precision_recall
+from .metrics import IOU_TYPES, RECALLS, SUMMARY, Evaluation, precision_curve
+from .plots import plot_confusion, plot_curves
 from .training_log import TrainingLog
 
+PLOTTED_CLASSES = 10
 TOP_CONFUSIONS = 10
+
+plot_precision = partial(plot_curves, xlabel='recall', ylabel='precision', ylim=(0, 1.02))
 
 
 def criterion(iou_type: str, score_thr: float) -> str:
@@ -53,14 +57,23 @@ def classes_section(
 
 
 def precision_recall_section(evaluations: Sequence[Evaluation]) -> Section:
-    """Return plots of precision over recall."""
+    """Return plots of precision over recall: mean of the classes, and the most frequent ones."""
     plots = []
     for evaluation in evaluations:
-        name = evaluation.name
-        plots.append((f'{name}: mean of the classes', plot_precision_recall(evaluation)))
-        if sum(metrics.objects > 0 for metrics in evaluation.classes) > 1:
-            plot = plot_class_precision_recall(evaluation)
-            plots.append((f'{name}: the most frequent classes at IoU 0.5', plot))
+        curves = {
+            'IoU 0.5': precision_curve([evaluation], slice(0, 1)),
+            'IoU 0.75': precision_curve([evaluation], slice(5, 6)),
+            'mean of IoU 0.5 to 0.95': precision_curve([evaluation]),
+        }
+        plots.append((f'{evaluation.name}: mean of the classes', plot_precision(curves)))
+        classes = [(m.objects, k) for k, m in enumerate(evaluation.classes) if m.objects]
+        if len(classes) > 1:
+            curves = {
+                evaluation.classes[k].name: dict(zip(RECALLS, evaluation.precision[0, :, k]))
+                for _, k in sorted(classes, key=lambda item: -item[0])[:PLOTTED_CLASSES]
+            }
+            caption = f'{evaluation.name}: the most frequent classes at IoU 0.5'
+            plots.append((caption, plot_precision(curves)))
     return render_section('Precision and recall', 'plots', plots=plots)
 
 
