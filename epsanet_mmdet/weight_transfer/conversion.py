@@ -7,6 +7,7 @@ from mmdet.registry import MODELS
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from ..checkpoint.compare import Comparison, compare
 from ..checkpoint.match import require_match
 from ..checkpoint.safetensors_files import write_weights
 from ..checkpoint.weight_files import read_weights
@@ -14,7 +15,6 @@ from ..config.load import load_config
 from ..errors import CheckpointError, ConfigError
 from ..version import __version__
 from .architecture import explain_mismatch
-from .state_dicts import Comparison, compare
 from .weight_names import to_mmdet_names
 
 
