@@ -17,7 +17,7 @@ MOVED = {
     'checkpoint_record': 'checkpoint.record',
     'checkpoints': 'checkpoint',
     'checkpoints.architecture': 'weight_transfer.architecture',
-    'checkpoints.comparison': 'weight_transfer.state_dicts',
+    'checkpoints.comparison': 'checkpoint.compare',
     'checkpoints.conversion': 'weight_transfer.conversion',
     'checkpoints.matching': 'checkpoint.match',
     'checkpoints.safe_load': 'checkpoint.load',
