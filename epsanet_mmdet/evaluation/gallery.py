@@ -6,7 +6,7 @@ from typing import Dict, List, Tuple
 
 from pycocotools.coco import COCO
 
-from ..datasets.split import is_inside
+from ..utils.files import is_inside
 from ..utils.svg import Picture, Shape, load_picture, outline
 from .matching import Match
 

@@ -2,11 +2,11 @@
 
 from typing import Dict, List
 
-from ..datasets.split import Split
 from ..utils import page
 from ..utils.drawing import class_colour
 from ..utils.storage import write_whole
 from ..utils.svg import Picture, Shape, load_picture, outline
+from .formats.split import Split
 from .lint.run import CheckedData
 from .lint.sets import class_counts, size_histogram
 

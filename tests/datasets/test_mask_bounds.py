@@ -26,7 +26,7 @@ from epsanet_mmdet.datasets.segmentation import outline_fault
 from epsanet_mmdet.errors import DataError
 from epsanet_mmdet.evaluation.data import load_ground_truth, load_results
 from epsanet_mmdet.evaluation.metrics import evaluate
-from epsanet_mmdet.own_data.command import run_check
+from epsanet_mmdet.own_data.check import run_check
 from epsanet_mmdet.own_data.lint import check_dataset
 
 WIDTH, HEIGHT = 64, 48
@@ -240,7 +240,7 @@ def test_a_mask_of_a_missing_image_of_absurd_size(tmp_path):
     content = json.loads(path.read_text())
     del content['annotations'][1]['area']  # it would be computed
     path.write_text(json.dumps(content))
-    found = run_limited(lambda: check_dataset([str(path)], progress=False).findings.of('error'))
+    found = run_limited(lambda: check_dataset([str(path)]).findings.of('error'))
     assert {'missing-image', 'bad-polygon'} <= set(found)
 
 

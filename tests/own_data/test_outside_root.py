@@ -43,7 +43,7 @@ def ways_out(secret: Path, folder: Path):
 
 
 def check(path, **options):
-    data = check_dataset([str(path)], progress=False, **options)
+    data = check_dataset([str(path)], **options)
     sizes = {facts.size for images in data.images for facts in images.facts.values()}
     return data, sizes
 
