@@ -24,7 +24,7 @@ from tiny_detector import tiny_detector  # noqa: F401
 from epsanet_mmdet.datasets import CheckedCocoDataset
 from epsanet_mmdet.datasets.segmentation import outline_fault
 from epsanet_mmdet.errors import DataError
-from epsanet_mmdet.evaluation.data import load_results, load_truth
+from epsanet_mmdet.evaluation.data import load_ground_truth, load_results
 from epsanet_mmdet.evaluation.metrics import evaluate
 from epsanet_mmdet.own_data.check import run_check
 from epsanet_mmdet.own_data.lint import check_dataset
@@ -173,7 +173,7 @@ def test_evaluation_stops_at_a_size_that_is_none(size, tmp_path):
 
 
 def compare(truth_file: str, results: list) -> dict:
-    truth = load_truth(truth_file)
+    truth = load_ground_truth(truth_file)
     found = load_results(truth, results)
     return evaluate(truth, found['segm'], 'segm')
 
