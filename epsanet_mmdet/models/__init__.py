@@ -3,9 +3,8 @@
 from . import channels_last, plugins  # noqa: F401
 from .aff_fpn import AFFFPN
 from .aff_resnet import AFFResNet
-from .caffe_pool import CaffePoolResNet, CaffePoolResNeXt
 from .epsanet import EPSABlock, EPSANet
-from .stage_plugin_resnet import StagePluginResNet
+from .resnet import CaffePoolResNet, CaffePoolResNeXt, StagePluginResNet
 
 __all__ = [
     'AFFFPN',

@@ -11,8 +11,7 @@ from torch import Tensor
 from ..errors import ArgumentError
 from ..layers import FUSIONS, check_fusion
 from .norm_cfg import norm_layer_of
-from .plugin_norms import PluginNorms
-from .plugin_positions import check_positions
+from .resnet import PluginMixin
 
 
 class AFFBottleneck(Bottleneck):
@@ -52,7 +51,7 @@ class AFFBottleneck(Bottleneck):
 
 
 @MODELS.register_module()
-class AFFResNet(PluginNorms, ResNet):
+class AFFResNet(PluginMixin, ResNet):
     """ResNet whose blocks fuse identity and residual by attention, stage by stage.
 
     Paper: `Attentional Feature Fusion <https://arxiv.org/abs/2009.14082>`_. The defaults are
@@ -98,7 +97,6 @@ class AFFResNet(PluginNorms, ResNet):
             )
         for name in fusion:
             check_fusion('AFFResNet', name)
-        check_positions(kwargs.get('plugins'))
         self.fusion = tuple(fusion)
         self.reduction = reduction
         super().__init__(depth, deep_stem=deep_stem, avg_down=avg_down, **kwargs)
@@ -107,7 +105,3 @@ class AFFResNet(PluginNorms, ResNet):
         fusion = self.fusion[len(self.res_layers)]
         kwargs.update(block=AFFBottleneck, fusion=fusion, reduction=self.reduction)
         return super().make_res_layer(**kwargs)
-
-    def train(self, mode: bool = True) -> 'AFFResNet':
-        super().train(mode)
-        return self  # mmdet's ResNet forgets to

@@ -10,8 +10,7 @@ from ..checkpoint import require_match
 from ..errors import ArgumentError
 from ..layers import PSAModule
 from ..layers.fusable import fusable
-from .plugin_norms import PluginNorms
-from .plugin_positions import check_positions
+from .resnet import PluginMixin
 
 
 class Arch(NamedTuple):
@@ -48,7 +47,7 @@ class EPSABlock(Bottleneck):
 
 @MODELS.register_module()
 @fusable
-class EPSANet(PluginNorms, ResNet):
+class EPSANet(PluginMixin, ResNet):
     """EPSANet: a ResNet whose 3x3 convolutions are Pyramid Squeeze Attention modules.
 
     Paper: `EPSANet: An Efficient Pyramid Squeeze Attention Block on Convolutional Neural
@@ -100,7 +99,6 @@ class EPSANet(PluginNorms, ResNet):
             raise ArgumentError(
                 'EPSANet takes no dcn: PSA stands where dcn would; use mmdet ResNet'
             )
-        check_positions(kwargs.get('plugins'))
         preset = self.archs[arch]
         width = preset.width if width is None else width
         if width < 1 or 256 % width:
@@ -121,10 +119,6 @@ class EPSANet(PluginNorms, ResNet):
         if self.zero_init_blocks:
             kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name='norm3'))
         return super().make_res_layer(width_factor=self.width_factor, psa=self.psa, **kwargs)
-
-    def train(self, mode: bool = True) -> 'EPSANet':
-        super().train(mode)
-        return self  # mmdet's ResNet forgets to
 
 
 def _check_choice(name: str, value, choices) -> None:
