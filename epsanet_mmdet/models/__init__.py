@@ -1,4 +1,4 @@
-"""What mmdet's ``MODELS`` registry gets: backbones, necks and plugin layers."""
+"""Backbones, necks and plugin layers for mmdet's ``MODELS`` registry."""
 
 from . import channels_last, plugins  # noqa: F401
 from .aff_fpn import AFFFPN
