@@ -11,8 +11,11 @@ from typing import Optional
 
 MOVED = {
     'backbones': 'models',
+    'backbones.caffe_pool': 'models.resnet',
     'backbones.epsa_block': 'models.epsanet',
-    'backbones.positions': 'models.plugin_positions',
+    'backbones.plugin_norms': 'models.resnet',
+    'backbones.positions': 'models.resnet',
+    'backbones.stage_plugin_resnet': 'models.resnet',
     'channels_last': 'models.channels_last',
     'checkpoint_record': 'checkpoint.record',
     'checkpoints': 'checkpoint',
@@ -48,7 +51,7 @@ MOVED = {
     'drawing': 'utils.drawing',
     'hooks': 'engine.hooks',
     'host_memory': 'utils.host_memory',
-    'latency': 'benchmark.latency',
+    'latency': 'benchmark.costs',
     'layers.coordinate': 'layers.coord_attention',
     'layers.grouped_conv': 'layers.deployed_psa',
     'mmdet_tools': 'engine.mmdet_tools',

@@ -1,4 +1,4 @@
-"""EPSANet computed as its authors' code computes it, for comparison."""
+"""EPSANet in the steps of its authors' code, for comparison."""
 
 import copy
 
@@ -11,15 +11,15 @@ from ..layers import PSAModule
 class PublishedPSA(nn.Module):
     """Pyramid squeeze attention in the steps of the authors' released code.
 
-    Plain grouped convolutions, the squeeze branch by branch, and features that are concatenated,
-    viewed, weighted, sliced and concatenated again. The function, parameters and their names are
-    those of the :class:`PSAModule` that it is made of.
+    It uses plain grouped convolutions, squeezes branch by branch, and concatenates, views, weights,
+    slices and concatenates the features again. It computes the same as the given
+    :class:`PSAModule` and has the same parameters and names.
 
     Args:
-        psa: Module to take the parameters from; they are shared.
+        psa: Module whose parameters it shares.
 
     Shape:
-        As of :class:`PSAModule`.
+        See :class:`PSAModule`.
     """
 
     def __init__(self, psa: PSAModule) -> None:
@@ -48,9 +48,9 @@ class PublishedPSA(nn.Module):
 
 
 def published_formulation(network: nn.Module) -> nn.Module:
-    """Copy a network, with every :class:`PSAModule` replaced by :class:`PublishedPSA`.
+    """Return a copy of a network with a :class:`PublishedPSA` for every :class:`PSAModule`.
 
-    State dicts keep their names.
+    The state dict keeps its names.
     """
     network = copy.deepcopy(network)
     for parent in list(network.modules()):

@@ -5,42 +5,38 @@ from typing import Optional
 
 from torch import Tensor, nn
 
-from ..errors import ArgumentError
+from .checks import check_odd, check_positive
 
 
 class ECALayer2d(nn.Module):
     """Efficient channel attention: ``x * sigmoid(conv1d_k(gap(x)))`` along the channels.
 
-    By default ``k`` is ``|log2(C) / gamma + b / gamma|`` truncated, plus one if that is even. The
-    authors' weights have a kernel size for each stage, which their names tell: ``k3557`` is 3 in
-    the first stage, 5 in the second and third, 7 in the fourth.
+    By default, ``k`` is ``|log2(C) / gamma + b / gamma|``, truncated, plus one if that is even. The
+    authors' released weights have one kernel size per stage, given in their names: ``k3557`` means
+    3 in the first stage, 5 in the second and third, and 7 in the fourth.
 
     Args:
         channels: Channels C.
         gamma: Divisor in the formula of the kernel size.
         b: Offset in the formula of the kernel size.
-        kernel_size: Odd kernel size k, in place of the formula.
+        kernel_size: Odd kernel size k, instead of the formula.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
 
     Raises:
-        ValueError: If channels is less than 1, or the kernel size is even.
+        ArgumentError: If channels is less than 1, or the kernel size is even.
     """
 
     def __init__(
         self, channels: int, gamma: float = 2, b: float = 1, kernel_size: Optional[int] = None
     ) -> None:
         super().__init__()
-        if channels < 1:
-            raise ArgumentError(f'ECALayer2d needs at least 1 channel, but got channels={channels}')
+        check_positive('ECALayer2d', channels=channels)
         if kernel_size is None:
             kernel_size = int(abs(math.log2(channels) / gamma + b / gamma))
             kernel_size += kernel_size % 2 == 0
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ArgumentError(
-                f'ECALayer2d needs an odd kernel size, but got kernel_size={kernel_size}'
-            )
+        check_odd('ECALayer2d', kernel_size)
         self.conv = channel_conv(kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ..errors import ArgumentError
+from .checks import check_positive
 
 
 class DynamicMultiKernelECA2d(nn.Module):
@@ -11,10 +11,9 @@ class DynamicMultiKernelECA2d(nn.Module):
     With ``s = gap(x)`` as (B, C, 1) and ``m = softmax(W s)``, output
     ``x * sigmoid(m_0 conv_3(s) + m_1 conv_5(s) + m_2 conv_7(s))``.
 
-    The sequence has length 1, so only the centre tap of every kernel meets the input; the
-    other taps stay as they were initialised. The original also computes a ``gamma`` from the
-    input that it never uses; it is left out, as parameters without a gradient stop
-    distributed training.
+    The sequence has length 1, so only the centre tap of each kernel is used; the other taps keep
+    their initial values. The original also computes a ``gamma`` from the input and never uses it.
+    It is left out, because parameters without a gradient break distributed training.
 
     Args:
         channels: Channels C.
@@ -23,15 +22,12 @@ class DynamicMultiKernelECA2d(nn.Module):
         (B, C, H, W) -> (B, C, H, W).
 
     Raises:
-        ValueError: If channels is less than 1.
+        ArgumentError: If channels is less than 1.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        if channels < 1:
-            raise ArgumentError(
-                f'DynamicMultiKernelECA2d needs at least 1 channel, but got channels={channels}'
-            )
+        check_positive('DynamicMultiKernelECA2d', channels=channels)
         self.conv3 = nn.Conv1d(channels, channels, 3, padding=1, groups=channels, bias=False)
         self.conv5 = nn.Conv1d(channels, channels, 5, padding=2, groups=channels, bias=False)
         self.conv7 = nn.Conv1d(channels, channels, 7, padding=3, groups=channels, bias=False)

@@ -8,14 +8,14 @@ from .squeeze import SqueezeMLP
 class SELayer2d(nn.Module):
     """Squeeze and excitation: ``x * sigmoid(W2 relu(W1 gap(x)))``.
 
-    By default the two layers have no bias, as in the implementation that the published detection
-    costs of SENet-50 come from (Faster R-CNN 44.02 M). The authors' Caffe models have biases, and
-    so have timm's and Cadene's weights.
+    By default, the two layers have no bias, like the implementation behind the published detection
+    costs of SENet-50 (Faster R-CNN 44.02 M). The authors' Caffe models and the weights of timm and
+    Cadene have biases.
 
     Args:
         channels: Channels C.
         reduction: Reduction ratio of the MLP.
-        bias: Whether the two layers have a bias.
+        bias: Add a bias to both layers.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).

@@ -1,30 +1,30 @@
-"""The two-layer MLP that squeeze-and-excitation style attention shares."""
+"""The two-layer MLP of squeeze-and-excitation style attention."""
 
 from typing import Optional
 
 from torch import Tensor, nn
 
-from ..errors import ArgumentError
+from .checks import check_positive
 from .norm import NormLayer
 
 
 class SqueezeMLP(nn.Module):
     """Bottleneck MLP of squeeze and excitation, ``fc2(relu(fc1(x)))``, without the gate.
 
-    The layers are 1x1 convolutions, so pooled maps go through without reshaping.
+    Its layers are 1x1 convolutions, so pooled maps need no reshaping.
 
     Args:
         channels: Channels C of the input.
         reduction: Ratio r; the hidden width is ``max(C // r, 1)``.
-        bias: Whether the two layers have a bias.
-        norm_layer: Builds the normalisation after the first layer; by default there is none.
+        bias: Add a bias to both layers.
+        norm_layer: Builds the normalisation after the first layer; none by default.
         out_channels: Channels of the output, C by default.
 
     Shape:
         (B, C, H, W) -> (B, out_channels, H, W), usually with H = W = 1.
 
     Raises:
-        ValueError: If channels or reduction is less than 1.
+        ArgumentError: If channels or reduction is less than 1.
     """
 
     def __init__(
@@ -36,11 +36,7 @@ class SqueezeMLP(nn.Module):
         out_channels: Optional[int] = None,
     ) -> None:
         super().__init__()
-        if channels < 1 or reduction < 1:
-            raise ArgumentError(
-                f'A squeeze MLP needs channels and reduction of at least 1, but got '
-                f'channels={channels} and reduction={reduction}'
-            )
+        check_positive('SqueezeMLP', channels=channels, reduction=reduction)
         hidden = max(channels // reduction, 1)
         self.fc1 = nn.Conv2d(channels, hidden, 1, bias=bias)
         self.norm = norm_layer(hidden) if norm_layer else nn.Identity()

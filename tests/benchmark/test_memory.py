@@ -1,19 +1,19 @@
 import torch
 from torch import nn
 
-from epsanet_mmdet.benchmark import peak_bytes, saved_bytes
+from epsanet_mmdet.benchmark import activation_bytes, peak_bytes
 
 
 def test_saved_is_what_the_backward_pass_needs():
     # The convolution keeps its input (once for both), the sigmoid its output.
     network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Sigmoid())
     image = torch.randn(1, 2, 10, 10)
-    assert saved_bytes(network, lambda: network(image)) == 4 * 100 * (2 + 3)
+    assert activation_bytes(network, lambda: network(image)) == 4 * 100 * (2 + 3)
 
 
 def test_frozen_layers_save_nothing():
     network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Sigmoid()).requires_grad_(False)
-    assert saved_bytes(network, lambda: network(torch.randn(1, 2, 10, 10))) == 0
+    assert activation_bytes(network, lambda: network(torch.randn(1, 2, 10, 10))) == 0
 
 
 def test_peak_is_the_most_at_a_time_and_not_the_sum():

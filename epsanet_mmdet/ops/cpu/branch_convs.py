@@ -15,32 +15,11 @@ from ..merging import library_conv, merge_groups, merged_groups
 from ..support import gradient_is_watched
 from . import direct_conv, kernels
 from .direct_conv import LARGEST_KERNEL, Conv
+from .operators import operator
 
 # Input channels of a group up to which the direct kernel is the faster; and those where it is so in
 # forward passes alone, of maps at least this wide.
 NARROW, NARROW_FORWARD, WIDE_MAP = 16, 32, 20
-
-torch.library.define(
-    'epsanet_mmdet::branch_convs',
-    '(Tensor x, Tensor[] weights, int[] groups, int stride, int dilation) -> Tensor',
-    tags=torch.Tag.pt2_compliant_tag,
-)
-torch.library.define(
-    'epsanet_mmdet::branch_convs_backward',
-    '(Tensor grad, Tensor x, Tensor[] weights, int[] groups, int stride, int dilation,'
-    ' bool[] needed) -> Tensor[]',
-    tags=torch.Tag.pt2_compliant_tag,
-)
-
-
-def branch_convs(
-    x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
-) -> Tensor:
-    """As :func:`~epsanet_mmdet.ops.merging.library_convs`, by an operator.
-
-    It is known to autograd and ``torch.compile``.
-    """
-    return torch.ops.epsanet_mmdet.branch_convs(x, weights, groups, stride, dilation)
 
 
 def computed_directly(
@@ -86,10 +65,13 @@ def _narrow_forward(x: Tensor, stride: int) -> int:
     return NARROW_FORWARD if stride == 1 and x.shape[-1] >= WIDE_MAP else NARROW
 
 
-@torch.library.impl('epsanet_mmdet::branch_convs', 'cpu')
-def _forward(
+@operator(
+    lambda x, weights, groups, stride, dilation: x.new_empty(_shape(x, weights, groups, stride))
+)
+def branch_convs(
     x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
 ) -> Tensor:
+    """Compute :func:`~..merging.library_convs`, with our own kernel where that is faster."""
     features = kernels.fresh(x, *_shape(x, weights, groups, stride))
     narrow = _narrow_forward(x, stride)
     direct, library = _split(x, weights, groups, stride, dilation, narrow)
@@ -101,8 +83,12 @@ def _forward(
     return features
 
 
-@torch.library.impl('epsanet_mmdet::branch_convs_backward', 'cpu')
-def _backward(
+def _empty_gradients(grad, x, weights, groups, stride, dilation, needed) -> List[Tensor]:
+    return [t.new_empty(t.shape if n else 0) for t, n in zip([x, *weights], needed)]
+
+
+@operator(_empty_gradients)
+def branch_convs_backward(
     grad: Tensor,
     x: Tensor,
     weights: Sequence[Tensor],
@@ -111,6 +97,7 @@ def _backward(
     dilation: int,
     needed: Sequence[bool],
 ) -> List[Tensor]:
+    """Return the gradients of x and the weights, which are empty where they are not needed."""
     x_needed, *weight_needed = needed
     direct, library = _split(x, weights, groups, stride, dilation)
     grad_x, grads = _library_backward(
@@ -186,17 +173,6 @@ def _shape(x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: 
         raise RuntimeError(f'branch_convs needs weights of equal output channels, but got {shapes}')
     size = [(side + stride - 1) // stride for side in x.shape[2:]]
     return [x.shape[0], len(weights), outputs, *size]
-
-
-@torch.library.register_fake('epsanet_mmdet::branch_convs')
-def _(x, weights, groups, stride, dilation):
-    return x.new_empty(_shape(x, weights, groups, stride))
-
-
-@torch.library.register_fake('epsanet_mmdet::branch_convs_backward')
-def _(grad, x, weights, groups, stride, dilation, needed):
-    tensors = [x, *weights]
-    return [t.new_empty(t.shape if need else 0) for t, need in zip(tensors, needed)]
 
 
 def _save(ctx, inputs, output) -> None:

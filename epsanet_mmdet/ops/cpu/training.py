@@ -14,6 +14,7 @@ from torch.autograd import Function
 
 from ..support import Branches, gradient_is_watched, modes_watch
 from .affine import affine
+from .branch_convs import branch_convs, branch_convs_backward
 from .channel_norm import ChannelNorm, NormedMap
 from .pointwise import input_gradient, pointwise, weight_gradient
 
@@ -87,16 +88,14 @@ class _Branches:
         self.options = branches[1:]
 
     def forward(self, x: Tensor, scale: Tensor, shift: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        operator = torch.ops.epsanet_mmdet.branch_convs
-        return operator(affine(x, scale, shift), weights, *self.options).flatten(1, 2)
+        return branch_convs(affine(x, scale, shift), weights, *self.options).flatten(1, 2)
 
     def backward(
         self, grad, x, scale, shift, weights, learning
     ) -> Tuple[Tensor, List[Optional[Tensor]]]:
         grad = grad.unflatten(1, (len(weights), -1))
-        operator = torch.ops.epsanet_mmdet.branch_convs_backward
         x, needed = affine(x, scale, shift), [True, *learning]
-        grad_x, *of_weights = operator(grad, x, weights, *self.options, needed)
+        grad_x, *of_weights = branch_convs_backward(grad, x, weights, *self.options, needed)
         return grad_x, [g if need else None for g, need in zip(of_weights, learning)]
 
     def plain(self, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
