@@ -1,6 +1,5 @@
 """Finding and loading configs."""
 
-import difflib
 import os.path as osp
 import textwrap
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Dict, Optional
 from mmengine.config import Config
 
 from ..errors import ConfigError
+from ..utils.text import suggestion
 from .data import dataset_options, idle_worker_options
 from .options import check_options
 from .python_text import check_names
@@ -37,10 +37,9 @@ def find_config(name: str) -> str:
     stem = name[:-3] if name.endswith('.py') else name
     if stem in shipped:
         return str(shipped[stem])
-    close = difflib.get_close_matches(osp.basename(stem), shipped, n=3, cutoff=0.3)
     raise ConfigError(
         f"there is no config '{name}', neither as a file nor by name; "
-        f'close to it are: {", ".join(close) or "none"}'
+        f'{suggestion(osp.basename(stem), shipped, most=3)}'
     )
 
 

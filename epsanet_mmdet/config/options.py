@@ -1,6 +1,5 @@
 """Refuse ``--cfg-options`` that nothing reads, and suggest the nearest name."""
 
-import difflib
 import functools
 import importlib.util
 import inspect
@@ -26,7 +25,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
 from ..errors import ConfigError
-from ..utils.text import printable
+from ..utils.text import closest, printable, suggestion
 
 PACKAGES = ('epsanet_mmdet', 'mmdet', 'mmengine', 'mmcv')  # whose sources read configs
 EVERYWHERE = {'type', '_scope_', '_delete_'}
@@ -108,7 +107,10 @@ def check_options(config: Config, options: Dict[str, Any]) -> None:
             else:
                 reader = _find_reader(here, '.'.join(parts[:i]), part, options)
                 if not _reads(reader, part, config):
-                    raise ConfigError(f"option '{printable(key)}': {_advice(reader, part)}")
+                    raise ConfigError(
+                        f"option '{printable(key)}': {reader.name} has no '{printable(part)}'; "
+                        f'{suggestion(part, sorted(reader.keys))}'
+                    )
                 here = {}
 
 
@@ -172,18 +174,7 @@ def _reads(reader: Reader, part: str, config: Config) -> bool:
         return False
     imports = (config.get('custom_imports') or {}).get('imports') or ()
     packages = (*PACKAGES, *([imports] if isinstance(imports, str) else imports))
-    return not _nearest(reader, part) or part in _words(packages)
-
-
-def _nearest(reader: Reader, part: str) -> List[str]:
-    return difflib.get_close_matches(part, reader.keys, n=1, cutoff=0.6)
-
-
-def _advice(reader: Reader, part: str) -> str:
-    for close in _nearest(reader, part):
-        return f"{reader.name} has no '{printable(part)}'; did you mean '{close}'?"
-    known = ', '.join(sorted(reader.keys)[:20])
-    return f"{reader.name} has no '{printable(part)}'; it has {known or 'none'}"
+    return not closest(part, reader.keys) or part in _words(packages)
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,6 +1,5 @@
 """Deploying from the command line: a checkpoint in, deployed files out, each checked."""
 
-import io
 from pathlib import Path
 from typing import Callable, Dict, List, Sequence, Union
 
@@ -15,7 +14,7 @@ from ..errors import ArgumentError, CheckpointError, DifferenceError
 from ..inference.detector import Detector, check_checkpoint_path
 from ..layers.deployed_psa import PlainBranches
 from ..models.deployed import deploy
-from ..utils.storage import write_whole
+from ..utils.storage import save_whole
 from ..version import __version__
 from .export import RawOutputs, export_onnx, export_program, require
 
@@ -75,9 +74,7 @@ def run_deploy(
             got = RawOutputs(load_deployed(config, path))(images)
         elif path.suffix == '.pt2':
             program = export_program(network)
-            buffer = io.BytesIO()
-            torch.export.save(program, buffer)
-            write_whole(buffer.getvalue(), path)
+            save_whole(program, path, torch.export.save)
             got = program.module()(images)
         else:
             export_onnx(network, path)
@@ -101,9 +98,7 @@ def save_deployed(detector: nn.Module, path: Union[str, Path]) -> None:
     meta = dict(deployed=True, epsanet_mmdet=__version__)
     if getattr(detector, 'dataset_meta', None):
         meta['dataset_meta'] = dict(detector.dataset_meta)
-    buffer = io.BytesIO()
-    torch.save(dict(meta=meta, state_dict=detector.state_dict()), buffer)
-    write_whole(buffer.getvalue(), path)
+    save_whole(dict(meta=meta, state_dict=detector.state_dict()), path)
 
 
 def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> nn.Module:

@@ -1,6 +1,5 @@
 """From a ResNet's checkpoint to an EPSANet's, with a report beside it."""
 
-import json
 import os
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Tuple
@@ -10,7 +9,7 @@ import torch
 from ..checkpoint.safetensors_files import write_weights
 from ..errors import ArgumentError, CheckpointError
 from ..models.epsanet import EPSANet
-from ..utils.storage import check_file_writable, write_whole
+from ..utils.storage import check_file_writable, write_json
 from ..version import __version__
 from .donor import Donor, read_donor
 from .images import Pictures, batches, draw_pictures, read_pictures
@@ -112,7 +111,7 @@ def run_transplant(
         response_kept=[response._asdict() for response in responses],
     )
     write_weights(ours.state_dict(), report, out)
-    write_whole(json.dumps(report, indent=2).encode(), out.with_suffix('.json'))
+    write_json(report, out.with_suffix('.json'))
     return Transplant(out, method, responses, measured_on)
 
 

@@ -50,8 +50,8 @@ def test_a_misspelt_name_is_told_the_closest(name):
     assert name in message and NAME in message
 
 
-def test_a_name_like_no_other_is_told_so():
-    assert 'none' in error(find_config, '@@@@')
+def test_a_name_close_to_none_is_refused_with_the_known_names():
+    assert 'choose one of ' in error(find_config, '@@@@')
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,8 @@ def test_a_misspelt_key_is_refused_with_the_nearest_name(key, config):
     assert message.endswith(f"did you mean '{MISSPELT[key]}'?")
 
 
-def test_a_key_that_is_near_to_none_is_told_what_there_is(config):
-    with pytest.raises(ConfigError, match="SGD has no 'rho'; it has .*momentum"):
+def test_a_key_close_to_none_is_refused_with_the_known_names(config):
+    with pytest.raises(ConfigError, match="SGD has no 'rho'; choose one of .*momentum"):
         check_options(config, {'optim_wrapper.optimizer.rho': 1})
 
 
