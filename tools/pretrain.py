@@ -2,7 +2,7 @@
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.pretraining.command import run_pretraining
+from epsanet_mmdet.pretraining.train import run_pretraining
 from epsanet_mmdet.utils.command_line import run_command
 
 if __name__ == '__main__':

@@ -75,10 +75,10 @@ def dataset_options(config: Config, options: Dict) -> Dict:
 
     Args:
         config: The config.
-        options: Overrides as of ``--cfg-options``.
+        options: Values by dotted key, as for ``--cfg-options``.
 
     Returns:
-        The overrides that the two stand for, by dotted key.
+        The overrides that the two imply, by dotted key.
     """
     expanded = {}
     if 'skip_bad_images' in options:
@@ -94,9 +94,9 @@ def dataset_options(config: Config, options: Dict) -> Dict:
 
 
 def idle_worker_options(config: Config) -> Dict:
-    """Return the overrides without which torch refuses dataloaders that have no workers.
+    """Return overrides for dataloaders whose ``num_workers`` is 0.
 
-    These are ``persistent_workers`` and ``prefetch_factor``, where ``num_workers`` is 0.
+    torch refuses ``persistent_workers`` and ``prefetch_factor`` for them.
     """
     options = {}
     for key in DATALOADERS:

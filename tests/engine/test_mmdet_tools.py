@@ -178,7 +178,7 @@ def test_a_runner_of_the_users_own_is_kept(prepare):
 
 
 def test_augmented_tests_of_masks_are_refused_and_of_boxes_are_not(prepare):
-    with pytest.raises(ConfigError, match='--tta merges boxes alone'):
+    with pytest.raises(ConfigError, match='--tta merges only boxes'):
         prepare('test.py', NAME, 'weights.pth', '--tta')
     prepare('test.py', NAME.replace('mask', 'faster'), 'weights.pth', '--tta')
     boxes = ['model.roi_head.mask_head=None', 'test_evaluator.metric=bbox']

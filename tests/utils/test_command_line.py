@@ -14,8 +14,11 @@ from conftest import ROOT
 from epsanet_mmdet.errors import DataError
 from epsanet_mmdet.utils.command_line import CommandParser, run_command, step
 
-APART = ('setup_env.py', '_interrupt.py')
-TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('*.py') if path.name not in APART)
+TOOLS = sorted(
+    path.name
+    for path in (ROOT / 'tools').glob('[!_]*.py')
+    if path.name != 'setup_env.py' and 'from _moved import' not in path.read_text()
+)
 
 
 def line_of(error: BaseException, *steps: str) -> str:
