@@ -1,4 +1,4 @@
-"""Masks that would crash pycocotools, or take all memory, are refused before it sees them.
+"""Masks that would crash pycocotools or exhaust memory are refused before it sees them.
 
 pycocotools lists every fifth of a pixel along an outline and trusts counts and sizes. Each attack
 runs in a process whose memory is limited, as it crashes or exhausts a process that fails.
@@ -141,7 +141,7 @@ def test_run_lengths_are_decoded_as_pycocotools_does(density, shape):
 
 
 @pytest.mark.parametrize('name', ATTACKS)
-def test_training_stops_or_leaves_it_out(name, tmp_path):
+def test_training_stops_or_leaves_the_mask_out(name, tmp_path):
     write(tmp_path, ATTACKS[name])
     with pytest.raises(DataError, match='annotation 20 of 2.png'):
         run_limited(load_all, tmp_path)
@@ -149,7 +149,7 @@ def test_training_stops_or_leaves_it_out(name, tmp_path):
 
 
 @pytest.mark.parametrize('reach', [0.5, 1, 30, WIDTH - 1])
-def test_outlines_that_reach_over_the_edge_load_as_pycocotools_draws_them(reach, tmp_path):
+def test_outlines_past_the_edge_load_as_pycocotools_draws_them(reach, tmp_path):
     polygons = [[-reach, 10, WIDTH + reach, -reach, WIDTH + reach, 30, 20, HEIGHT + reach]]
     write(tmp_path, polygons)
     loaded = dataset(tmp_path)[1]['gt_masks'].masks[0]
@@ -164,7 +164,7 @@ def test_honest_outlines_of_any_detail_pass():
     assert outline_fault([coast.ravel().tolist()], (9000, 9000)) is None
 
 
-def test_masks_that_take_more_memory_than_a_machine_has(tmp_path):
+def test_masks_larger_than_memory_are_refused(tmp_path):
     """A byte for each pixel and object, as mmdet holds them: 12.8 GB of a file of 80 KB."""
     path = write(tmp_path, GOOD)
     Image.new('1', (8000, 8000)).save(tmp_path / 'images' / '2.png')
@@ -180,7 +180,7 @@ def test_masks_that_take_more_memory_than_a_machine_has(tmp_path):
 
 
 @pytest.mark.parametrize('name', ATTACKS)
-def test_evaluation_stops_even_where_bad_data_are_left_out(name, tmp_path):
+def test_evaluation_stops_even_if_bad_data_are_left_out(name, tmp_path):
     write(tmp_path, ATTACKS[name])
     for options in (dict(), dict(skip_bad_images=True)):
         evaluated = functools.partial(load_all, tmp_path, test_mode=True, **options)
@@ -189,7 +189,7 @@ def test_evaluation_stops_even_where_bad_data_are_left_out(name, tmp_path):
 
 
 @pytest.mark.parametrize('size', [(0, 48), (10**9, 10**9), ('64', 48), (None, 48)], ids=str)
-def test_evaluation_stops_at_a_size_that_is_none(size, tmp_path):
+def test_evaluation_stops_at_an_impossible_size(size, tmp_path):
     write(tmp_path, ATTACKS['a coordinate of 4e8'], width=size[0], height=size[1])
     for options in (dict(), dict(skip_bad_images=True)):
         evaluated = functools.partial(load_all, tmp_path, test_mode=True, **options)
@@ -208,7 +208,7 @@ def result(segmentation, image: int = 2) -> dict:
 
 
 @pytest.mark.parametrize('name', [*ATTACKS, 'a polygon of one point', 'a box for a polygon'])
-def test_reports_refuse_it_in_annotations_and_results(name, tmp_path):
+def test_reports_refuse_the_mask_in_annotations_and_results(name, tmp_path):
     more = {'a polygon of one point': [[1, 1]], 'a box for a polygon': [[1, 1, 9, 9]]}
     attack = {**ATTACKS, **more}[name]
     good = coco_mask.frPyObjects(GOOD, HEIGHT, WIDTH)[0]
@@ -243,7 +243,7 @@ def check(path: Path, folder: Path) -> str:
 
 
 @pytest.mark.parametrize('name', ATTACKS)
-def test_the_check_reports_it_and_the_repair_is_good(name, tmp_path):
+def test_the_check_reports_the_mask_and_the_repair_is_sound(name, tmp_path):
     path = write(tmp_path / 'data', ATTACKS[name])
     said = run_limited(check, path, tmp_path / 'fixed')
     assert f'{path}: annotation 20: ' in said
@@ -251,7 +251,7 @@ def test_the_check_reports_it_and_the_repair_is_good(name, tmp_path):
 
 
 @pytest.mark.parametrize('factor', [1000, 10**6, 10**8])
-def test_a_mask_of_the_absurd_size_that_its_image_is_said_to_have(factor, tmp_path):
+def test_a_mask_of_the_absurd_stated_size_of_its_image_is_bad(factor, tmp_path):
     """Masks of images that were scaled are scaled too: this one would be 3 GB, or no size."""
     width, height = factor * WIDTH, factor * HEIGHT
     mask = run_length(height, width, [0, width * height])
@@ -259,7 +259,7 @@ def test_a_mask_of_the_absurd_size_that_its_image_is_said_to_have(factor, tmp_pa
     assert 'bad-mask (1)' in run_limited(check, path, tmp_path / 'fixed')
 
 
-def test_a_mask_of_a_missing_image_of_absurd_size(tmp_path):
+def test_a_polygon_on_a_missing_image_of_absurd_size_is_bad(tmp_path):
     polygon = [[1e9, 1, 1.4e9, 1, 1.4e9, 9]]
     path = write(tmp_path, polygon, width=2_000_000_000, height=9, file_name='none.png')
     content = json.loads(path.read_text())

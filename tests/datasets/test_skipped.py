@@ -125,7 +125,10 @@ def test_images_that_go_bad_inside_wrappers_are_replaced_and_reported(name, root
     assert not {str(path) for path in rot} & set(runner.model.seen)
     log = next((tmp_path / 'work').glob('*/*.log')).read_text()
     report = log[log.rindex('6 images and 0 annotations of') :]
-    assert '190.jpg: went bad during the run' in report and '199.png: went bad during the run' in report
+    assert (
+        '190.jpg: went bad during the run' in report
+        and '199.png: went bad during the run' in report
+    )
 
 
 def report_of_a_rank(rank: int, root: Path) -> None:

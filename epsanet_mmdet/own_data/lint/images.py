@@ -85,10 +85,9 @@ def check_images(split: Split, facts: Dict[str, ImageFacts], findings: Findings)
         path = split.path_of(name)
         file = facts.get(path) or read_image(path)
         if file.fault:
-            code, verb = 'unreadable-image', ':'
+            code, message = 'unreadable-image', f"'{path}': {file.fault}"
             if file.fault == 'missing':
-                code, verb = 'missing-image', ' is'
-            message = f"'{path}'{verb} {file.fault}"
+                code, message = 'missing-image', f"'{path}' is missing"
             findings.error(code, place, message, 'left out with its annotations')
             continue
         if osp.islink(path) and not is_inside(osp.realpath(path), real_dir):
