@@ -53,7 +53,7 @@ def draw(root, change=lambda content: None):
     content = json.loads(path.read_text(encoding='utf-8'))
     change(content)
     write_json(path, content)
-    page = render_page(check_dataset([str(path)], progress=False))
+    page = render_page(check_dataset([str(path)]))
     return content, page, Drawn(page)
 
 
