@@ -55,7 +55,7 @@ def read_forked(
         AssertionError: If something else is raised.
     """
     out, said = (Path(f'{path}.{suffix}') for suffix in ('out', 'said'))
-    job = child.Job(path, str(out), memory, seconds, memory)
+    job = child.Job(path, str(out), memory, seconds)
     process = os.fork()
     if process == 0:
         status, text = 3, ''

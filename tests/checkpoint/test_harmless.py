@@ -66,9 +66,10 @@ def test_the_list_is_the_one_that_is_documented():
     """A type that is added to it is attacked below; this asks for a look at its methods."""
     modules = {name.rpartition('.')[0] for name in NAMES}
     assert modules == {
-        'argparse', 'builtins', 'collections', 'datetime', 'mmengine.config.config',
-        'mmengine.logging.history_buffer', 'mmengine.optim.scheduler.param_scheduler', 'numpy',
-        'numpy._core.multiarray', 'numpy.core.multiarray', 'pathlib', 'pathlib._local',
+        'argparse', 'builtins', 'collections', 'datetime', 'epsanet_mmdet',
+        'mmengine.config.config', 'mmengine.logging.history_buffer',
+        'mmengine.optim.scheduler.param_scheduler', 'numpy', 'numpy._core.multiarray',
+        'numpy.core.multiarray', 'pathlib', 'pathlib._local',
     }  # fmt: skip
 
 

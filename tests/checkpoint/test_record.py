@@ -60,7 +60,7 @@ def test_a_truncated_or_absent_checkpoint_is_named(checkpoint):
     checkpoint.unlink()
     assert find_fault(checkpoint) == 'does not exist'
     checkpoint.mkdir()
-    assert find_fault(checkpoint) == 'is no file'
+    assert find_fault(checkpoint) == 'is not a file'
 
 
 @pytest.mark.parametrize('step', ['record', 'file', 'second record'])
@@ -167,10 +167,10 @@ def test_one_with_a_changed_weight_is_not(tmp_path):
         damaged = bytearray(data)
         damaged[start + 40 : start + 40 + len(damage)] = damage
         path.write_bytes(bytes(damaged))
-        assert 'check sum' in find_fault(path)
+        assert 'checksum' in find_fault(path)
 
 
 def test_files_that_are_no_checkpoints_are_not(tmp_path):
     (tmp_path / 'text.pth').write_text('<html>')
     assert 'cannot be loaded' in find_fault(tmp_path / 'text.pth')
-    assert find_fault(tmp_path) == 'is no file'
+    assert find_fault(tmp_path) == 'is not a file'

@@ -132,7 +132,7 @@ def test_what_is_no_file_is_not_waited_for(make, tmp_path):
         os.mkfifo(path)
     elif make == 'folder':
         os.mkdir(path)
-    assert 'is no file' in refusal(path)
+    assert 'cannot be read (it is a' in refusal(path)
 
 
 def test_a_file_without_permission_is_named(tmp_path, monkeypatch):

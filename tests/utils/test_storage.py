@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from epsanet_mmdet.engine.disk_space import check_writable
 from epsanet_mmdet.errors import StorageError
-from epsanet_mmdet.utils.disk_space import check_writable
 from epsanet_mmdet.utils.storage import remove_partial_files, storage_error, write_whole
 
 
@@ -129,7 +129,7 @@ def open_folder():
 def test_a_folder_without_permission_is_named(call, open_folder):
     code = f"""
 import os, sys, pathlib
-from epsanet_mmdet.utils.disk_space import check_writable
+from epsanet_mmdet.engine.disk_space import check_writable
 from epsanet_mmdet.errors import StorageError
 from epsanet_mmdet.utils.storage import write_whole
 f = pathlib.Path({str(open_folder)!r})

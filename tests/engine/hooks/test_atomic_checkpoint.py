@@ -14,9 +14,9 @@ from mmengine.runner import CheckpointLoader
 from toy_training import EPOCH_LENGTH, EPOCHS, toy_runner
 
 from epsanet_mmdet.checkpoint.record import find_fault
+from epsanet_mmdet.engine import disk_space
 from epsanet_mmdet.engine.hooks import AtomicCheckpointHook
 from epsanet_mmdet.errors import CheckpointError, StorageError
-from epsanet_mmdet.utils import disk_space
 
 ITERATIONS = EPOCHS * EPOCH_LENGTH
 
@@ -268,7 +268,7 @@ def test_a_file_that_is_named_to_be_resumed_must_verify(trained, tmp_path):
     path.write_bytes(data)
     for resume in (True, False):
         runner = toy_runner(tmp_path / 'new', load_from=str(path), resume=resume)
-        with pytest.raises(CheckpointError, match=f"'{path}' is not as it was written"):
+        with pytest.raises(CheckpointError, match=f"'{path}' has changed since it was written"):
             runner.train()
 
 

@@ -185,7 +185,7 @@ def test_transforms_that_keep_images_are_named(tmp_path, capsys):
     pipeline = [steps[0], dict(type='RandomApply', transforms=[steps[1]])]
     dataset = dict(type='Pictures', pipeline=pipeline, _delete_=True)
     toy_runner(tmp_path, train_dataloader__dataset=dataset, log_level='WARNING').train()
-    assert 'CachedMixUp, CachedMosaic keep images of earlier iterations' in capsys.readouterr().out
+    assert 'CachedMixUp, CachedMosaic cache images of earlier iterations' in capsys.readouterr().out
 
 
 def test_they_are_found_in_wrapped_data_sets():

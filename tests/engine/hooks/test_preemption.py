@@ -17,8 +17,7 @@ from toy_training import EPOCH_LENGTH, EPOCHS, toy_runner, weights
 
 from epsanet_mmdet.checkpoint.record import find_fault
 from epsanet_mmdet.engine.hooks import EXIT_STATUS, preemption
-from epsanet_mmdet.engine.hooks.preemption import INTERRUPT_STATUS
-from epsanet_mmdet.engine.seeding import outlive_signals
+from epsanet_mmdet.engine.hooks.preemption import INTERRUPT_STATUS, outlive_signals
 
 OPTIONS = dict(randomness=dict(seed=5))
 VALIDATED = dict(

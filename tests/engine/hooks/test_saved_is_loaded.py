@@ -218,7 +218,7 @@ def test_a_warning_names_what_is_left_out_once(tmp_path, capsys):
             checkpoint['meta']['mood'] = Mood()
 
     train(tmp_path, [Put()], log_level='WARNING')
-    assert capsys.readouterr().out.count('no loader would take it: meta.mood') == 1
+    assert capsys.readouterr().out.count('no loader accepts it: meta.mood') == 1
 
 
 def test_the_schedulers_are_those_of_the_registry():
