@@ -49,14 +49,15 @@ def load_untrusted(path: Union[str, Path], map_location: Any = None) -> Any:
         return read_weights_file(path, map_location)
     with tempfile.TemporaryDirectory(prefix='epsanet-', ignore_cleanup_errors=True) as folder:
         out = osp.join(folder, 'content.safetensors')
-        _convert_in_child(str(path), out)
+        convert_in_child(str(path), out)
         tensors, metadata = read_tensors(out, map_location)
     checkpoint = _decode(json.loads(metadata['content']), tensors)
     drop_config_text(checkpoint)
     return checkpoint
 
 
-def _convert_in_child(path: str, out: str) -> None:
+def convert_in_child(path: str, out: str) -> None:
+    """Have a child process write the content of a checkpoint to ``out`` as safetensors."""
     size = osp.getsize(path)
     memory, seconds = (int(base + share * size) for base, share in (MEMORY, SECONDS))
     job = dict(source=osp.abspath(path), out=out, memory=memory, seconds=seconds)

@@ -54,7 +54,7 @@ class AtomicCheckpointHook(CheckpointHook):
         if runner._has_loaded:
             return
         if runner._resume and runner._load_from is None:
-            latest = [self._find_latest(runner) if is_main_process() else None]
+            latest = [self.find_latest_checkpoint(runner) if is_main_process() else None]
             broadcast_object_list(latest)
             (runner._load_from,) = latest
             runner._resume = runner._load_from is not None
@@ -63,7 +63,7 @@ class AtomicCheckpointHook(CheckpointHook):
             if fault is not None:
                 raise CheckpointError(f"'{runner._load_from}' {fault}; use an earlier checkpoint")
 
-    def _find_latest(self, runner: Runner) -> Optional[str]:
+    def find_latest_checkpoint(self, runner: Runner) -> Optional[str]:
         """Return the checkpoint to resume from, in the run's own folder."""
         try:
             with open(osp.join(runner.work_dir, 'last_checkpoint'), errors='replace') as file:
