@@ -1,7 +1,7 @@
 """Operators of EPSANet in evaluation mode on CPUs, in few passes over memory.
 
-They have no gradients. Without our kernels, or for tensors that these do not take, they compute the
-same with torch's operations, or raise torch's errors.
+They have no gradients. Without our kernels, or for tensors that these do not support, they use
+torch's operations, which raise torch's errors.
 """
 
 from typing import Optional
@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..attention import branch_attention
-from ..support import fits
 from . import kernels
 from .operators import operator
 from .pointwise import output_shape, pointwise
@@ -47,30 +46,21 @@ def pointwise_conv(
     Returns:
         (B, out_channels, ceil(H / stride), ceil(W / stride)).
     """
+    in_shift = in_shift if in_scale is not None else None
     tensors = (x, weight, scale, shift, add, in_scale, in_shift)
-    if kernels.takes(*tensors) and _is_pointwise(*tensors, stride):
+    if (
+        kernels.supports(*tensors)
+        and x.dim() == 4
+        and x.numel()
+        and weight.numel()
+        and (add is None or add.shape == output_shape(x, len(weight), stride))
+    ):
         return pointwise(x, weight, scale, shift, stride, relu, add, in_scale, in_shift)
     if in_scale is not None:
         x = torch.addcmul(in_shift[:, None, None], x, in_scale[..., None, None]).relu_()
     out = _scaled_conv(x, weight, scale, shift, stride)
     out = out if add is None else out.add_(add)
     return out.relu_() if relu else out
-
-
-def _is_pointwise(x, weight, scale, shift, add, in_scale, in_shift, stride: int) -> bool:
-    if not (x.dim() == 4 and x.numel() and weight.numel() and stride >= 1):
-        return False
-    batch, channels = x.shape[:2]
-    outputs = weight.shape[0]
-    given = in_scale is not None
-    return (
-        fits(weight, outputs, channels, 1, 1)
-        and fits(scale, outputs)
-        and fits(shift, outputs)
-        and (add is None or fits(add, *output_shape(x, outputs, stride)))
-        and (not given or fits(in_scale, batch, channels))
-        and (fits(in_shift, channels) if given else in_shift is None)
-    )
 
 
 def _scaled_conv(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, stride: int) -> Tensor:
@@ -97,13 +87,7 @@ def relu_max_pool(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     Returns:
         (B, C, ceil(H / 2), ceil(W / 2)).
     """
-    if not (
-        kernels.takes(x, scale, shift)
-        and x.dim() == 4
-        and x.numel()
-        and fits(scale, x.shape[1])
-        and fits(shift, x.shape[1])
-    ):
+    if not kernels.supports(x, scale, shift) or x.dim() != 4 or x.numel() == 0:
         x = torch.addcmul(shift[:, None, None], x, scale[:, None, None]).relu_()
         return F.max_pool2d(x, 3, 2, 1)
     x, scale, shift = x.contiguous(), scale.contiguous(), shift.contiguous()
@@ -125,17 +109,12 @@ def psa_attention(
 ) -> Tensor:
     """Return :func:`branch_attention` of the global means of (B, branches, C, H, W)."""
     squeeze = (weight1, bias1, weight2, bias2)
-    if not (
-        kernels.takes(features, *squeeze)
-        and features.dim() == 5
-        and features.numel()
-        and _is_squeeze(features.shape[2], *squeeze)
-    ):
+    if not kernels.supports(features, *squeeze) or features.dim() != 5 or features.numel() == 0:
         return branch_attention(features.mean((3, 4)), *squeeze)
     features = features.contiguous()
     weight1, bias1, weight2, bias2 = (t.contiguous() for t in squeeze)
     out = features.new_empty(features.shape[:3])
-    (channels, hidden), address = weight2.shape[:2], kernels.address
+    channels, hidden, address = features.shape[2], weight1.shape[0], kernels.address
     numbers = [
         address(features, *features.shape),
         *(*out.shape, features.shape[3] * features.shape[4], torch.get_num_threads()),
@@ -145,13 +124,3 @@ def psa_attention(
     ]
     kernels.call('attention', numbers)
     return out
-
-
-def _is_squeeze(channels: int, weight1, bias1, weight2, bias2) -> bool:
-    hidden = weight1.shape[0]
-    return (
-        fits(weight1, hidden, channels, 1, 1)
-        and fits(bias1, hidden)
-        and fits(weight2, channels, hidden, 1, 1)
-        and fits(bias2, channels)
-    )
