@@ -1,4 +1,4 @@
-"""Modules under their old names, which import with a DeprecationWarning."""
+"""Old names of modules and of what they define, which warn when they are used."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Optional
+from typing import Any, Callable, Optional
 
 MOVED = {
     'backbones': 'models',
@@ -57,6 +57,7 @@ MOVED = {
     'norm_cfg': 'models.norm_cfg',
     'options': 'config.options',
     'plugins': 'models.plugins',
+    'pretraining.command': 'pretraining.train',
     'python_text': 'config.python_text',
     'report': 'evaluation',
     'reproduction': 'experiments',
@@ -78,7 +79,7 @@ MOVED = {
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """Import a module under its old name: a stand-in with the attributes of the new one."""
+    """Import a module under its old name, as a stand-in with the attributes of the new one."""
 
     def find_spec(self, name: str, path=None, target=None) -> Optional[ModuleSpec]:
         return ModuleSpec(name, self, is_package=True) if new_name(name) else None
@@ -89,8 +90,30 @@ class MovedModules(MetaPathFinder, Loader):
         module.__getattr__ = partial(getattr, importlib.import_module(new))
 
 
+def renamed(module: str, **names: str) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a module whose functions or classes have new names.
+
+    ``__getattr__ = renamed(__name__, old_name='new_name', other='utils.text.printable')``
+
+    Args:
+        module: Name of the module.
+        **names: New names by old ones; those with a dot are of another module of this package.
+    """
+
+    def find(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f'module {module!r} has no attribute {name!r}')
+        folder, _, attribute = names[name].rpartition('.')
+        folder = f'{__package__}.{folder}' if folder else module
+        message = f'{module}.{name} is now {folder}.{attribute}'
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(folder), attribute)
+
+    return find
+
+
 def new_name(name: str) -> Optional[str]:
-    """Return the new name of a module by an old one, or None if it was not moved."""
+    """Return the new name of a module by its old one, or None if it was not moved."""
     package, _, rest = name.partition('.')
     parts = rest.split('.') if package == __package__ else []
     for length in range(len(parts), 0, -1):

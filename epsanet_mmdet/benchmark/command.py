@@ -68,7 +68,7 @@ def run_benchmark(
     ceilings = higher(before, measure_ceilings(used, dtype))  # its speed may have changed
     settings = dict(**machine, precision=precision, repeats=repeats)
     if out:
-        write_whole(as_json(measurements, settings, ceilings).encode(), out)
+        write_whole(as_json(measurements, settings, ceilings), out)
     write(', '.join(f'{key} {value}' for key, value in settings.items()) + '\n')
     write(format_tables(measurements, ceilings))
     for line in check_expectations(expectations, measurements):

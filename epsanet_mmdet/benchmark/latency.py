@@ -3,11 +3,9 @@
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from torch import nn
 
+from ..config.build import build_without_weights
 from ..config.load import load_config
 from ..utils.device import usable_device
 from ..utils.flops import count_flops, count_parameters
@@ -62,7 +60,7 @@ def compare_costs(
     parameters, flops, memory, networks = [], [], [], []
     for name, config in zip(names, loaded):
         progress(f'building {name}')
-        detector = _build(config)
+        detector = build_without_weights(config.model)
         network = nn.Sequential(detector.backbone, detector.neck).to(device)
         parameters.append(count_parameters(detector))
         flops.append(count_flops(network, (3, *size)).detection)
@@ -99,9 +97,3 @@ def format_table(costs: Sequence[Costs]) -> str:
 
 def _name(config: str) -> str:
     return config.replace('\\', '/').split('/')[-1].removesuffix('.py')
-
-
-def _build(config: Config) -> nn.Module:
-    config.model.backbone.init_cfg = None  # costs do not depend on weights
-    init_default_scope('mmdet')
-    return MODELS.build(config.model)

@@ -1,6 +1,5 @@
 """Weights as safetensors: the form to share, since such a file holds nothing but numbers."""
 
-import io
 import json
 import os.path as osp
 from collections import OrderedDict
@@ -13,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import CheckpointError
-from ..utils.storage import write_whole
+from ..utils.storage import save_whole, write_whole
 
 SUFFIX = '.safetensors'
 
@@ -34,12 +33,9 @@ def write_weights(tensors: Dict[str, Tensor], meta: Dict, path: Union[str, Path]
         saved = getattr(tensors, '_metadata', {})
         versions = {name: facts['version'] for name, facts in saved.items() if 'version' in facts}
         metadata = dict(meta=json.dumps(meta), versions=json.dumps(versions))
-        content = save(own, {'format': 'pt', **metadata})
+        write_whole(save(own, {'format': 'pt', **metadata}), path)
     else:
-        buffer = io.BytesIO()
-        torch.save(dict(meta=meta, state_dict=tensors), buffer)
-        content = buffer.getvalue()
-    write_whole(content, path)
+        save_whole(dict(meta=meta, state_dict=tensors), path)
 
 
 def read_weights_file(path: Union[str, Path], map_location: Any = None) -> Dict:

@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Sequence
 
 from ..errors import DataError
 from ..utils.files import open_regular, read_bytes
+from ..utils.storage import write_whole
 from ..utils.text import printable
 from .findings import Findings
 from .split import SPLITS, Split, leaves_root, split_name
@@ -103,7 +104,7 @@ def write_coco(path: str, split: Split, note: str) -> None:
         annotations=[_public(entry) for entry in split.annotations],
         categories=[_public(entry) for entry in split.categories],
     )
-    Path(path).write_text(json.dumps(content))
+    write_whole(json.dumps(content), path)
 
 
 def _public(entry: Dict) -> Dict:

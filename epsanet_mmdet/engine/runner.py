@@ -11,6 +11,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ..config.data import data_paths
 from ..utils.command_line import step
 
 
@@ -57,9 +58,8 @@ class BriefRunner(Runner):
     @staticmethod
     def build_dataloader(dataloader, *args, **kwargs):
         dataset = dataloader.get('dataset') if isinstance(dataloader, dict) else None
-        path = dataset.get('ann_file') if isinstance(dataset, dict) else None
-        file = osp.join(dataset.get('data_root') or '', path) if path else None
-        with step('building the data set of', file):
+        file = data_paths(dataset).ann_file if isinstance(dataset, dict) else ''
+        with step('building the data set of', file or None):
             return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def load_checkpoint(self, filename: str, *args, **kwargs):

@@ -13,6 +13,7 @@ import torch
 
 from ..errors import DataError
 from ..inference.output_paths import check_inputs_stay
+from ..utils.storage import check_file_writable, write_whole
 from ..version import __version__
 from .data import load_results, load_truth
 from .gallery import worst_pictures
@@ -55,7 +56,7 @@ def report_test(
     Raises:
         UserError: One line that names the thing that is missing or does not fit, and the remedy.
     """
-    path = _make_folder(out)
+    path = _page_path(out)
     check_inputs_stay([path], [config, checkpoint], '--out')
     run = run_test(config, checkpoint, str(path.with_suffix('')), options)
     if work_dir is None and read_training_log(os.path.dirname(checkpoint)):
@@ -102,7 +103,7 @@ def report_results(
     Raises:
         DataError: If something cannot be read, or the page not be written.
     """
-    path = _make_folder(out)
+    path = _page_path(out)
     log = read_training_log(work_dir) if work_dir else None
     if work_dir and log is None:
         raise DataError(f"there is no training log in '{work_dir}'; set --work-dir to one that has")
@@ -129,7 +130,7 @@ def report_results(
         gallery_section(worst, len(truth.imgs), criterion),
         facts_section([*facts, *versions()], config_text),
     ]
-    _write(path, render_page(f'Test report: {Path(ann_file).stem}', sections))
+    write_whole(render_page(f'Test report: {Path(ann_file).stem}', sections), path)
 
 
 def versions() -> Facts:
@@ -144,21 +145,9 @@ def versions() -> Facts:
     ]
 
 
-def _make_folder(out: str) -> Path:
+def _page_path(out: str) -> Path:
     path = Path(out)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"folder '{path.parent}' cannot be made: {error.strerror}")
     if path.is_dir():
         raise DataError(f"'{out}' is a folder; name the page's file")
+    check_file_writable(path)
     return path
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + '.part')
-    try:
-        part.write_text(text, encoding='utf-8')
-        part.replace(path)
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be written: {error.strerror}")

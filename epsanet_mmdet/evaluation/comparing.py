@@ -1,12 +1,12 @@
 """The page about a plan: rows compared with each other and with the published figures."""
 
-import os.path as osp
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from pycocotools.coco import COCO
 
+from ..config.data import data_paths
 from .data import load_results, load_truth
 from .gallery import ComparedPicture, compared_pictures
 from .matching import IOU_THRESHOLD, Pair, match
@@ -110,11 +110,10 @@ def _collect(
         collected = RowRuns(row['label'])
         for run in sorted((r for r in runs if r.row == row['name']), key=lambda r: r.seed):
             dataset = run.config.test_dataloader.dataset
-            root = dataset.get('data_root') or ''
             if truth is None:
                 classes = (dataset.get('metainfo') or {}).get('classes')
-                truth = load_truth(osp.join(root, dataset.ann_file), classes)
-                image_dir = osp.join(root, dataset.data_prefix.img)
+                _, ann_file, image_dir = data_paths(dataset)
+                truth = load_truth(ann_file, classes)
             found = load_results(truth, run.results)
             for kind, results in found.items():
                 collected.evaluations.setdefault(kind, []).append(evaluate(truth, results, kind))

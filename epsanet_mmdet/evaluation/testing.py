@@ -1,6 +1,5 @@
 """Testing a model with mmdet, so that its results can be reported."""
 
-import os.path as osp
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Dict, List, Optional, Sequence
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, Runner
 
+from ..config.data import data_paths
 from ..config.load import load_config
 from ..engine.mmdet_tools import check_data
 from ..errors import ConfigError
@@ -57,8 +57,7 @@ def run_test(
     if not data or 'ann_file' not in data or (evaluator or {}).get('type') != 'CocoMetric':
         raise ConfigError(f"config '{config}' does not test one data set by CocoMetric")
     check_data(cfg, ('test_dataloader',))
-    root = data.get('data_root') or ''
-    ann_file = osp.join(root, data.ann_file)
+    _, ann_file, images = data_paths(data)
     kinds = evaluator.get('metric', 'bbox')
     kinds = [kinds] if isinstance(kinds, str) else kinds
     results = [f'{out_prefix}.{kind}.json' for kind in kinds if kind in ('bbox', 'segm')]
@@ -74,7 +73,7 @@ def run_test(
     return TestRun(
         cfg,
         ann_file,
-        osp.join(root, data.get('data_prefix', {}).get('img', '')),
+        images,
         runner.test_dataloader.dataset.metainfo['classes'],
         results,
     )

@@ -13,8 +13,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from ..config.build import build_without_weights
 from ..config.class_heads import check_class_heads
-from ..config.load import DATALOADERS
+from ..config.data import DATALOADERS
 from ..errors import CheckpointError, ConfigError, DataError, UserError
 from ..inference.detector import check_checkpoint_path
 from ..utils.disk_space import checkpoint_bytes
@@ -45,13 +46,10 @@ def row_costs(config: Config) -> RowCosts:
     Raises:
         ConfigError: If it cannot be built; it names why.
     """
-    model = copy.deepcopy(config.model)
-    model.backbone.init_cfg = None  # costs do not depend on weights
     try:
-        init_default_scope('mmdet')
         with torch.device('meta'), warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            detector = MODELS.build(model)
+            detector = build_without_weights(config.model)
             network = nn.Sequential(detector.backbone, detector.neck)
             flops = count_flops(network, FLOPS_SIZE).detection
     except Exception as error:  # whatever wrong options lead to inside mmdet

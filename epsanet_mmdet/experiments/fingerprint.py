@@ -16,7 +16,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS
 
-from ..config.load import DATALOADERS
+from ..config.data import DATALOADERS, data_paths
 from ..datasets.checks import check_annotations, check_paths
 from ..datasets.coco_json import load_json
 from ..errors import ConfigError, DataError
@@ -170,8 +170,7 @@ def describe_data(config: Config) -> Dict[str, Dict]:
         dataset = (config.get(section) or {}).get('dataset', {})
         if 'ann_file' not in dataset or 'img' not in (dataset.get('data_prefix') or {}):
             raise ConfigError(f'{section} is no single COCO data set; plans need one')
-        root = dataset.get('data_root') or ''
-        ann, images = osp.join(root, dataset.ann_file), osp.join(root, dataset.data_prefix.img)
+        root, ann, images = data_paths(dataset)
         classes = (dataset.get('metainfo') or {}).get('classes')
         key = (ann, images, tuple(classes or ()), bool(dataset.get('class_subset')))
         if key not in _described:

@@ -1,6 +1,5 @@
 """Reading plans and saying what is wrong with them."""
 
-import difflib
 import math
 import re
 from dataclasses import fields
@@ -11,6 +10,7 @@ import yaml
 
 from ..config.load import configs_dir, find_config
 from ..errors import ConfigError
+from ..utils.text import suggestion
 from .plan import LAUNCHERS, SCRATCH, Comparison, Data, Launcher, Plan, Report, Row, Training
 from .published import published_row
 
@@ -33,9 +33,9 @@ def find_plan(name: str) -> Path:
     stem = re.sub(r'\.ya?ml$', '', name)
     if stem in shipped:
         return shipped[stem]
-    close = difflib.get_close_matches(stem, shipped, n=3, cutoff=0.3) or list(shipped)
     raise ConfigError(
-        f"there is no plan '{name}', neither as a file nor by name; shipped are: {', '.join(close)}"
+        f"there is no plan '{name}', neither as a file nor by name; "
+        f'{suggestion(stem, shipped, most=3)}'
     )
 
 
@@ -229,9 +229,10 @@ class _Reader:
     def known_keys(self, content: Dict, known: Sequence[str], where: str) -> None:
         for key in content:
             if key not in known:
-                close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-                hint = f"did you mean '{close[0]}'?" if close else f'known are {", ".join(known)}'
-                self.fail(f"it has an unknown key '{f'{where}.{key}'.lstrip('.')}'; {hint}")
+                self.fail(
+                    f"it has an unknown key '{f'{where}.{key}'.lstrip('.')}'; "
+                    f'{suggestion(key, known)}'
+                )
 
     def is_mapping(self, value: Any, where: str) -> None:
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):

@@ -1,12 +1,12 @@
 """The published figures, with their sources."""
 
-import difflib
 import functools
 import json
 from pathlib import Path
 from typing import Dict, List
 
 from ..errors import ConfigError
+from ..utils.text import suggestion
 
 FILE = Path(__file__).with_name('published.json')
 FIGURES = {
@@ -46,10 +46,7 @@ def published_row(key: str) -> Dict:
     boxes = {_key(row): row for row in published()['coco_box']}
     masks = {_key(row): row for row in published()['coco_mask']}
     if key not in boxes:
-        close = difflib.get_close_matches(str(key), boxes, n=3, cutoff=0.3)
-        raise ConfigError(
-            f"nothing is published as '{key}'; close to it are: {', '.join(close) or 'none'}"
-        )
+        raise ConfigError(f"nothing is published as '{key}'; {suggestion(key, boxes, most=3)}")
     found = {'params': boxes[key]['params'], 'flops': boxes[key]['flops']}
     found['source'] = '; '.join(
         published()['sources'][name] for name in boxes[key]['source'].split(', ')

@@ -10,7 +10,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from mmengine.config import Config
 
 from ..config.class_heads import find_class_heads
-from ..config.load import DATALOADERS, load_config, merge_options
+from ..config.data import DATALOADERS, set_image_scale
+from ..config.load import load_config, merge_options
 from ..config.python_text import check_names
 from ..datasets.coco_json import load_json
 from ..errors import ConfigError, DataError
@@ -150,16 +151,12 @@ def set_training(config: Config, training: Training) -> None:
         config.train_dataloader.batch_size = training.batch_size
     if training.auto_scale_lr:
         config.auto_scale_lr.enable = True
+    if training.image_scale is not None:
+        set_image_scale(config, training.image_scale)
     for section in DATALOADERS:
-        if not config.get(section):
-            continue
-        if training.workers is not None:
+        if config.get(section) and training.workers is not None:
             config[section].num_workers = training.workers
             config[section].persistent_workers = training.workers > 0
-        if training.image_scale is not None:
-            for transform in config[section].dataset.get('pipeline', []):
-                if transform.get('type') == 'Resize':
-                    transform.scale = tuple(training.image_scale)
 
 
 def set_epochs(config: Config, epochs: int) -> None:

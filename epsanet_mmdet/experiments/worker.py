@@ -21,6 +21,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, is_main_process
 
+from ..config.data import data_paths
 from ..engine.mmdet_tools import run_mmdet_tool
 from ..errors import CheckpointError, UserError
 from ..evaluation.data import load_results, load_truth
@@ -116,8 +117,7 @@ def measure(config: Config, folder: Path) -> Dict[str, Dict[str, Optional[float]
         The figures by ``'bbox'`` and ``'segm'`` and by their names, 0 to 1.
     """
     dataset = config.test_dataloader.dataset
-    ann_file = os.path.join(dataset.get('data_root') or '', dataset.ann_file)
-    truth = load_truth(ann_file, (dataset.get('metainfo') or {}).get('classes'))
+    truth = load_truth(data_paths(dataset).ann_file, (dataset.get('metainfo') or {}).get('classes'))
     found = load_results(truth, result_files(folder))
     return {kind: evaluate(truth, found[kind], kind).summary for kind in found}
 

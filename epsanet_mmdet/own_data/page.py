@@ -1,11 +1,11 @@
 """The check's result as one HTML file that needs nothing else."""
 
-from pathlib import Path
 from typing import Dict, List
 
 from jinja2 import Environment
 
 from ..datasets.split import Split
+from ..utils.storage import write_whole
 from .lint.run import CheckedData
 from .lint.sets import class_counts, size_histogram
 from .pictures import colours, draw
@@ -83,10 +83,7 @@ height: .8em; border: 1px solid #555 } .columns { display: flex; flex-wrap: wrap
 
 def write_page(data: CheckedData, path: str) -> None:
     """Write findings, histograms and sampled pictures with their annotations as HTML."""
-    html = render_page(data)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    # names read from a file system may hold bytes that are no text
-    Path(path).write_text(html, encoding='utf-8', errors='backslashreplace')
+    write_whole(render_page(data), path)
 
 
 def render_page(data: CheckedData) -> str:

@@ -1,9 +1,6 @@
 """Initialising EPSANets from the weights of ResNets, without their training data."""
 
-import warnings
-from typing import Any
-
-from . import reconstruction
+from ..moved import renamed
 from .command import Transplant, run_transplant
 from .fit import FitSettings
 from .methods import METHODS, transplant
@@ -19,15 +16,9 @@ __all__ = [
     'run_transplant',
     'transplant',
 ]
-RENAMED = {
-    'StageResponse': 'StageReconstruction',
-    'response_kept': 'measure_reconstruction',
-    'response_table': 'reconstruction_table',
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in RENAMED:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    warnings.warn(f'{name} is now {RENAMED[name]}', DeprecationWarning, stacklevel=2)
-    return getattr(reconstruction, RENAMED[name])
+__getattr__ = renamed(
+    __name__,
+    StageResponse='weight_transfer.reconstruction.StageReconstruction',
+    response_kept='weight_transfer.reconstruction.measure_reconstruction',
+    response_table='weight_transfer.reconstruction.reconstruction_table',
+)

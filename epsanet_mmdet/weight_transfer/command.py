@@ -1,6 +1,5 @@
 """From a ResNet's checkpoint to an EPSANet's, with a report beside it."""
 
-import json
 import os
 import warnings
 from pathlib import Path
@@ -13,7 +12,7 @@ from mmengine.utils import deprecated_api_warning
 from ..checkpoint.safetensors_files import write_weights
 from ..errors import ArgumentError
 from ..models.epsanet import EPSANet
-from ..utils.storage import check_file_writable, write_whole
+from ..utils.storage import check_file_writable, write_json
 from ..version import __version__
 from .images import Pictures, batches, draw_pictures, read_pictures
 from .methods import METHODS, FitSettings, transplant
@@ -121,7 +120,7 @@ def run_transplant(
         response_kept=[stage._asdict() for stage in stages],
     )
     write_weights(student.state_dict(), report, out)
-    write_whole(json.dumps(report, indent=2).encode(), out.with_suffix('.json'))
+    write_json(report, out.with_suffix('.json'))
     return Transplant(out, method, stages, measured_on)
 
 

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
-from mmdet.registry import MODELS
-from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from ..checkpoint.compare import Comparison, compare, comparison_table, value_fault
 from ..checkpoint.match import require_match
 from ..checkpoint.safetensors_files import write_weights
 from ..checkpoint.weight_files import read_weights
-from ..config.load import load_config
+from ..config.build import backbone_config, build_without_weights
 from ..errors import CheckpointError, ConfigError
 from ..version import __version__
 from .architecture import explain_mismatch
@@ -67,14 +65,13 @@ def convert_weights(
     """
     if (config is None) == (backbone is None):
         raise ConfigError('name either a config or a backbone')
-    backbone = dict(_backbone_of(config) if backbone is None else backbone)
+    backbone = dict(backbone_config(config) if backbone is None else backbone)
     expected = (backbone.pop('init_cfg', None) or {}).get('checkpoint')
     out = str(out or _expected_file(expected, config))
     if Path(out).resolve() == Path(source).resolve():
         raise ConfigError(f"'{out}' is the source itself; name another file to write to")
     weights = read_weights(source)
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        model = MODELS.build({**backbone, 'init_cfg': None})
+    model = build_without_weights(backbone)
     tensors = to_mmdet_names(weights.tensors, model)
     comparison = load_matching(model, tensors, source)
     left_out = {*comparison.missing, *comparison.reshaped}
@@ -116,15 +113,6 @@ def load_matching(
         if not comparison.reshaped:
             raise
     return comparison
-
-
-def _backbone_of(config: str) -> Dict:
-    model = load_config(config).get('model') or {}
-    if 'detector' in model:
-        return {**_backbone_of(model['detector']), **(model.get('backbone') or {})}
-    if 'backbone' not in model:
-        raise ConfigError(f"config '{config}' has no model.backbone; name a detector's config")
-    return model['backbone']
 
 
 def _expected_file(expected: Optional[str], config: Optional[str]) -> str:

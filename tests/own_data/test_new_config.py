@@ -156,7 +156,7 @@ def test_data_with_errors_gets_no_config(tmp_path):
 
 def test_mistakes_on_the_command_line(tmp_path):
     root = write_coco(tmp_path / 'data', 5, 2)
-    with pytest.raises(ConfigError, match='close to it are: .*mask-rcnn_epsanet50-s_fpn_1x_coco'):
+    with pytest.raises(ConfigError, match='did you mean .*mask-rcnn_epsanet50-s_fpn_1x_coco'):
         make(root, 'mask-rcnn_epsanet50s')
     make(root)
     with pytest.raises(ConfigError, match='exists'):

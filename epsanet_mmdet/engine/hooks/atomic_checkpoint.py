@@ -192,7 +192,7 @@ class AtomicCheckpointHook(CheckpointHook):
         )
         if is_main_process():
             path = osp.join(self.out_dir, name)
-            write_whole(str(path).encode(), Path(runner.work_dir, 'last_checkpoint'))
+            write_whole(str(path), Path(runner.work_dir, 'last_checkpoint'))
 
     def _remove_outdated(self, runner: Runner) -> None:
         """Remove this run's checkpoints that are more than ``max_keep_ckpts``."""

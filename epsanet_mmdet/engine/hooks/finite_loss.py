@@ -1,6 +1,5 @@
 """Stopping at a loss that is no number, before it reaches the weights."""
 
-import json
 import os.path as osp
 from typing import Any, Dict, List, Optional
 
@@ -14,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ...errors import NonFiniteError
-from ...utils.storage import write_whole
+from ...utils.storage import write_json
 
 NAME = 'nonfinite_loss'
 
@@ -100,8 +99,7 @@ class FiniteLossHook(Hook):
                 images=images,
                 losses=[{k: repr(v) for k, v in rank['losses'].items()} for rank in of_ranks],
             )
-            path = osp.join(runner.work_dir, f'{NAME}.json')
-            write_whole(json.dumps(record, indent=1, ensure_ascii=False).encode(), path)
+            write_json(record, osp.join(runner.work_dir, f'{NAME}.json'))
         named = {
             f'{name} is {value}'
             for rank in of_ranks

@@ -9,6 +9,7 @@ from ...config.python_text import check_names
 from ...datasets.coco_json import write_coco
 from ...datasets.split import Split
 from ...errors import ConfigError, DataError
+from ...utils.storage import write_whole
 from ..lint import CheckedData, check_dataset
 from ..lint.sets import mask_count
 from .planning import Machine, make_plan
@@ -64,8 +65,7 @@ def new_config(
         roles.train, machine or Machine.this(), init.get('checkpoint'), Path(base).stem
     )
     text = config_text(path, base, config, described, plan)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text, encoding='utf-8')
+    write_whole(text, path)
     return path
 
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from ...config.class_heads import find_class_heads
 from ...config.load import configs_dir
-from ...config.python_text import Name, assign, comment, nested, write
+from ...config.python_text import Name, assign, comment, write
 from .planning import Plan
 
 SCRATCH_LR = 5e-5  # of AdamW, for each image in a batch
@@ -111,7 +111,9 @@ def _model(config: Config, plan: Plan) -> List[str]:
         changes['rpn_head.anchor_generator.scales'] = [4]
     for head in find_class_heads(config.model):
         changes[f'{head.removeprefix("model.")}.num_classes'] = Name('len(classes)')
-    return [*lines, assign('model', nested(changes))]
+    model = Config()
+    model.merge_from_dict(changes)
+    return [*lines, assign('model', model.to_dict())]
 
 
 def _pipelines(data: Data, plan: Plan) -> List[str]:

@@ -1,6 +1,7 @@
-"""Pre-training as users run it: to a detector, interrupted, and stopped by what is wrong."""
+"""A pre-training ends in a detector's backbone, resumes exactly, and refuses what cannot work."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,8 @@ from epsanet_mmdet.checkpoint.weight_files import read_weights
 from epsanet_mmdet.config.load import configs_dir, load_config
 from epsanet_mmdet.datasets.shape_folder import write_image_folder
 from epsanet_mmdet.datasets.shapes import write_shapes
-from epsanet_mmdet.errors import ConfigError, UserError
-from epsanet_mmdet.pretraining.command import check_pretraining
+from epsanet_mmdet.errors import UserError
+from epsanet_mmdet.pretraining.train import check_pretraining
 from epsanet_mmdet.weight_transfer.conversion import convert_weights
 
 DETECTOR = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
@@ -209,7 +210,7 @@ def refused(config: Config) -> str:
     return str(caught.value)
 
 
-def test_a_detectors_config_is_refused():
+def test_the_config_of_a_detector_is_refused():
     message = refused(load_config('mask-rcnn_epsanet50-s_fpn_1x_coco'))
     assert 'mask-rcnn_epsanet50-s_fpn_1x_coco.py' in message and 'tools/train.py' in message
 
@@ -221,12 +222,45 @@ def test_mixed_precision_without_a_gpu_is_refused(tree):
     assert 'GPU' in message and 'optim_wrapper.type=OptimWrapper' in message
 
 
+def published_recipe(root, **options) -> Config:
+    """The published recipe of EPSANet-50 small, for the ten classes of the tree."""
+    options = {'model.num_classes': 10, 'train_dataloader.batch_size': 80, **options}
+    return load_config('epsanet50-s_8xb32_in1k', {'data_root': str(root), **options})
+
+
+@pytest.fixture
+def copied(tree, tmp_path) -> Path:
+    """A copy of the tree: 80 training images in ten classes."""
+    return Path(shutil.copytree(tree, tmp_path / 'copied'))
+
+
 def test_missing_images_are_refused_before_anything_is_built(tmp_path):
-    config = load_config('epsanet50-s_8xb32_in1k', dict(data_root=str(tmp_path / 'absent')))
-    assert 'absent' in refused(config)
+    assert 'absent' in refused(published_recipe(tmp_path / 'absent'))
 
 
-def test_classes_are_checked_against_the_head(tree):
-    config = load_config('epsanet50-s_8xb32_in1k', dict(data_root=tree))
-    with pytest.raises(ConfigError, match='model.num_classes=10'):
-        check_pretraining(config)
+def test_the_same_classes_in_both_splits_pass(copied):
+    check_pretraining(published_recipe(copied))
+
+
+def test_a_class_without_validation_images_is_named(copied):
+    lacking = next((copied / 'val').iterdir())
+    shutil.move(lacking, copied / 'val' / 'renamed')
+    message = refused(published_recipe(copied))
+    assert f"train' has 1 classes that '{copied}/val' lacks ({lacking.name})" in message
+
+
+def test_a_class_without_training_images_is_named(copied):
+    shutil.copytree(next((copied / 'val').iterdir()), copied / 'val' / 'yak')
+    assert 'lacks (yak)' in refused(published_recipe(copied))
+
+
+def test_a_head_with_another_number_of_classes_is_refused(tree):
+    message = refused(published_recipe(tree, **{'model.num_classes': 1000}))
+    assert '1000' in message and 'model.num_classes=10' in message
+
+
+def test_a_batch_larger_than_the_data_set_is_refused(tree):
+    large = {'train_dataloader.batch_size': 128}
+    message = refused(published_recipe(tree, **large))
+    assert 'has 80 images' in message and 'batch_size=40' in message
+    check_pretraining(published_recipe(tree, **large, **{'train_dataloader.drop_last': False}))
