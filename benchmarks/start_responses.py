@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List, Sequence
 
+from epsanet_mmdet.weight_transfer.response import StageResponse
+from epsanet_mmdet.weight_transfer.starts import METHODS, FitSettings
+
 from epsanet_mmdet.utils.storage import write_json
 from epsanet_mmdet.weight_transfer.command import read_matching_donor, transplant_and_measure
 from epsanet_mmdet.weight_transfer.images import read_pictures
-from epsanet_mmdet.weight_transfer.response import StageResponse
-from epsanet_mmdet.weight_transfer.starts import METHODS, FitSettings
 
 
 def compare_methods(

@@ -80,6 +80,13 @@ MOVED = {
     'storage': 'utils.storage',
     'terminal': 'utils.terminal',
     'transplant': 'weight_transfer',
+    'transplant.batch_norm': 'weight_transfer.norms',
+    'transplant.carry_over': 'weight_transfer.block_weights',
+    'transplant.channel_order': 'weight_transfer.permutation',
+    'transplant.donor': 'weight_transfer.teacher',
+    'transplant.moments': 'weight_transfer.norms',
+    'transplant.response': 'weight_transfer.reconstruction',
+    'transplant.starts': 'weight_transfer.methods',
 }
 
 

@@ -1,4 +1,4 @@
-"""Pre-train a backbone as a classifier on an image folder, with the arguments of train.py."""
+"""Pre-train a backbone as a classifier on an image folder; takes the arguments of train.py."""
 
 import _interrupt  # noqa: F401
 

@@ -176,7 +176,8 @@ def check_data(config: Config, sections: Sequence[str] = DATALOADERS) -> None:
             if dataset.get('type') != 'CheckedCocoDataset':
                 continue
             paths = data_paths(dataset)
-            check_paths(paths.ann_file, paths.images, paths.root)
+            if '://' not in paths.ann_file:  # else mmengine reads them from another storage
+                check_paths(paths.ann_file, paths.images, paths.root)
             check_class_heads(config.get('model') or {}, dataset)
 
 

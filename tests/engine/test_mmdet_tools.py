@@ -1,4 +1,4 @@
-"""tools/train.py and tools/test.py: bare names, data options, and errors of one line."""
+"""tools/train.py and tools/test.py take bare names and data options, and fail in one line."""
 
 import os
 import shutil
@@ -107,6 +107,11 @@ def test_missing_data_ends_it_before_mmdet_starts(missing, named, prepare, coco)
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(DataError, match=named):
         prepare('train.py', NAME)
+
+
+def test_data_in_another_storage_are_left_to_mmengine(prepare):
+    arguments = prepare('train.py', NAME, '--cfg-options', 'data_root=s3://bucket/coco')
+    assert 'train_dataloader.dataset.data_root=s3://bucket/coco/' in arguments
 
 
 def test_testing_needs_the_test_data_alone(prepare, coco):

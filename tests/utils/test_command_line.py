@@ -142,9 +142,3 @@ def test_every_tool_runs_through_run_command(tool):
     )
     assert first == 'import _interrupt  # noqa: F401'
     assert text.rstrip().splitlines()[-2] == "if __name__ == '__main__':"
-
-
-def test_the_old_name_of_run_command_warns():
-    with pytest.warns(DeprecationWarning, match='command_line.run_command'):
-        from epsanet_mmdet.engine.mmdet_tools import exit_on_user_error
-    assert exit_on_user_error is run_command
