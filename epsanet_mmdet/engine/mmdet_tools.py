@@ -21,8 +21,8 @@ from ..datasets.checks import check_paths
 from ..errors import CheckpointError, ConfigError, UserError
 from ..models.plugin_positions import check_positions
 from ..utils.command_line import DEBUG, run_command, step
-from ..utils.disk_space import check_writable
 from ..utils.host_memory import reuse_memory
+from .disk_space import check_writable
 from .dist import join_cpu_processes
 from .runner import BriefRunner
 

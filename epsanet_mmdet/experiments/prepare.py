@@ -17,9 +17,9 @@ from ..config.build import build_without_weights
 from ..config.class_heads import check_class_heads
 from ..config.data import DATALOADERS
 from ..config.python_text import check_names
+from ..engine.disk_space import check_writable, checkpoint_bytes
 from ..engine.mmdet_tools import check_checkpoint_path
 from ..errors import CheckpointError, ConfigError, DataError, UserError
-from ..utils.disk_space import check_writable, checkpoint_bytes
 from ..utils.flops import count_flops, count_parameters
 from .fingerprint import check_equal, describe_data, settings_of
 from .job import Job
