@@ -7,9 +7,9 @@ script, torchvision's or timm's ResNets, or a detector. All sources: docs/weight
 import _interrupt  # noqa: F401
 from mmengine.config import DictAction
 
+from epsanet_mmdet.checkpoint.compare import comparison_table
 from epsanet_mmdet.utils.command_line import CommandParser, run_command, step
 from epsanet_mmdet.weight_transfer.conversion import convert_weights
-from epsanet_mmdet.weight_transfer.state_dicts import comparison_table
 
 
 def parse_args():

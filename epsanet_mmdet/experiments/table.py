@@ -6,8 +6,8 @@ import statistics
 from typing import Any, Dict, List, Optional
 
 from ..evaluation.metrics import KIND_NAMES, SUMMARY
-from ..evaluation.page import hours, percent
 from ..utils.environment import versions
+from ..utils.page import hours, percent
 from ..utils.spreadsheet import csv_row
 from ..utils.storage import write_json, write_whole
 from .plan import Variant

@@ -5,6 +5,7 @@ from typing import Dict, NamedTuple, Optional, Union
 
 from torch import Tensor, nn
 
+from ..checkpoint.compare import Comparison, compare
 from ..checkpoint.match import require_match
 from ..checkpoint.safetensors_files import write_weights
 from ..checkpoint.weight_files import read_weights
@@ -12,7 +13,6 @@ from ..config.build import backbone_config, build_without_weights
 from ..errors import CheckpointError, ConfigError
 from ..version import __version__
 from .architecture import explain_mismatch
-from .state_dicts import Comparison, compare
 from .weight_names import to_mmdet_names
 
 

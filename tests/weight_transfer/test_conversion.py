@@ -19,10 +19,10 @@ from classifier_files import (
 from mmdet.registry import MODELS
 
 from epsanet_mmdet.checkpoint import PretrainedIfPresent
+from epsanet_mmdet.checkpoint.compare import comparison_table
 from epsanet_mmdet.config.load import configs_dir
 from epsanet_mmdet.errors import CheckpointError, ConfigError
 from epsanet_mmdet.weight_transfer.conversion import convert_weights
-from epsanet_mmdet.weight_transfer.state_dicts import comparison_table
 
 SMALL = dict(type='EPSANet', depth=50, arch='small')
 

@@ -1,9 +1,9 @@
-"""Comparing a checkpoint with a backbone, stage by stage."""
+"""Comparison of two state dicts by the names and shapes of their tensors."""
 
 import re
-from typing import Dict, List, Mapping, NamedTuple
+from typing import Any, Dict, List, Mapping, NamedTuple
 
-from torch import Tensor
+from torch import Size, Tensor
 
 ORDER = ('stem', *(f'stage {number}' for number in range(1, 5)), 'the rest')
 COLUMNS = ('matched', 'missing', 'unexpected', 'wrong shape')
@@ -14,9 +14,9 @@ class Comparison(NamedTuple):
 
     Attributes:
         matched: In both, with the same shape.
-        missing: In the backbone only.
+        missing: In the model only.
         unexpected: In the checkpoint only.
-        reshaped: In both, with another shape.
+        reshaped: In both, with different shapes.
     """
 
     matched: List[str]
@@ -26,12 +26,27 @@ class Comparison(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Return whether backbone and checkpoint have the same tensors."""
+        """Return True if model and checkpoint have the same tensors."""
         return not (self.missing or self.unexpected or self.reshaped)
 
+    @property
+    def given(self) -> int:
+        """Return the number of tensors in the checkpoint."""
+        return len(self.matched) + len(self.unexpected) + len(self.reshaped)
 
-def compare(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Comparison:
-    """Compare a checkpoint's tensors with those of a backbone."""
+    @property
+    def wanted(self) -> int:
+        """Return the number of tensors in the model."""
+        return len(self.matched) + len(self.missing) + len(self.reshaped)
+
+
+def compare(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> Comparison:
+    """Compare the ``state_dict`` of a checkpoint with that of a model.
+
+    Args:
+        given: Of the checkpoint; values that are not tensors are ignored.
+        wanted: Of the model.
+    """
     given, wanted = _shapes(given), _shapes(wanted)
     both = [name for name in wanted if name in given]
     return Comparison(
@@ -43,7 +58,7 @@ def compare(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Compar
 
 
 def comparison_table(comparison: Comparison) -> str:
-    """Return a comparison as a table with a line for each stage, and a name of each kind."""
+    """Return a table with a line for each stage, and up to three names for each mismatch."""
     stages = sorted({_stage(name) for names in comparison for name in names}, key=ORDER.index)
     rows = [('', *COLUMNS)]
     for stage in stages:
@@ -64,9 +79,9 @@ def _stage(name: str) -> str:
     return 'stem' if re.match(r'(conv1|bn1|stem)\.', name) else 'the rest'
 
 
-def _shapes(tensors: Mapping[str, Tensor]) -> Dict[str, tuple]:
+def _shapes(state_dict: Mapping[str, Any]) -> Dict[str, Size]:
     return {
-        name: tuple(value.shape)
-        for name, value in tensors.items()
-        if not name.endswith('num_batches_tracked')
+        name: value.shape
+        for name, value in state_dict.items()
+        if isinstance(value, Tensor) and not name.endswith('num_batches_tracked')
     }
