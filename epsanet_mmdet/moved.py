@@ -66,7 +66,7 @@ MOVED = {
     'reproduction': 'experiments',
     'runner': 'engine.runner',
     'seeded_batches': 'engine.seeding',
-    'spreadsheet': 'utils.spreadsheet',
+    'spreadsheet': 'utils.text',
     'stack': 'utils.environment',
     'storage': 'utils.storage',
     'terminal': 'utils.terminal',

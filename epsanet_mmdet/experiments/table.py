@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 from ..evaluation.metrics import KIND_NAMES, SUMMARY
 from ..utils.environment import versions
 from ..utils.page import hours, percent
-from ..utils.spreadsheet import csv_row
+from ..utils.text import csv_row
 from .files import write_json, write_text
 from .plan import Comparison, Row
 from .published import published_row
