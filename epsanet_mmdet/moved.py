@@ -71,7 +71,7 @@ MOVED = {
     'reproduction.progress': 'experiments.run',
     'runner': 'engine.runner',
     'seeded_batches': 'engine.seeding',
-    'spreadsheet': 'utils.spreadsheet',
+    'spreadsheet': 'utils.text',
     'stack': 'utils.environment',
     'storage': 'utils.storage',
     'terminal': 'utils.terminal',

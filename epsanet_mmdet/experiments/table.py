@@ -8,8 +8,8 @@ from typing import Any, Dict, List, Optional
 from ..evaluation.metrics import IOU_TYPES, SUMMARY
 from ..utils.environment import versions
 from ..utils.page import hours, percent
-from ..utils.spreadsheet import csv_row
 from ..utils.storage import write_json, write_whole
+from ..utils.text import csv_row
 from .plan import Variant
 from .prepare import PreparedPlan
 from .published import published_results
