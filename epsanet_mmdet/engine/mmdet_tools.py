@@ -21,8 +21,8 @@ from ..errors import CheckpointError, ConfigError, UserError
 from ..models.plugin_positions import check_positions
 from ..moved import renamed
 from ..utils.command_line import DEBUG, step
-from ..utils.disk_space import check_writable
 from ..utils.host_memory import reuse_memory
+from .disk_space import check_writable
 from .dist import join_cpu_processes
 from .runner import BriefRunner
 

@@ -16,9 +16,9 @@ from torch import nn
 from ..config.build import build_without_weights
 from ..config.class_heads import check_class_heads
 from ..config.data import DATALOADERS
+from ..engine.disk_space import checkpoint_bytes
 from ..errors import CheckpointError, ConfigError, DataError, UserError
 from ..inference.detector import check_checkpoint_path
-from ..utils.disk_space import checkpoint_bytes
 from ..utils.flops import count_flops, count_parameters
 from .job import Job
 from .plan import Launcher

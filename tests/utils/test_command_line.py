@@ -68,7 +68,7 @@ def test_a_full_disk_is_named_with_its_remedy():
     assert "cannot write to '/data/runs': the disk is full" in line_of(error)
 
 
-def test_debug_shows_the_error_itself_wherever_it_stands(monkeypatch):
+def test_debug_raises_the_error_itself_wherever_it_is_given(monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['tool', '--names', 'a', '--debug', 'b'])
 
     def main():
@@ -134,7 +134,7 @@ def test_ctrl_c_ends_a_benchmark_with_one_line():
 
 
 @pytest.mark.parametrize('tool', TOOLS)
-def test_every_tool_ends_at_this_edge(tool):
+def test_every_tool_runs_through_run_command(tool):
     text = (ROOT / 'tools' / tool).read_text()
     assert text.count('run_command(') == 1
     first = next(

@@ -1,4 +1,4 @@
-"""What no file may bring about: code, hangs, memory, and errors that say nothing to a user."""
+"""A watch over readers of files: no file may run code, write, take memory or raise odd errors."""
 
 import os
 import resource
@@ -57,7 +57,7 @@ def _watch(event: str, arguments: tuple) -> None:
 
 
 def _is_own(event: str, arguments: tuple) -> bool:
-    """Say whether it is a part of an installed package that is imported late, or a template."""
+    """Return whether the event is a late import of an installed package, or a template."""
     if event == 'os.fork':
         return sys._getframe(2).f_code.co_name == 'read_forked'
     if event == 'import':
@@ -74,27 +74,27 @@ sys.addaudithook(_watch)
 
 
 class Broken(AssertionError):
-    """A file did what no file may do."""
+    """Raised when a file did what no file may do."""
 
 
 def peak_memory() -> int:
-    """Give the most memory that this process ever held, in bytes."""
+    """Return the peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def check(read: Callable[[], object], memory: int) -> bool:
-    """Read a file, and watch what happens; time is the fuzzer's to watch.
+    """Read a file under the watch, which does not limit time.
 
     Args:
-        read: Reads it.
-        memory: Bytes that this process may have held at its peak.
+        read: Function that reads it.
+        memory: Limit of this process's peak memory in bytes.
 
     Returns:
         Whether the file was accepted.
 
     Raises:
-        Broken: If code ran, something was written, or too much memory was held.
-        Exception: Any that the reader raises and that is not a ``UserError``.
+        Broken: If code ran, something was written, or memory exceeded the limit.
+        Exception: Any error of the reader that is not a ``UserError``.
     """
     global _is_watching
     _done.clear()

@@ -1,4 +1,4 @@
-"""Disks that are full, or will be: found before a training, and named when it happens in one."""
+"""Full disks: detected before a training, and named when they stop one."""
 
 import errno
 import logging
@@ -15,29 +15,29 @@ from mmengine.visualization import LocalVisBackend
 from torch import nn
 
 from ..errors import StorageError
-from .storage import storage_error, write_whole
+from ..utils.storage import check_file_writable, storage_error
 
-STATES_OF_OPTIMIZERS = dict(SGD=1, Adagrad=1, none=0)  # tensors for a parameter; others two
+OPTIMIZER_TENSORS = dict(SGD=1, Adagrad=1, none=0)  # state tensors per parameter; others have 2
 
 
 def checkpoint_bytes(model: nn.Module, optimizer: str = 'AdamW') -> int:
     """Estimate the size of a checkpoint: weights, buffers, and the optimizer's state.
 
     Args:
-        model: What is trained; frozen parameters have no state.
-        optimizer: Name of its class, or 'none'.
+        model: The trained model; frozen parameters have no state.
+        optimizer: Name of the optimizer's class, or 'none'.
     """
     parameters = list(model.parameters())
     held = sum(t.numel() * t.element_size() for t in (*parameters, *model.buffers()))
     trained = sum(p.numel() * p.element_size() for p in parameters if p.requires_grad)
-    return held + STATES_OF_OPTIMIZERS.get(optimizer, 2) * trained
+    return held + OPTIMIZER_TENSORS.get(optimizer, 2) * trained
 
 
 def check_writable(folder: Union[str, Path]) -> None:
-    """Check that a folder can be written to, or made, without making it.
+    """Check that a folder can be written to or made, without making it.
 
     Raises:
-        StorageError: Naming what stands in the way.
+        StorageError: Naming the obstacle.
     """
     if '://' in str(folder):
         return
@@ -54,18 +54,16 @@ def check_writable(folder: Union[str, Path]) -> None:
 
 
 def check_room(runner: Runner, hook: CheckpointHook) -> None:
-    """Check that the checkpoints' folder is writable and has room.
+    """Check that the folder of the checkpoints is writable and has room.
 
-    Room for one checkpoint beside the ones that are there is a must, as the old one stays until
-    the new one is whole; that not all of the run will fit is a warning.
+    There must be room for one more checkpoint, since the old one stays until the new one is
+    complete. A warning is logged if not all checkpoints of the run will fit.
 
     Raises:
-        StorageError: Naming the folder, what is needed and what is free.
+        StorageError: Naming the folder, and the bytes that are needed and free.
     """
     folder = Path(hook.out_dir)
-    probe = folder / '.can_be_written'
-    write_whole(b'1', probe)
-    probe.unlink()
+    check_file_writable(folder / 'checkpoint')
     optimizer = type(getattr(runner.optim_wrapper, 'optimizer', None)).__name__
     needed = checkpoint_bytes(runner.model, optimizer if hook.save_optimizer else 'none')
     free = shutil.disk_usage(folder).free
@@ -90,7 +88,7 @@ def _checkpoints_to_come(runner: Runner, hook: CheckpointHook) -> int:
 
 
 def name_log_folders(runner: Runner) -> None:
-    """Make a full disk that is met while logging end a run with the name of the folder.
+    """Make a disk that fills up while logging stop the run with an error that names the folder.
 
     Otherwise Python's logging prints a traceback for every line, and mmengine's
     ``LocalVisBackend`` raises an error without a name.
@@ -105,13 +103,11 @@ def name_log_folders(runner: Runner) -> None:
 
 def _raise_storage_error(handler: logging.FileHandler, record: logging.LogRecord) -> None:
     error = sys.exc_info()[1]
-    found = None
     if isinstance(error, OSError):
         found = storage_error(error, os.path.dirname(handler.baseFilename))
-    if found is None:
-        logging.Handler.handleError(handler, record)
-    else:
-        raise found
+        if found is not None:
+            raise found
+    logging.Handler.handleError(handler, record)
 
 
 def _dump(dump: Callable, values: dict, path: str, file_format: str) -> None:

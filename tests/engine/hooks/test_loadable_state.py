@@ -1,4 +1,4 @@
-"""What a run saves it can resume and test, with every scheduler, optimizer and hook of mmengine."""
+"""A run can resume and test what it saved, with every scheduler, optimizer and hook of mmengine."""
 
 import datetime
 from collections import Counter, OrderedDict, defaultdict
@@ -10,8 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import _ParamScheduler
 from mmengine.registry import HOOKS, OPTIMIZERS, PARAM_SCHEDULERS
-from test_atomic_checkpoint import VALIDATED, GivenScores
-from toy_training import EPOCH_LENGTH, toy_runner, weights
+from toy_training import EPOCH_LENGTH, VALIDATED, toy_runner, weights
 
 from epsanet_mmdet.checkpoint import restricted_load
 from epsanet_mmdet.engine.hooks.loadable_state import can_be_loaded, keep_loadable
@@ -21,7 +20,7 @@ STEPS = EPOCHS * EPOCH_LENGTH
 
 
 def own(registry) -> dict:
-    """Return what mmengine and torch have registered, by name."""
+    """Return the classes of mmengine and torch in a registry, by name."""
     modules = registry.module_dict.items()
     return {n: c for n, c in modules if c.__module__.startswith(('mmengine.', 'torch.'))}
 
@@ -35,13 +34,12 @@ def train(work_dir, hooks=(), **options):
 
 
 def train_resume_and_test(folder, hooks=(), **options):
-    """Train without a pause; and train, resume after an epoch, and test what was saved.
+    """Check that a run resumed after an epoch equals an uninterrupted one, and test the result.
 
     Returns:
         The checkpoint that was resumed.
     """
     options = dict(VALIDATED, train_cfg__max_epochs=EPOCHS, randomness=dict(seed=3), **options)
-    GivenScores.scores = [dict(acc=0.5)] * 10
     whole = train(folder / 'whole', hooks, **options)
     saved = folder / 'whole' / 'epoch_1.pth'
     resumed = train(folder / 'resumed', hooks, load_from=str(saved), resume=True, **options)
@@ -81,7 +79,7 @@ def kind_of(name: str) -> str:
 
 
 def schedulers_of(kind: str) -> list:
-    """Return a kind's schedulers: of the learning rate, of the momentum, and of any parameter."""
+    """Return the schedulers of one kind: for learning rate, momentum, and any parameter."""
     arguments = dict(ARGUMENTS[f'{kind}LR'])
     if kind != 'ReduceOnPlateau':
         arguments['by_epoch'] = False
@@ -97,7 +95,7 @@ def test_every_scheduler_is_resumed(kind, tmp_path):
     train_resume_and_test(tmp_path, param_scheduler=schedulers_of(kind))
 
 
-def test_the_cycle_of_linear_annealing_is_resumed_too(tmp_path):
+def test_one_cycle_with_linear_annealing_is_resumed(tmp_path):
     schedulers = [dict(one, anneal_strategy='linear') for one in schedulers_of('OneCycle')]
     train_resume_and_test(tmp_path, param_scheduler=schedulers)
 
@@ -107,7 +105,7 @@ def test_the_cycle_of_linear_annealing_is_resumed_too(tmp_path):
 UNSUITABLE = dict(
     SparseAdam='needs sparse gradients',
     Muon='takes matrices alone',
-    LBFGS='needs a closure, which no OptimWrapper gives it',
+    LBFGS='needs a closure, which no OptimWrapper passes',
     Optimizer='is the base class',
     ZeroRedundancyOptimizer='needs several processes',
 )
@@ -143,7 +141,7 @@ def test_every_hook_is_resumed(name, tmp_path):
     train_resume_and_test(tmp_path, custom_hooks=[*shipped, hook])
 
 
-# Values that users put in the message hub, the metadata and states
+# Values that users put into the message hub, the metadata and states
 
 
 class Mood:
@@ -166,7 +164,7 @@ VALUES = dict(
 
 
 @pytest.mark.parametrize('what', VALUES)
-def test_a_value_in_hub_metadata_or_state_spoils_no_checkpoint(what, tmp_path):
+def test_any_value_in_hub_metadata_or_state_leaves_the_checkpoint_loadable(what, tmp_path):
     value = VALUES[what]
 
     class Put(Hook):
@@ -189,7 +187,7 @@ def test_a_value_in_hub_metadata_or_state_spoils_no_checkpoint(what, tmp_path):
         assert 'value' not in saved['meta']
 
 
-def test_registered_statistics_spoil_no_checkpoint(tmp_path):
+def test_registered_statistics_leave_the_checkpoint_loadable(tmp_path):
     HistoryBuffer.register_statistics(longest)
     try:
         train_resume_and_test(tmp_path)
@@ -201,7 +199,7 @@ def longest(self):
     return len(self._log_history)
 
 
-def test_what_cannot_be_loaded_is_left_out_alone_and_by_name():
+def test_only_what_cannot_be_loaded_is_left_out_and_named():
     weight = torch.ones(2)
     states = [dict(step=1, anneal=print), dict(step=2)]
     checkpoint = dict(state_dict=OrderedDict(a=weight), param_schedulers=states, mood=Mood())
@@ -212,15 +210,15 @@ def test_what_cannot_be_loaded_is_left_out_alone_and_by_name():
     assert states[0]['anneal'] is print  # the run's own state is as it was
 
 
-def test_a_warning_names_what_is_left_out_once(tmp_path, capsys):
+def test_one_warning_names_what_is_left_out(tmp_path, capsys):
     class Put(Hook):
         def before_save_checkpoint(self, runner, checkpoint):
             checkpoint['meta']['mood'] = Mood()
 
     train(tmp_path, [Put()], log_level='WARNING')
-    assert capsys.readouterr().out.count('no loader would take it: meta.mood') == 1
+    assert capsys.readouterr().out.count('no loader accepts it: meta.mood') == 1
 
 
-def test_the_schedulers_are_those_of_the_registry():
+def test_all_schedulers_of_the_registry_are_tested():
     assert all(issubclass(kind, _ParamScheduler) for kind in own(PARAM_SCHEDULERS).values())
     assert len(own(PARAM_SCHEDULERS)) > 25
