@@ -1,3 +1,5 @@
+"""Bidirectional ECA mixes two directions and keeps the parameter names of its checkpoints."""
+
 import torch
 
 from epsanet_mmdet.layers import BidirectionalECA2d

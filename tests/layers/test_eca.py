@@ -1,3 +1,5 @@
+"""The kernel size of ECA follows the number of channels or the argument."""
+
 import pytest
 
 from epsanet_mmdet.layers import ECALayer2d

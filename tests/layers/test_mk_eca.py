@@ -1,3 +1,5 @@
+"""Dynamic multi-kernel ECA keeps the parameter names of its checkpoints."""
+
 from epsanet_mmdet.layers import DynamicMultiKernelECA2d
 
 

@@ -1,3 +1,5 @@
+"""SE has the parameters of the published detectors, and with biases those of the paper."""
+
 import torch
 
 from epsanet_mmdet.layers import SELayer2d

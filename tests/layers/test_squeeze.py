@@ -1,3 +1,5 @@
+"""The squeeze MLP has the parameter names of the authors' code."""
+
 import pytest
 
 from epsanet_mmdet.layers import SqueezeMLP
