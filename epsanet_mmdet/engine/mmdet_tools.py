@@ -18,7 +18,7 @@ from ..config.load import find_config, merge_options, read_config
 from ..config.python_text import check_names
 from ..datasets.checks import check_paths
 from ..errors import CheckpointError, ConfigError, UserError
-from ..models.plugin_positions import check_positions
+from ..models.resnet import check_positions
 from ..moved import renamed
 from ..utils.command_line import DEBUG, step
 from ..utils.host_memory import reuse_memory

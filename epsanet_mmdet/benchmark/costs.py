@@ -1,27 +1,28 @@
-"""What networks cost in time and training memory, measured side by side."""
+"""Costs of detectors side by side: parameters, FLOPs, latency and training memory."""
 
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import nn
 
-from ..config.build import build_without_weights
 from ..config.load import load_config
 from ..utils.device import usable_device
 from ..utils.flops import count_flops, count_parameters
-from . import saved_bytes, time_interleaved
+from .memory import activation_bytes
+from .networks import build_network
+from .timing import time_interleaved
 
 
 class Costs(NamedTuple):
-    """Costs of a detector's backbone and neck, for one image.
+    """Costs of a detector's backbone and neck for one image.
 
     Attributes:
         name: Name of the config.
         parameters: Trainable parameters of the whole detector.
-        flops: FLOPs as the published detection tables count them.
-        seconds: Median time of a forward pass in evaluation.
-        seconds_ratio: Median, over the rounds, of the time over the baseline's in that round.
-        memory: Bytes that a forward pass in training keeps for the backward pass.
+        flops: FLOPs, counted like the published detection tables.
+        seconds: Median time of a forward pass in evaluation mode.
+        seconds_ratio: Median over the rounds of the time relative to the baseline.
+        memory: Activation memory of training in bytes, see :func:`activation_bytes`.
     """
 
     name: str
@@ -39,45 +40,43 @@ def compare_costs(
     device: Optional[str] = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> List[Costs]:
-    """Measure configs side by side; the first is the baseline.
-
-    Every round times each network once, so that a change of the machine's speed meets all.
+    """Measure the detectors of configs side by side; the first is the baseline.
 
     Args:
         configs: Paths or bare names of configs.
         size: Height and width of the image.
-        repeats: Number of rounds, after one that does not count.
-        device: A GPU if there is one.
-        progress: Called with a line on what is being done.
+        repeats: Number of rounds, after one for warming up. Each round runs every network once.
+        device: A GPU if there is one, by default.
+        progress: Called with a line about each step.
 
     Raises:
-        ConfigError: If there is no such config or device.
+        ConfigError: If a config or the device does not exist.
     """
     device = usable_device(device)
-    loaded = [load_config(config) for config in configs]
+    for config in configs:
+        load_config(config)  # an unknown one raises before anything is built
     image = torch.randn(1, 3, *size, device=device)
-    names = [_name(config) for config in configs]
-    parameters, flops, memory, networks = [], [], [], []
-    for name, config in zip(names, loaded):
+    static, networks = [], []
+    for config in configs:
+        name = config.replace('\\', '/').split('/')[-1].removesuffix('.py')
         progress(f'building {name}')
-        detector = build_without_weights(config.model)
-        network = nn.Sequential(detector.backbone, detector.neck).to(device)
-        parameters.append(count_parameters(detector))
-        flops.append(count_flops(network, (3, *size)).detection)
-        memory.append(saved_bytes(network.train(), lambda: network(image)))  # noqa: B023
+        detector = build_network(config, device).module
+        network = nn.Sequential(detector.backbone, detector.neck)
+        flops = count_flops(network, (3, *size)).detection
+        memory = activation_bytes(network.train(), lambda: network(image))  # noqa: B023
+        static.append((name, count_parameters(detector), flops, memory))
         networks.append(network.eval())
-
     with torch.no_grad():
         calls = [lambda network=network: network(image) for network in networks]
         timings = time_interleaved(calls, repeats, device, progress)
     return [
-        Costs(name, parameters[i], flops[i], timing.median, timing.ratio, memory[i])
-        for i, (name, timing) in enumerate(zip(names, timings))
+        Costs(name, parameters, flops, timing.median, timing.ratio, memory)
+        for (name, parameters, flops, memory), timing in zip(static, timings)
     ]
 
 
 def format_table(costs: Sequence[Costs]) -> str:
-    """Write costs as a Markdown table, each with its ratio to the first."""
+    """Format costs as a Markdown table with differences or ratios to the first."""
     base = costs[0]
     lines = [
         '| Config | Parameters (M) | FLOPs (G) | Latency (ms) | Training memory (MB) |',
@@ -93,7 +92,3 @@ def format_table(costs: Sequence[Costs]) -> str:
         )
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
-
-
-def _name(config: str) -> str:
-    return config.replace('\\', '/').split('/')[-1].removesuffix('.py')

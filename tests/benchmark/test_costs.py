@@ -1,10 +1,12 @@
+"""The cost table compares detectors with the first one."""
+
 import subprocess
 import sys
 
 import pytest
 from conftest import ROOT
 
-from epsanet_mmdet.benchmark.latency import Costs, compare_costs, format_table
+from epsanet_mmdet.benchmark.costs import Costs, compare_costs, format_table
 from epsanet_mmdet.errors import ConfigError
 
 
