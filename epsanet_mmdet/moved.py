@@ -20,7 +20,7 @@ MOVED = {
     'checkpoint_record': 'checkpoint.record',
     'checkpoints': 'checkpoint',
     'checkpoints.architecture': 'weight_transfer.architecture',
-    'checkpoints.comparison': 'weight_transfer.state_dicts',
+    'checkpoints.comparison': 'checkpoint.compare',
     'checkpoints.conversion': 'weight_transfer.conversion',
     'checkpoints.matching': 'checkpoint.match',
     'checkpoints.safe_load': 'checkpoint.load',
@@ -75,6 +75,13 @@ MOVED = {
     'storage': 'utils.storage',
     'terminal': 'utils.terminal',
     'transplant': 'weight_transfer',
+    'transplant.batch_norm': 'weight_transfer.norms',
+    'transplant.carry_over': 'weight_transfer.block_weights',
+    'transplant.channel_order': 'weight_transfer.permutation',
+    'transplant.donor': 'weight_transfer.teacher',
+    'transplant.moments': 'weight_transfer.norms',
+    'transplant.response': 'weight_transfer.reconstruction',
+    'transplant.starts': 'weight_transfer.methods',
 }
 
 

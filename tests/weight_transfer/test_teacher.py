@@ -1,11 +1,11 @@
-"""Which checkpoints can be a donor, and what is said of the others."""
+"""A plain ResNet is read from any usual checkpoint; the error for any other network names it."""
 
 import pytest
 import torch
 from classifier_files import authors_eca, linear_se, psa, resnet, timm_eca, timm_se
 
 from epsanet_mmdet.errors import CheckpointError
-from epsanet_mmdet.weight_transfer.donor import named_blocks, read_donor
+from epsanet_mmdet.weight_transfer.teacher import named_blocks, read_teacher
 
 
 @pytest.fixture(scope='module')
@@ -14,7 +14,7 @@ def weights():
 
 
 def saved(tmp_path, content):
-    path = tmp_path / 'donor.pth'
+    path = tmp_path / 'teacher.pth'
     torch.save(content, path)
     return str(path)
 
@@ -40,21 +40,21 @@ def renamed(weights, old, new):
     ],
     ids=['torchvision', 'DataParallel', 'timm', 'mmengine', 'half', 'headless', 'old torch'],
 )
-def test_a_resnet_is_read_however_it_is_wrapped(wrap, weights, tmp_path):
-    donor = read_donor(saved(tmp_path, wrap(weights)))
-    assert donor.depth == 50 and not donor.model.training
-    found = donor.model.layer3[5].conv2.weight
+def test_a_resnet_is_read_from_any_wrapping(wrap, weights, tmp_path):
+    teacher = read_teacher(saved(tmp_path, wrap(weights)))
+    assert teacher.depth == 50 and not teacher.training
+    found = teacher.layer3[5].conv2.weight
     torch.testing.assert_close(found, weights['layer3.5.conv2.weight'], rtol=1e-3, atol=1e-3)
     assert found.dtype == torch.float32
-    assert not any(p.requires_grad for p in donor.model.parameters())
+    assert not any(p.requires_grad for p in teacher.parameters())
 
 
 def test_the_depth_is_read_from_the_tensors(tmp_path):
-    assert read_donor(saved(tmp_path, resnet(101))).depth == 101
+    assert read_teacher(saved(tmp_path, resnet(101))).depth == 101
 
 
-def test_blocks_come_in_the_order_of_the_forward_pass(weights, tmp_path):
-    blocks = list(named_blocks(read_donor(saved(tmp_path, weights)).model))
+def test_blocks_are_listed_in_the_order_of_the_forward_pass(weights, tmp_path):
+    blocks = list(named_blocks(read_teacher(saved(tmp_path, weights))))
     assert [name for _, name, _ in blocks][:4] == [
         f'layer{i}' for i in ('1.0', '1.1', '1.2', '2.0')
     ]
@@ -71,18 +71,21 @@ CASES = {
     'other SE': (lambda w: resnet(50, attention=linear_se), 'attention layers'),
     'ECA': (lambda w: resnet(50, attention=timm_eca), 'attention layers'),
     'authors ECA': (lambda w: resnet(50, attention=authors_eca), 'attention layers'),
-    'EPSANet': (lambda w: resnet(50, psa), 'is an EPSANet-50 small already'),
+    'EPSANet': (lambda w: resnet(50, psa), 'is already an EPSANet-50 small'),
     'deep stem': (
         lambda w: renamed(without(w, 'bn1'), 'layer0', '') | {'conv1.0.weight': w['conv1.weight']},
         'stem|lacks|has 1 tensors',
     ),
     'ResNeXt': (
         lambda w: resnet(50, lambda c: {'weight': torch.randn(c, c // 32, 3, 3)}),
-        'ResNeXt-50 of 32 groups',
+        'ResNeXt-50 with 32 groups',
     ),
-    'basic blocks': (basic, 'is a ResNet-34 of basic blocks'),
-    'other counts': (lambda w: without(w, 'layer3.5.'), 'other numbers than ResNet-50, 101'),
-    'no ResNet': (lambda w: {'features.0.weight': torch.ones(3)}, 'is no ResNet'),
+    'basic blocks': (basic, 'is a ResNet-34 with basic blocks'),
+    'other counts': (
+        lambda w: without(w, 'layer3.5.'),
+        'not have the number of blocks',
+    ),
+    'no ResNet': (lambda w: {'features.0.weight': torch.ones(3)}, 'is not a ResNet'),
     'missing': (lambda w: without(w, 'layer2.1.bn2.weight'), r'lacks 1 .* layer2\.1\.bn2\.weight'),
     'extra': (lambda w: {**w, 'layer2.1.gate': torch.ones(1)}, r'such as layer2\.1\.gate'),
     'shape': (
@@ -91,7 +94,7 @@ CASES = {
     ),
     'not a convolution': (
         lambda w: {**w, 'layer1.0.conv2.weight': torch.ones(64)},
-        r'layer1\.0\.conv2\.weight that is no convolution',
+        r'layer1\.0\.conv2\.weight that is not a convolution',
     ),
     'not finite': (
         lambda w: {**w, 'layer4.0.bn1.running_var': torch.full((512,), torch.inf)},
@@ -108,20 +111,19 @@ CASES = {
 def test_another_network_is_refused_by_name(case, weights, tmp_path):
     change, message = CASES[case]
     with pytest.raises(CheckpointError, match=message) as caught:
-        read_donor(saved(tmp_path, change(dict(weights))))
-    assert 'donor.pth' in str(caught.value) and '\n' not in str(caught.value)
+        read_teacher(saved(tmp_path, change(dict(weights))))
+    assert 'teacher.pth' in str(caught.value) and '\n' not in str(caught.value)
 
 
 def test_a_deep_stem_is_refused_by_name(weights, tmp_path):
     stem = {f'conv1.{i}.weight': torch.ones(32, 32, 3, 3) for i in (0, 3, 6)}
-    with pytest.raises(CheckpointError, match='its stem is another than one convolution'):
-        read_donor(saved(tmp_path, {**without(weights, 'conv1.weight'), **stem}))
+    with pytest.raises(CheckpointError, match='its stem is not a single convolution'):
+        read_teacher(saved(tmp_path, {**without(weights, 'conv1.weight'), **stem}))
 
 
 def test_a_wide_resnet_is_refused_by_name(weights, tmp_path):
-    first = {k: v for k, v in resnet(50, width=128).items()}
     with pytest.raises(CheckpointError, match='Wide ResNet-50 of width 128'):
-        read_donor(saved(tmp_path, first))
+        read_teacher(saved(tmp_path, resnet(50, width=128)))
 
 
 @pytest.mark.parametrize('keep', [0.0, 0.3, 0.999])
@@ -129,10 +131,10 @@ def test_a_truncated_file_is_refused(keep, weights, tmp_path):
     path = saved(tmp_path, weights)
     with open(path, 'r+b') as file:
         file.truncate(int(keep * file.seek(0, 2)))
-    with pytest.raises(CheckpointError, match='donor.pth is damaged'):
-        read_donor(path)
+    with pytest.raises(CheckpointError, match='teacher.pth is damaged'):
+        read_teacher(path)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="nowhere.pth' does not exist"):
-        read_donor(str(tmp_path / 'nowhere.pth'))
+        read_teacher(str(tmp_path / 'nowhere.pth'))

@@ -1,4 +1,4 @@
-"""A ResNet-50's file to transplant from, and images to do it with."""
+"""The checkpoint of a ResNet-50 to transplant from, and images for it."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from PIL import Image
 
 
 @pytest.fixture(scope='session')
-def donor_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp('donor') / 'resnet50.pth'
+def teacher_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp('teacher') / 'resnet50.pth'
     weights = resnet(50)
     for name in weights:
         if name.endswith(('conv1.weight', 'conv2.weight', 'conv3.weight', 'downsample.0.weight')):

@@ -1,14 +1,15 @@
-"""Two stages of a narrow ResNet with trained-looking norms, and EPSANets that fit it."""
+"""A narrow ResNet of two stages with realistic norms, and EPSANets of its size."""
 
 import numpy as np
 import torch
 from mmdet.models.backbones.resnet import ResNet
 
 from epsanet_mmdet.datasets.shapes import draw_scene
+from epsanet_mmdet.layers import PSAModule
 from epsanet_mmdet.models.epsanet import EPSANet
-from epsanet_mmdet.weight_transfer.channel_order import psa_branches
-from epsanet_mmdet.weight_transfer.donor import named_blocks
 from epsanet_mmdet.weight_transfer.images import Pictures, batches
+from epsanet_mmdet.weight_transfer.permutation import branches_of
+from epsanet_mmdet.weight_transfer.teacher import named_blocks
 
 SIZES = dict(
     base_channels=32,
@@ -23,7 +24,7 @@ GROUPS = dict(small=(1, 2, 4, 8), large=(16, 16, 16, 16))
 
 
 def scenes(count: int, size: int = 48, seed: int = 0) -> torch.Tensor:
-    """Draw images (count, 3, size, size) of uint8."""
+    """Draw uint8 images (count, 3, size, size)."""
     random = np.random.default_rng(seed)
     drawn = [draw_scene(size, random)[0].transpose(2, 0, 1) for _ in range(count)]
     return torch.from_numpy(np.stack(drawn))
@@ -34,10 +35,10 @@ def pictures(fit: int = 24, check: int = 8, held_out: int = 8) -> Pictures:
     return Pictures(*drawn.split((fit, check, held_out)))
 
 
-def donor(seed: int = 0, mask=None) -> ResNet:
-    """Make a ResNet whose filters are smooth and whose norms have the statistics of images.
+def teacher(seed: int = 0, mask=None) -> ResNet:
+    """Return a ResNet whose norms have the statistics of images.
 
-    ``mask(w)`` gives which inputs (columns) each output (row) of a 3x3 sees.
+    ``mask(w)`` returns 1 where an output (row) of a 3x3 convolution sees an input (column).
     """
     torch.manual_seed(seed)
     model = ResNet(50, **SIZES)
@@ -61,11 +62,13 @@ def donor(seed: int = 0, mask=None) -> ResNet:
 
 
 def hidden_groups(channels: int) -> torch.Tensor:
-    """Say which inputs an output sees in a PSA module whose channels were shuffled."""
+    """Return the mask of a PSA module whose channels were shuffled."""
     random = np.random.default_rng(channels)
     inputs, outputs = random.permutation(channels), random.permutation(channels)
     mask = torch.zeros(channels, channels)
-    for branch in psa_branches(channels, (3, 5, 7, 9), GROUPS['small']):
+    with torch.device('meta'):  # draws no random numbers
+        psa = PSAModule(channels, channels, groups=GROUPS['small'])
+    for branch in branches_of(psa):
         rows = outputs[branch.start : branch.stop].reshape(branch.groups, -1)
         for members, columns in zip(rows, inputs.reshape(branch.groups, -1)):
             mask[np.ix_(members, columns)] = 1
