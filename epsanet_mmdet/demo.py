@@ -1,17 +1,17 @@
-"""The main job on an embedded default: generate data, train, test, and draw what came out."""
+"""The demo: generate a data set, train and test a detector on it, and draw the results."""
 
-import json
 from pathlib import Path
 from typing import Dict, Sequence
 
 import cv2
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from pycocotools.coco import COCO
 
 from .config.load import load_config
 from .datasets.shapes import CLASSES, write_shapes
 from .engine.runner import BriefRunner
+from .evaluation.training_log import read_training_log
 from .inference import infer
 from .utils.drawing import draw_objects
 from .utils.images import load_image
@@ -24,11 +24,11 @@ SCALE = 2  # the images are small
 def run_demo(work_dir: str = 'work_dirs/demo', seed: int = 0) -> Dict[str, float]:
     """Train and test Mask R-CNN with a slim EPSANet on generated shapes.
 
-    Leaves in ``work_dir`` the checkpoints and logs, ``predictions.png`` (predictions beside
-    ground truth) and ``curves.png`` (loss and AP).
+    Besides checkpoints and logs, ``work_dir`` then contains ``predictions.png`` (ground truth
+    above predictions) and ``curves.png`` (loss and AP).
 
     Args:
-        work_dir: Folder for everything, the data set included.
+        work_dir: Folder for all output, including the data set.
         seed: Seed of the data set and of the training.
 
     Returns:
@@ -47,7 +47,7 @@ def run_demo(work_dir: str = 'work_dirs/demo', seed: int = 0) -> Dict[str, float
     draw_predictions(
         str(work_dir / f'{CONFIG}.py'), checkpoint, ann_files['val'], work_dir / 'predictions.png'
     )
-    draw_curves(Path(runner.log_dir) / 'vis_data' / 'scalars.json', work_dir / 'curves.png')
+    draw_curves(work_dir, work_dir / 'curves.png')
     return metrics
 
 
@@ -55,47 +55,39 @@ def draw_predictions(
     config: str, checkpoint: str, ann_file: str, out_file: Path, count: int = 6
 ) -> None:
     """Draw images of the generated data set: ground truth above, predictions below."""
-    coco = COCO(ann_file)
-    infos = coco.loadImgs(sorted(coco.getImgIds())[:count])
+    gt = COCO(ann_file)
+    infos = gt.loadImgs(sorted(gt.getImgIds())[:count])
     folder = Path(ann_file).parent.parent / Path(ann_file).stem
     files = [str(folder / info['file_name']) for info in infos]
-    predictions = infer(files, config, checkpoint, score_thr=0.5)
-    truth_row, predicted_row = [], []
-    for file, info, found in zip(files, infos, predictions):
-        image = load_image(file)
-        annotations = coco.loadAnns(coco.getAnnIds(info['id']))
+    rows = {'ground truth': [], 'predictions': []}
+    for info, file, found in zip(infos, files, infer(files, config, checkpoint, score_thr=0.5)):
+        image, annotations = load_image(file), gt.imgToAnns[info['id']]
         boxes = np.array([annotation['bbox'] for annotation in annotations]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         labels = [annotation['category_id'] - 1 for annotation in annotations]
-        masks = [coco.annToMask(annotation) for annotation in annotations]
-        names = [CLASSES[label] for label in labels]
-        truth_row.append(_enlarged(image, boxes, labels, names, masks))
-        texts = [f'{CLASSES[label]} {s:.2f}' for label, s in zip(found.labels, found.scores)]
-        predicted_row.append(_enlarged(image, found.boxes, found.labels, texts, found.masks))
-    truth = _titled(np.hstack(truth_row), 'ground truth')
-    cv2.imwrite(str(out_file), np.vstack([truth, _titled(np.hstack(predicted_row), 'predictions')]))
+        masks = [gt.annToMask(annotation) for annotation in annotations]
+        texts = [CLASSES[label] for label in labels]
+        rows['ground truth'].append(_enlarged(image, boxes, labels, texts, masks))
+        texts = [f'{name} {score:.2f}' for name, score in zip(found.class_names, found.scores)]
+        rows['predictions'].append(_enlarged(image, found.boxes, found.labels, texts, found.masks))
+    cv2.imwrite(str(out_file), np.vstack([_titled(np.hstack(r), name) for name, r in rows.items()]))
 
 
-def draw_curves(scalars_file: Path, out_file: Path) -> None:
-    """Plot the loss of every logged iteration and the AP of every validation."""
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
-
-    records = [json.loads(line) for line in scalars_file.read_text().splitlines()]
-    losses = [record for record in records if 'loss' in record]
-    scores = [record for record in records if 'coco/bbox_mAP_50' in record]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
-    left.plot([r['step'] for r in losses], [r['loss'] for r in losses])
+def draw_curves(work_dir: Path, out_file: Path) -> None:
+    """Plot the logged loss and validation AP of a training."""
+    log = read_training_log(work_dir)
+    figure = Figure((10, 4), layout='constrained')
+    left, right = figure.subplots(1, 2)
+    loss = log.losses['loss']
+    left.plot(list(loss), list(loss.values()))
     left.set(title='training loss', xlabel='iteration', ylim=(0, None))
-    for kind, name in (('bbox', 'box'), ('segm', 'mask')):
-        for metric, style in ((f'{kind}_mAP_50', '-o'), (f'{kind}_mAP', '--o')):
-            values = [record[f'coco/{metric}'] for record in scores]
-            label = f'{name} AP50' if metric.endswith('50') else f'{name} AP'
-            right.plot([record['step'] for record in scores], values, style, label=label)
-    right.set(title='held-out images', xlabel='epoch', ylim=(0, 1))
+    for iou_type, name in (('bbox', 'box'), ('segm', 'mask')):
+        for key, label, style in (('mAP_50', 'AP50', '-o'), ('mAP', 'AP', '--o')):
+            curve = log.metrics[f'coco/{iou_type}_{key}']
+            right.plot(list(curve), list(curve.values()), style, label=f'{name} {label}')
+    right.set(title='held-out images', xlabel=log.metrics_unit, ylim=(0, 1))
     right.legend()
     figure.savefig(out_file, dpi=100)
-    plt.close(figure)
 
 
 def _enlarged(

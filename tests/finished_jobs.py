@@ -7,10 +7,11 @@ import numpy as np
 
 from epsanet_mmdet.evaluation.data import load_truth
 from epsanet_mmdet.experiments.files import write_json, write_text
-from epsanet_mmdet.experiments.fingerprint import short_hash, versions
+from epsanet_mmdet.experiments.fingerprint import short_hash
 from epsanet_mmdet.experiments.job import Job
 from epsanet_mmdet.experiments.run import PreparedPlan
 from epsanet_mmdet.experiments.worker import measure
+from epsanet_mmdet.utils.environment import versions
 
 
 def finish_jobs(prepared: PreparedPlan, seed: int = 0) -> None:

@@ -6,13 +6,8 @@ import json
 import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from typing import Any, Dict, Iterator, List, Tuple
 
-import mmcv
-import mmdet
-import mmengine
-import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS
 
@@ -20,7 +15,7 @@ from ..config.data import DATALOADERS, data_paths
 from ..datasets.checks import check_annotations, check_paths
 from ..datasets.coco_json import load_json
 from ..errors import ConfigError, DataError
-from ..version import __version__
+from ..utils.environment import versions
 
 # What mmengine's Runner trains and tests by; a config's other names are only its own variables.
 RUN_KEYS = (
@@ -134,24 +129,6 @@ def shown(value: Any, limit: int = 60) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = ' '.join(text.split())
     return text if len(text) <= limit else text[: limit - 3] + '...'
-
-
-def versions() -> Dict[str, str]:
-    """Name the packages that decide what a training computes."""
-    found = {m.__name__: m.__version__ for m in (torch, mmengine, mmcv, mmdet)}
-    return {'epsanet_mmdet': __version__, **found}
-
-
-def other_versions() -> Dict[str, str]:
-    """Name further packages, for the record."""
-    names = ('numpy', 'opencv-python', 'opencv-python-headless', 'pycocotools')
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def describe_data(config: Config) -> Dict[str, Dict]:

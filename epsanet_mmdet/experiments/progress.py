@@ -1,14 +1,10 @@
 """How far a training is, from what it logs."""
 
-import json
 import math
-import os
-from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence
 
+from ..evaluation.training_log import read_last_loss
 from .job import Job
-
-TAIL = 4096  # bytes, in which the last entry of a log lies
 
 
 class Position(NamedTuple):
@@ -20,16 +16,8 @@ class Position(NamedTuple):
 
 def position(job: Job) -> Optional[Position]:
     """Return how far a job's training is; None before it logged anything."""
-    logs = sorted((job.folder / 'train').glob('*/vis_data/scalars.json'))
-    for path in reversed(logs):
-        for line in reversed(_tail(path).splitlines()):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict) and 'loss' in entry and 'step' in entry:
-                return _position(entry, job)
-    return None
+    entry = read_last_loss(job.folder / 'train')
+    return _position(entry, job) if entry else None
 
 
 def _position(entry: dict, job: Job) -> Optional[Position]:
@@ -42,13 +30,6 @@ def _position(entry: dict, job: Job) -> Optional[Position]:
     an_epoch = math.ceil(images / (loader.get('batch_size', 1) * job.settings['processes']))
     share = min(1, entry['step'] / (epochs * an_epoch))
     return Position(f'epoch {entry["epoch"]} of {epochs}, loss {entry["loss"]:.2f}', share)
-
-
-def _tail(path: Path) -> str:
-    with open(path, 'rb') as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - TAIL))
-        return file.read().decode(errors='replace')
 
 
 def remaining_seconds(jobs: Sequence[Job], running: Sequence[Job] = ()) -> Optional[float]:

@@ -6,10 +6,10 @@ import statistics
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ..evaluation.metrics import KIND_NAMES, SUMMARY
-from ..evaluation.page import hours, percent
-from ..utils.spreadsheet import csv_row
+from ..utils.environment import versions
+from ..utils.page import hours, percent
+from ..utils.text import csv_row
 from .files import write_json, write_text
-from .fingerprint import versions
 from .plan import Comparison, Row
 from .published import published_row
 

@@ -27,10 +27,12 @@ from ..errors import CheckpointError, UserError
 from ..evaluation.data import load_results, load_truth
 from ..evaluation.metrics import evaluate
 from ..utils.command_line import run_command
+from ..utils.environment import installed_version, processor, versions
 from .files import read_json, write_json, write_text
-from .fingerprint import other_versions, short_hash, versions
+from .fingerprint import short_hash
 from .job import last_checkpoint, result_files, resumable
 
+RECORDED = ('numpy', 'opencv-python', 'opencv-python-headless', 'pycocotools')  # versions
 BEAT = 5  # seconds between writing the time spent
 
 
@@ -97,13 +99,18 @@ def _write_result(folder: Path, checkpoint: str) -> None:
         seed=settings['seed'],
         metrics=measure(config, folder / 'test'),
         checkpoint=Path(checkpoint).name,
-        versions={**versions(), **other_versions(), 'python': platform.python_version()},
+        versions={**versions(), **_further_versions(), 'python': platform.python_version()},
         commit=commit(),
         hardware=hardware(),
         processes=get_world_size(),
         finished=datetime.now(timezone.utc).isoformat(timespec='seconds'),
     )
     write_json(folder / 'result.json', result)
+
+
+def _further_versions() -> Dict[str, str]:
+    found = {name: installed_version(name) for name in RECORDED}
+    return {name: version for name, version in found.items() if version}
 
 
 def measure(config: Config, folder: Path) -> Dict[str, Dict[str, Optional[float]]]:
@@ -151,18 +158,10 @@ def _clock(folder: Path, stage: str) -> Iterator[None]:
 
 
 def hardware() -> str:
-    """Name the machine's part that computes."""
+    """Return the name of the GPU, or of the CPU with the number of threads."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path('/proc/cpuinfo').read_text().splitlines():
-            if line.startswith('model name'):
-                name = line.partition(':')[2].strip()
-                break
-    except OSError:
-        pass
-    return f'{name}, {torch.get_num_threads()} threads'
+    return f'{processor()}, {torch.get_num_threads()} threads'
 
 
 def commit() -> Optional[str]:

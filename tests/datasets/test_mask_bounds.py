@@ -24,9 +24,9 @@ from tiny_detector import tiny_detector  # noqa: F401
 from epsanet_mmdet.datasets import CheckedCocoDataset
 from epsanet_mmdet.datasets.segmentation import outline_fault
 from epsanet_mmdet.errors import DataError
-from epsanet_mmdet.evaluation.data import load_results, load_truth
+from epsanet_mmdet.evaluation.data import load_ground_truth, load_results
 from epsanet_mmdet.evaluation.metrics import evaluate
-from epsanet_mmdet.own_data.command import run_check
+from epsanet_mmdet.own_data.check import run_check
 from epsanet_mmdet.own_data.lint import check_dataset
 
 WIDTH, HEIGHT = 64, 48
@@ -173,7 +173,7 @@ def test_evaluation_stops_at_a_size_that_is_none(size, tmp_path):
 
 
 def compare(truth_file: str, results: list) -> dict:
-    truth = load_truth(truth_file)
+    truth = load_ground_truth(truth_file)
     found = load_results(truth, results)
     return evaluate(truth, found['segm'], 'segm')
 
@@ -240,7 +240,7 @@ def test_a_mask_of_a_missing_image_of_absurd_size(tmp_path):
     content = json.loads(path.read_text())
     del content['annotations'][1]['area']  # it would be computed
     path.write_text(json.dumps(content))
-    found = run_limited(lambda: check_dataset([str(path)], progress=False).findings.of('error'))
+    found = run_limited(lambda: check_dataset([str(path)]).findings.of('error'))
     assert {'missing-image', 'bad-polygon'} <= set(found)
 
 

@@ -335,7 +335,7 @@ def test_the_end_of_a_run_names_all(workers, root, tmp_path):
     for number in ('020', '120', '050', '150', '190', '199'):
         assert f'{number}.' in report
     assert 'annotation 1 of 000.jpg' in report and 'train.json were left out' in report
-    assert '190.jpg: went bad on the way: empty file' in report
+    assert '190.jpg: went bad during the run: empty file' in report
 
 
 WRAPPERS = {
@@ -359,7 +359,7 @@ def test_images_that_go_bad_inside_wrappers_are_replaced_and_named(name, root, t
     assert not {str(path) for path in rot} & set(runner.model.seen)
     log = next((tmp_path / 'work').glob('*/*.log')).read_text()
     report = log[log.rindex('6 images and 0 annotations of') :]
-    assert '190.jpg: went bad on the way' in report and '199.png: went bad on the way' in report
+    assert '190.jpg: went bad during the run' in report and '199.png: went bad on the way' in report
 
 
 def report_of_a_rank(rank: int, root: Path) -> None:
@@ -396,7 +396,7 @@ def test_the_report_is_of_all_ranks(root):
 def test_an_evaluation_counts_the_objects_on_images_left_out_as_missed(root, messages):
     options = dict(skip_bad_images=True, test_mode=True)
     dataset = CheckedCocoDataset(**settings(root, **options))
-    assert any('still counts the objects on these images as missed' in m for m in messages)
+    assert any('still counts the objects on these images as false negatives' in m for m in messages)
     metric = CocoMetric(ann_file=str(root / 'train.json'), metric='bbox', metric_items=['AR@100'])
     metric.dataset_meta = dataset.metainfo
     box, twice = [2.0, 2.0, 20.0, 18.0], 2
@@ -415,7 +415,7 @@ def test_an_evaluation_counts_the_objects_on_images_left_out_as_missed(root, mes
 
 def test_without_the_choice_a_file_that_goes_bad_stops_the_run_by_its_name(root, tmp_path):
     mend(root)
-    with pytest.raises(DataError, match=r'190.jpg.*went bad since the start: empty file'):
+    with pytest.raises(DataError, match=r'190.jpg.*went bad during the run: empty file'):
         train(root, tmp_path / 'work', 0, [root / 'images' / '190.jpg'])
 
 

@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from epsanet_mmdet.datasets.segmentation import area_of, box_of, rle_fault, rle_runs
-from epsanet_mmdet.own_data.lint.transform import scale, turn
+from epsanet_mmdet.own_data.lint.transform import rotate, scale
 
 
 @pytest.mark.parametrize('density', [0.001, 0.1, 0.5, 0.99])
@@ -31,9 +31,9 @@ def test_turning_moves_boxes_polygons_and_masks_alike(orientation):
     rle = coco_mask.encode(mask)
     rle['counts'] = rle['counts'].decode()
     polygon = [[10, 5, 50, 5, 50, 20, 10, 20]]
-    turned = turn(dict(bbox=[10, 5, 40, 15], segmentation=rle), orientation, (64, 48))
+    turned = rotate(dict(bbox=[10, 5, 40, 15], segmentation=rle), orientation, (64, 48))
     assert turned['bbox'] == list(coco_mask.toBbox(turned['segmentation']))
-    again = turn(dict(bbox=[10, 5, 40, 15], segmentation=polygon), orientation, (64, 48))
+    again = rotate(dict(bbox=[10, 5, 40, 15], segmentation=polygon), orientation, (64, 48))
     assert again['bbox'] == turned['bbox'] == box_of(again['segmentation'], (64, 48))
 
 

@@ -5,10 +5,10 @@ from broken_coco import COMBINATIONS, FAULTS
 from mmdet.registry import DATASETS
 from small_data import CLASSES, coco_content, write_json
 
+from epsanet_mmdet.own_data.check import summary
 from epsanet_mmdet.own_data.lint import check_dataset
 from epsanet_mmdet.own_data.page import write_page
 from epsanet_mmdet.own_data.repair import write_repaired
-from epsanet_mmdet.own_data.summary import summary
 
 
 def broken(root, names):
@@ -31,7 +31,7 @@ def check_reported(data, ann_file, names):
 def check_repaired(data, folder):
     folder = folder / 'with a blank'
     write_repaired(data, str(folder))
-    again = check_dataset([str(folder)], progress=False)
+    again = check_dataset([str(folder)])
     assert not again.findings.of('error')
     with open(folder / 'train.json', encoding='utf-8') as file:
         assert '_place' not in file.read()
@@ -62,7 +62,7 @@ def check_repaired(data, folder):
 def test_fault(name, tmp_path):
     ann_file = broken(tmp_path / 'dätä', [name])
     before = ann_file.read_bytes()
-    data = check_dataset([str(tmp_path / 'dätä')], progress=False)
+    data = check_dataset([str(tmp_path / 'dätä')])
     check_reported(data, ann_file, [name])
     write_page(data, str(tmp_path / 'page.html'))
     errors = set(data.findings.of('error'))
@@ -85,13 +85,13 @@ def test_fault(name, tmp_path):
 @pytest.mark.parametrize('names', COMBINATIONS.values(), ids=COMBINATIONS)
 def test_faults_together(names, tmp_path):
     ann_file = broken(tmp_path / 'data', names)
-    data = check_dataset([str(ann_file)], progress=False)
+    data = check_dataset([str(ann_file)])
     check_reported(data, ann_file, [n for n in names if 'twice' not in n])
     check_repaired(data, tmp_path / 'fixed')
 
 
 def test_a_good_data_set_is_clean(tmp_path):
-    data = check_dataset([str(broken(tmp_path, []))], progress=False)
+    data = check_dataset([str(broken(tmp_path, []))])
     assert set(data.findings.of('warning')) == {'rare-class'}
     assert not data.findings.of('error')
 
@@ -111,13 +111,13 @@ def test_a_good_data_set_is_clean(tmp_path):
 def test_files_that_are_not_coco(content, code, tmp_path):
     path = tmp_path / 'train.json'
     path.write_bytes(content)
-    data = check_dataset([str(path)], progress=False)
+    data = check_dataset([str(path)])
     assert [f.file for f in data.findings.of('error')[code]][0] == str(path)
 
 
 def test_a_byte_order_mark_is_taken_off(tmp_path):
     path = broken(tmp_path, [])
     path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
-    data = check_dataset([str(path)], progress=False)
+    data = check_dataset([str(path)])
     assert list(data.findings.of('error')) == ['byte-order-mark']
     check_repaired(data, tmp_path / 'fixed')

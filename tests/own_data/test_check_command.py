@@ -13,8 +13,8 @@ from PIL import Image
 from small_data import coco_content, write_coco, write_json
 
 from epsanet_mmdet.errors import DataError
-from epsanet_mmdet.own_data.command import run_check
-from epsanet_mmdet.own_data.lint import images as checking_images
+from epsanet_mmdet.own_data.check import run_check
+from epsanet_mmdet.own_data.lint import decoding
 from epsanet_mmdet.own_data.lint.run import check_dataset
 from epsanet_mmdet.utils.images import ImageFacts
 
@@ -59,7 +59,7 @@ def test_the_page_runs_nothing_of_the_data(tmp_path):
     page = (tmp_path / 'new' / 'page.html').read_text(encoding='utf-8')
     assert '<script' not in page and '<img src=x' not in page
     assert '&lt;script&gt;' in page and page.count('data:image/jpeg') == 3
-    assert 'http' not in page
+    assert 'http:' not in page and 'https:' not in page
 
 
 def test_file_names_that_are_no_text(tmp_path):
@@ -77,11 +77,11 @@ def test_a_crashing_decoder_is_a_fault_of_its_image(tmp_path, monkeypatch):
             os._exit(1)
         return read_image(path)
 
-    read_image = checking_images.read_image
-    monkeypatch.setattr(checking_images, 'read_image', read)
+    read_image = decoding.read_image
+    monkeypatch.setattr(decoding, 'read_image', read)
     paths = [str(tmp_path / f'im {number}.png') for number in (1, 2, 3)]
     coco_content(tmp_path, 3)
-    facts = checking_images.read_images(paths, progress=False)
+    facts = decoding.read_images(paths)
     assert [facts[path].fault for path in paths] == [
         None,
         'cannot be decoded: the decoder crashed',
@@ -111,7 +111,7 @@ def test_hundreds_of_thousands_of_annotations(tmp_path):
     categories = [dict(id=1, name='circle')]
     content = dict(images=images, annotations=annotations, categories=categories)
     write_json(tmp_path / 'train.json', content)
-    data = check_dataset([str(tmp_path)], progress=False)
+    data = check_dataset([str(tmp_path)])
     assert len(data.findings.of('error')['unknown-category']) == 10_000
     assert len(data.splits[0].annotations) == 90_000
     assert data.images[0].facts[1] == ImageFacts(

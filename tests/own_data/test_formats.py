@@ -21,7 +21,7 @@ from epsanet_mmdet.own_data.repair import write_repaired
 
 
 def check(*paths, **options):
-    return check_dataset([str(path) for path in paths], progress=False, **options)
+    return check_dataset([str(path) for path in paths], **options)
 
 
 def check_repaired(data, folder):
@@ -326,7 +326,7 @@ def test_classes_that_differ_between_splits(tmp_path):
 def test_paths_that_hold_nothing(tmp_path):
     with pytest.raises(DataError, match='does not exist'):
         check(tmp_path / 'nowhere')
-    with pytest.raises(DataError, match='no annotations that are known'):
+    with pytest.raises(DataError, match='no annotations in a known format'):
         check(tmp_path)
     with pytest.raises(DataError, match='set --images'):
         check(write_coco(tmp_path / 'data'), image_dir=str(tmp_path / 'pictures'))

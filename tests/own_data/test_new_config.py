@@ -61,7 +61,7 @@ def test_a_missing_val_set_is_split_off_the_same_each_time(write_data, tmp_path)
     assert names['one', 'train'] == names['two', 'train']
     assert (len(names['one', 'train']), len(names['one', 'val'])) == (8, 2)
     assert not names['one', 'train'] & names['one', 'val']
-    assert 'split off by a hash' in Path('one.py').read_text(encoding='utf-8')
+    assert 'held out by a hash' in Path('one.py').read_text(encoding='utf-8')
 
 
 def test_identical_images_stay_on_one_side(tmp_path):
@@ -120,7 +120,7 @@ def test_weights_that_are_there_are_used(tmp_path):
 def split_of(count, size, extent):
     images = [dict(id=i, width=size[0], height=size[1]) for i in range(count)]
     annotations = [dict(bbox=[0, 0, extent, extent]) for _ in range(count)]
-    from epsanet_mmdet.datasets.split import Split
+    from epsanet_mmdet.own_data.formats.split import Split
 
     return Split('train', '', 'coco', '', images, annotations, [])
 
@@ -161,7 +161,7 @@ def test_mistakes_on_the_command_line(tmp_path):
     make(root)
     with pytest.raises(ConfigError, match='exists'):
         make(root)
-    with pytest.raises(DataError, match='cannot be told'):
+    with pytest.raises(DataError, match='cannot choose'):
         write_json(tmp_path / 'more' / 'a.json', coco_content(tmp_path / 'more', 3, first=50))
         new_config([str(root), str(tmp_path / 'more')], MODEL, 'b.py')
     with pytest.raises(DataError, match='too few'):

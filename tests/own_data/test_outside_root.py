@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from small_data import write_coco, write_voc, write_yolo
 
-from epsanet_mmdet.evaluation.data import load_results, load_truth
+from epsanet_mmdet.evaluation.data import load_ground_truth, load_results
 from epsanet_mmdet.evaluation.gallery import worst_pictures
 from epsanet_mmdet.evaluation.matching import match
 from epsanet_mmdet.inference.detections import Detections
@@ -43,7 +43,7 @@ def ways_out(secret: Path, folder: Path):
 
 
 def check(path, **options):
-    data = check_dataset([str(path)], progress=False, **options)
+    data = check_dataset([str(path)], **options)
     sizes = {facts.size for images in data.images for facts in images.facts.values()}
     return data, sizes
 
@@ -158,11 +158,10 @@ def test_a_report_shows_no_picture_from_elsewhere(way, secret, tmp_path):
     path.write_text(json.dumps(content))
     results = tmp_path / 'r.bbox.json'
     results.write_text(json.dumps([dict(image_id=1, category_id=1, bbox=[1, 1, 9, 9], score=0.9)]))
-    truth = load_truth(str(path))
-    found = load_results(truth, [str(results)])['bbox']
-    pictures = worst_pictures(
-        truth, found, match(truth, found, 'bbox', 0.3), str(root / 'images'), 9
-    )
+    gt = load_ground_truth(str(path))
+    dt = load_results(gt, [str(results)])['bbox']
+    models = {'detections': (dt, match(gt, dt, 'bbox', 0.3))}
+    pictures = worst_pictures(gt, models, str(root / 'images'), 9)
     uris = {picture.name: picture.uri for picture in pictures}
     assert [name for name, uri in uris.items() if uri] == ['im 2.png']
 

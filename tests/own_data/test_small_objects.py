@@ -28,7 +28,7 @@ def write(root: Path, sizes, split: str = 'train', category: str = 'cell') -> Pa
 
 
 def warned(root: Path) -> list:
-    data = check_dataset([str(root)], progress=False)
+    data = check_dataset([str(root)])
     return data.findings.of('warning').get('absurdly-small', [])
 
 

@@ -4,10 +4,10 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from ...datasets.findings import Findings
 from ...datasets.segmentation import area_of, box_of, outline_fault, polygon_fault, rle_fault
-from ...datasets.split import Split, place_of
 from ...datasets.values import finite, four_numbers, whole
+from ..findings import Findings
+from ..formats.split import Split
 from .images import ImageCheck
 
 TOLERANCE = 1.0  # pixels that a box may reach over the edge: real data sets round
@@ -33,7 +33,7 @@ class _Checker:
         self.next_id = max([number for number in ids if number is not None], default=0) + 1
 
     def check(self, entry) -> Optional[Dict]:
-        place = place_of(self.split, 'annotation', entry)
+        place = self.split.place_of('annotation', entry)
         if not isinstance(entry, dict):
             self.findings.error('bad-entry', place, 'it is not a COCO annotation', 'left out')
             return None

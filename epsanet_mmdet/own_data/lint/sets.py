@@ -6,8 +6,8 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 import numpy as np
 
 from ...datasets.checks import masks_fault
-from ...datasets.findings import Findings
-from ...datasets.split import Split, place_of
+from ..findings import Findings
+from ..formats.split import Split
 from .images import ImageCheck
 
 IMBALANCE = 100  # times more objects of the commonest class than of the rarest
@@ -31,7 +31,7 @@ def check_sets(splits: Sequence[Split], images: Sequence[ImageCheck], findings: 
         names = {category['id']: category['name'] for category in split.categories}
         findings.warning(
             'absurdly-small',
-            place_of(split, 'annotation', annotation),
+            split.place_of('annotation', annotation),
             f'its bbox [{x:g}, {y:g}, {w:g}, {h:g}] is {w:g}x{h:g} pixels, where '
             f"'{names[annotation['category_id']]}' usually has {usual:.0f}x{usual:.0f}: "
             'a slip of the mouse?',
@@ -114,12 +114,12 @@ def _check_content(split: Split, findings: Findings) -> None:
     for image in split.images:
         fault = masks_fault((image['width'], image['height']), masked[image['id']])
         if fault:
-            place = place_of(split, 'image', image)
+            place = split.place_of('image', image)
             findings.warning('gigantic-masks', place, f'{fault}, or train on boxes only')
         if image['id'] not in annotated:
             findings.warning(
                 'no-annotations',
-                place_of(split, 'image', image),
+                split.place_of('image', image),
                 f"'{image['file_name']}' has no annotations: right if it shows no object",
             )
 
@@ -131,7 +131,7 @@ def _check_copies(split: Split, checked: ImageCheck, findings: Findings) -> None
         if other is not image:
             findings.warning(
                 'duplicate-image',
-                place_of(split, 'image', image),
+                split.place_of('image', image),
                 f"'{image['file_name']}' is identical to '{other['file_name']}'",
             )
 
@@ -149,7 +149,7 @@ def _check_leakage(
                 leaked.append(image['id'])
                 findings.error(
                     'leakage',
-                    place_of(split, 'image', image),
+                    split.place_of('image', image),
                     f"'{image['file_name']}' of {split.name} is identical to "
                     f"'{other[1]['file_name']}' (image {other[1]['id']}) of {other[0].name}",
                     f'left out of {split.name}',

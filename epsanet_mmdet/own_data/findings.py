@@ -2,7 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Dict, List
+from os import PathLike
+from typing import Dict, List, Tuple, Union
+
+Place = Union[str, PathLike, Tuple[str, str]]  # a file, or a file and an entry in it
 
 
 @dataclass(frozen=True)
@@ -10,10 +13,10 @@ class Finding:
     """One fault.
 
     Args:
-        level: ``'error'`` for what stops or spoils a training, otherwise ``'warning'``.
+        level: ``'error'`` if it stops or spoils a training, otherwise ``'warning'``.
         code: Kind of fault, such as ``'missing-image'``.
         file: Annotation, label or image file that has it.
-        entry: Where in the file, such as ``'annotation 17'``.
+        entry: Place in the file, such as ``'annotation 17'``.
         message: What is wrong.
         repair: What ``--fix`` does about it; empty if nothing.
     """
@@ -36,16 +39,14 @@ class Findings:
     def __init__(self) -> None:
         self.all: List[Finding] = []
 
-    def error(self, code: str, place, message: str, repair: str = '') -> None:
-        """Add an error; ``place`` is a file, or a file and the entry in it."""
+    def error(self, code: str, place: Place, message: str, repair: str = '') -> None:
         self._add('error', code, place, message, repair)
 
-    def warning(self, code: str, place, message: str, repair: str = '') -> None:
-        """Add a warning; ``place`` is a file, or a file and the entry in it."""
+    def warning(self, code: str, place: Place, message: str, repair: str = '') -> None:
         self._add('warning', code, place, message, repair)
 
     def of(self, level: str) -> Dict[str, List[Finding]]:
-        """Return the findings of a level by kind."""
+        """Return the findings of a level by code."""
         groups: Dict[str, List[Finding]] = {}
         for finding in self.all:
             if finding.level == level:
@@ -55,6 +56,6 @@ class Findings:
     def count(self, level: str) -> int:
         return Counter(finding.level for finding in self.all)[level]
 
-    def _add(self, level: str, code: str, place, message: str, repair: str) -> None:
+    def _add(self, level: str, code: str, place: Place, message: str, repair: str) -> None:
         file, entry = place if isinstance(place, tuple) else (place, '')
         self.all.append(Finding(level, code, str(file), entry, message, repair))

@@ -1,15 +1,17 @@
-"""A page in one file that loads nothing from elsewhere."""
+"""HTML pages in one file each, which load nothing from elsewhere."""
 
 import base64
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Optional, Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+ROOMS = Path(__file__).parents[1]  # each with its templates, under names of its own
 TEMPLATES = Environment(
-    loader=PackageLoader('epsanet_mmdet.evaluation'),
+    loader=FileSystemLoader(sorted(ROOMS.glob('*/templates'))),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -18,7 +20,7 @@ TEMPLATES = Environment(
 
 
 def percent(value: Any, signed: bool = False) -> str:
-    """Write a share, or a mean and deviation of shares, in percent; an en dash if there is none."""
+    """Return a fraction, or a mean and deviation of fractions, in percent; an en dash for None."""
     if value is None:
         return '–'
     sign = '+' if signed else ''
@@ -29,7 +31,7 @@ def percent(value: Any, signed: bool = False) -> str:
 
 
 def hours(seconds: Optional[float]) -> str:
-    """Write a time in hours, or minutes if it is short; an en dash if there is none."""
+    """Return a time in hours, or in minutes if it is shorter; an en dash for None."""
     if seconds is None:
         return '–'
     return f'{seconds / 3600:.1f} h' if seconds >= 3600 else f'{seconds / 60:.1f} min'
@@ -40,7 +42,7 @@ TEMPLATES.filters.update(percent=percent, hours=hours)
 
 @dataclass
 class Section:
-    """A part of a page: its heading, and its HTML."""
+    """A part of a page: its heading and its HTML."""
 
     title: str
     body: Markup
@@ -51,23 +53,23 @@ class Section:
 
 
 def render_section(title: str, template: str, **values) -> Section:
-    """Make a section from one of the templates; every value is escaped.
+    """Return a section rendered from a template; every value is escaped.
 
     Args:
-        title: Its heading.
-        template: File name in ``templates/`` without its extension.
-        **values: What the template shows.
+        title: Heading.
+        template: Name of a file in one of the ``templates/`` folders, without its extension.
+        **values: Variables of the template.
     """
     return Section(title, Markup(TEMPLATES.get_template(f'{template}.html').render(values)))
 
 
 def render_page(title: str, sections: Sequence[Section], sortable: bool = False) -> str:
-    """Make a page of sections.
+    """Return a page as HTML.
 
     Args:
-        title: Its heading.
-        sections: In their order.
-        sortable: Let readers sort tables of the class ``sortable``, by a script.
+        title: Heading.
+        sections: Sections in their order.
+        sortable: Add a script that sorts tables of the class ``sortable`` by a click on a heading.
     """
     script = TEMPLATES.get_template('sort.js').render().strip() if sortable else ''
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

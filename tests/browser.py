@@ -1,4 +1,4 @@
-"""Pages in a real browser without a window: what it draws, loads and complains about."""
+"""A headless browser, which draws HTML pages and reports what they load."""
 
 import json
 import re
@@ -35,7 +35,6 @@ PROBE = """<script>onload = () => {
   document.body.insertAdjacentHTML('beforeend', '<p id="probe">' + JSON.stringify({
     images: document.images.length, bad: bad.length, uses: uses.length,
     loaded: loaded.filter(n => !n.startsWith('data:')).length,
-    pairs: document.querySelectorAll('.pair').length,
     pictures: document.querySelectorAll('.row svg').length,
     cells: document.querySelectorAll('td').length, empty: empty.length, sorted,
     overflow: document.documentElement.scrollWidth - innerWidth }) + '</p>');
