@@ -18,7 +18,6 @@ from epsanet_mmdet.config.python_text import (
     check_names,
     comment,
     config_text,
-    nested,
     write,
 )
 from epsanet_mmdet.errors import ConfigError
@@ -265,6 +264,5 @@ def test_it_reads_as_one_would_write_it():
     assert write((1,)) == '(1,)' and write(dict(a=[1, 'x'], b=None)) == "dict(a=[1, 'x'], b=None)"
     assert write({'a b': 1}) == "{'a b': 1}"
     assert eval(write({'a': {'b': ['x' * 60, 'y' * 60]}})) == dict(a=dict(b=['x' * 60, 'y' * 60]))
-    assert nested({'a.b': 1, 'a.c': 2}) == dict(a=dict(b=1, c=2))
     assert comment('one\ntwo') == '# one?two'
     assert max(map(len, assign('name', [dict(a='x' * 30)] * 5).splitlines())) <= 100
