@@ -1,4 +1,4 @@
-"""The main job on an embedded default: generate data, train, test, and draw what came out."""
+"""The demo: generate a data set, train and test a detector on it, and draw the results."""
 
 from pathlib import Path
 from typing import Dict, Sequence
@@ -24,11 +24,11 @@ SCALE = 2  # the images are small
 def run_demo(work_dir: str = 'work_dirs/demo', seed: int = 0) -> Dict[str, float]:
     """Train and test Mask R-CNN with a slim EPSANet on generated shapes.
 
-    Leaves in ``work_dir`` the checkpoints and logs, ``predictions.png`` (predictions beside
-    ground truth) and ``curves.png`` (loss and AP).
+    Besides checkpoints and logs, ``work_dir`` then contains ``predictions.png`` (ground truth
+    above predictions) and ``curves.png`` (loss and AP).
 
     Args:
-        work_dir: Folder for everything, the data set included.
+        work_dir: Folder for all output, including the data set.
         seed: Seed of the data set and of the training.
 
     Returns:
@@ -55,29 +55,26 @@ def draw_predictions(
     config: str, checkpoint: str, ann_file: str, out_file: Path, count: int = 6
 ) -> None:
     """Draw images of the generated data set: ground truth above, predictions below."""
-    coco = COCO(ann_file)
-    infos = coco.loadImgs(sorted(coco.getImgIds())[:count])
+    gt = COCO(ann_file)
+    infos = gt.loadImgs(sorted(gt.getImgIds())[:count])
     folder = Path(ann_file).parent.parent / Path(ann_file).stem
     files = [str(folder / info['file_name']) for info in infos]
-    predictions = infer(files, config, checkpoint, score_thr=0.5)
-    truth_row, predicted_row = [], []
-    for file, info, found in zip(files, infos, predictions):
-        image = load_image(file)
-        annotations = coco.loadAnns(coco.getAnnIds(info['id']))
+    rows = {'ground truth': [], 'predictions': []}
+    for info, file, found in zip(infos, files, infer(files, config, checkpoint, score_thr=0.5)):
+        image, annotations = load_image(file), gt.imgToAnns[info['id']]
         boxes = np.array([annotation['bbox'] for annotation in annotations]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         labels = [annotation['category_id'] - 1 for annotation in annotations]
-        masks = [coco.annToMask(annotation) for annotation in annotations]
-        names = [CLASSES[label] for label in labels]
-        truth_row.append(_enlarged(image, boxes, labels, names, masks))
-        texts = [f'{CLASSES[label]} {s:.2f}' for label, s in zip(found.labels, found.scores)]
-        predicted_row.append(_enlarged(image, found.boxes, found.labels, texts, found.masks))
-    truth = _titled(np.hstack(truth_row), 'ground truth')
-    cv2.imwrite(str(out_file), np.vstack([truth, _titled(np.hstack(predicted_row), 'predictions')]))
+        masks = [gt.annToMask(annotation) for annotation in annotations]
+        texts = [CLASSES[label] for label in labels]
+        rows['ground truth'].append(_enlarged(image, boxes, labels, texts, masks))
+        texts = [f'{name} {score:.2f}' for name, score in zip(found.class_names, found.scores)]
+        rows['predictions'].append(_enlarged(image, found.boxes, found.labels, texts, found.masks))
+    cv2.imwrite(str(out_file), np.vstack([_titled(np.hstack(r), name) for name, r in rows.items()]))
 
 
 def draw_curves(work_dir: Path, out_file: Path) -> None:
-    """Plot the training loss and the validation AP that a training logged."""
+    """Plot the logged loss and validation AP of a training."""
     log = read_training_log(work_dir)
     figure = Figure((10, 4), layout='constrained')
     left, right = figure.subplots(1, 2)

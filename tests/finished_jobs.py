@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from epsanet_mmdet.evaluation.data import load_truth
+from epsanet_mmdet.evaluation.data import load_ground_truth
 from epsanet_mmdet.experiments.fingerprint import short_hash
 from epsanet_mmdet.experiments.job import Job
 from epsanet_mmdet.experiments.prepare import PreparedPlan
@@ -26,9 +26,9 @@ def finish_jobs(prepared: PreparedPlan, seed: int = 0) -> None:
 def finish_job(job: Job, share: float, rng: np.random.Generator) -> None:
     """Write the result of a test that detects a share of the objects, with shifted boxes."""
     dataset = job.config.test_dataloader.dataset
-    truth = load_truth(str(Path(dataset.data_root, dataset.ann_file)), dataset.metainfo.classes)
+    gt = load_ground_truth(str(Path(dataset.data_root, dataset.ann_file)), dataset.metainfo.classes)
     boxes, masks = [], []
-    for annotation in truth.anns.values():
+    for annotation in gt.anns.values():
         if rng.random() > share:
             continue
         shift = rng.normal(0, 0.06 * annotation['bbox'][2], 2).round()
@@ -39,7 +39,7 @@ def finish_job(job: Job, share: float, rng: np.random.Generator) -> None:
             score=round(rng.uniform(0.3, 1), 3),
         )
         boxes.append({**common, 'bbox': [x + shift[0], y + shift[1], w, h]})
-        rle = truth.annToRLE(annotation)
+        rle = gt.annToRLE(annotation)
         counts = rle['counts']
         counts = counts.decode() if isinstance(counts, bytes) else counts
         masks.append({**common, 'segmentation': {**rle, 'counts': counts}})

@@ -1,14 +1,14 @@
-"""Functions that run in a process of their own, which may be killed or limited."""
+"""Functions run in a forked process, which may be killed or limited."""
 
 import os
 from typing import Callable
 
 
 def fork(function: Callable[[], None]) -> int:
-    """Run a function in a copy of this process, and return the status it ended with.
+    """Run a function in a copy of this process, and return its exit code.
 
     Args:
-        function: May leave what it did in files.
+        function: The function; its results can only be files.
 
     Returns:
         0, 1 after an exception, or the negative number of the signal that ended it.

@@ -1,4 +1,4 @@
-"""Write a page about the test of a model: metrics, curves, confusions, and the worst images.
+"""Write an HTML report of a test: metrics, curves, confusions and the worst images.
 
 With CONFIG and CHECKPOINT, the tool tests the model first. With --ann-file, --images and --results,
 it uses existing results.
@@ -18,7 +18,9 @@ def parse_args():
     parser.add_argument('--ann-file', help='COCO annotations of the tested images')
     parser.add_argument('--images', help='folder of the tested images')
     parser.add_argument('--results', nargs='+', help='COCO results with boxes, masks or both')
-    parser.add_argument('--out', default='report.html', help='page to write (default: %(default)s)')
+    parser.add_argument(
+        '--out', default='report.html', help='HTML file to write (default: %(default)s)'
+    )
     parser.add_argument('--work-dir', help='work folder of the training, to plot its curves')
     parser.add_argument(
         '--score-thr',
@@ -34,7 +36,7 @@ def parse_args():
     )
     args = parser.parse_args()
     if bool(args.checkpoint) == bool(args.ann_file and args.images and args.results):
-        parser.error('give either CONFIG and CHECKPOINT, or --ann-file, --images and --results')
+        parser.error('pass either CONFIG and CHECKPOINT, or --ann-file, --images and --results')
     return args
 
 

@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 import re
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Set, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 import mmdet.registry
 from mmengine.config import Config
@@ -71,20 +71,6 @@ READERS: Dict[str, Tuple] = {
 OPEN = ('optim_wrapper.paramwise_cfg',)  # custom constructors read other keys
 
 
-class Reader(NamedTuple):
-    """The code that reads a dictionary of a config.
-
-    Attributes:
-        name: Its name in messages.
-        keys: Keys that it is known to read.
-        complete: True if it reads no others.
-    """
-
-    name: str
-    keys: Set[str]
-    complete: bool
-
-
 def check_options(config: Config, options: Dict[str, Any]) -> None:
     """Check that the keys of ``--cfg-options`` are read.
 
@@ -105,29 +91,37 @@ def check_options(config: Config, options: Dict[str, Any]) -> None:
             elif part in here:
                 here = here[part]
             else:
-                reader = _find_reader(here, '.'.join(parts[:i]), part, options)
-                if not _reads(reader, part, config):
+                reader, known, complete = _find_reader(here, '.'.join(parts[:i]), part, options)
+                # where other keys may be read too, only what looks like a misspelling is refused
+                if part not in known | EVERYWHERE and (
+                    complete or (closest(part, known) and part not in _words(config))
+                ):
                     raise ConfigError(
-                        f"option '{printable(key)}': {reader.name} has no '{printable(part)}'; "
-                        f'{suggestion(part, sorted(reader.keys))}'
+                        f"option '{printable(key)}': {reader} has no '{printable(part)}'; "
+                        f'{suggestion(part, sorted(known))}'
                     )
                 here = {}
 
 
-def _find_reader(here: Dict, place: str, part: str, options: Dict[str, Any]) -> Reader:
-    """Find what reads a dictionary of a config, at a dotted place, that lacks a part."""
+def _find_reader(
+    here: Dict, place: str, part: str, options: Dict[str, Any]
+) -> Tuple[str, Set[str], bool]:
+    """Find what reads a dictionary of a config, at a dotted place, that lacks a part.
+
+    Returns:
+        Its name, the keys that it is known to read, and whether it reads no others.
+    """
     expected = READERS.get(place, ())
     keys = {*here, *(key for key in expected if isinstance(key, str))} - EVERYWHERE
     classes = _find_classes(options.get(f'{place}.type', here.get('type')))
     if classes:
         arguments = [_arguments(one) for one in classes]
-        complete = all(complete for _, complete in arguments)
-        return Reader(classes[0].__name__, keys.union(*(names for names, _ in arguments)), complete)
+        keys.update(*(names for names, _ in arguments))
+        return classes[0].__name__, keys, all(complete for _, complete in arguments)
     keys.update(*(_arguments(one)[0] for one in expected if callable(one)))
     if f'{place}.{part}.type' in options:  # a new part, such as a custom hook
         keys.add(part)
-    name = f"'{place}'" if place else 'the config'
-    return Reader(name, keys, complete=bool(expected) and place not in OPEN)
+    return f"'{place}'" if place else 'the config', keys, bool(expected) and place not in OPEN
 
 
 def _find_classes(kind: Any) -> List[Any]:
@@ -166,25 +160,20 @@ def _arguments(kind: Any) -> Tuple[Set[str], bool]:
     return keys - {'self'}, complete and not built
 
 
-def _reads(reader: Reader, part: str, config: Config) -> bool:
-    """Return whether a key is read; an unknown one of an open set passes unless it looks wrong."""
-    if part in reader.keys or part in EVERYWHERE:
-        return True
-    if reader.complete:
-        return False
+def _words(config: Config) -> Set[str]:
+    """Return the words in the sources of the packages that read a config."""
     imports = (config.get('custom_imports') or {}).get('imports') or ()
     packages = (*PACKAGES, *([imports] if isinstance(imports, str) else imports))
-    return not closest(part, reader.keys) or part in _words(packages)
+    return set().union(*(_words_of(package.partition('.')[0]) for package in packages))
 
 
-@functools.lru_cache(maxsize=4)
-def _words(packages: Tuple[str, ...]) -> Set[str]:
-    """Collect the words in the sources of some packages."""
-    words: Set[str] = set()
-    for package in packages:
-        spec = importlib.util.find_spec(package.partition('.')[0])
-        for folder in (spec and spec.submodule_search_locations) or ():
-            for path in Path(folder).rglob('*.py'):
-                if '.mim' not in path.parts:
-                    words.update(re.findall(r'\w+', path.read_text(errors='replace')))
-    return words
+@functools.lru_cache
+def _words_of(package: str) -> Set[str]:
+    spec = importlib.util.find_spec(package)
+    return {
+        word
+        for folder in (spec and spec.submodule_search_locations) or ()
+        for path in Path(folder).rglob('*.py')
+        if '.mim' not in path.parts
+        for word in re.findall(r'\w+', path.read_text(errors='replace'))
+    }

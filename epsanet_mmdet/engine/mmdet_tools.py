@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from ..config.class_heads import check_class_heads
-from ..config.data import DATALOADERS, data_paths, section_datasets
+from ..config.data import DATALOADERS, data_paths, find_datasets
 from ..config.load import find_config, merge_options, read_config
 from ..config.python_text import check_names
 from ..datasets.checks import check_paths
@@ -171,14 +171,13 @@ def check_data(config: Config, sections: Sequence[str] = DATALOADERS) -> None:
         DataError: If a path does not exist.
         ConfigError: If a head has another number of classes.
     """
-    for section in sections:
-        for dataset in section_datasets(config, section).values():
-            if dataset.get('type') != 'CheckedCocoDataset':
-                continue
-            paths = data_paths(dataset)
-            if '://' not in paths.ann_file:  # else mmengine reads them from another storage
-                check_paths(paths.ann_file, paths.images, paths.root)
-            check_class_heads(config.get('model') or {}, dataset)
+    for dataset in find_datasets(config, sections).values():
+        if dataset.get('type') != 'CheckedCocoDataset':
+            continue
+        paths = data_paths(dataset)
+        if '://' not in paths.ann_file:  # else mmengine reads them from another storage
+            check_paths(paths.ann_file, paths.images, paths.root)
+        check_class_heads(config.get('model') or {}, dataset)
 
 
 __getattr__ = renamed(__name__, exit_on_user_error='utils.command_line.run_command')

@@ -44,20 +44,16 @@ class RemainingBatches(BatchSampler):
 
     Args:
         batches: The batch sampler.
-        seeds: Seeds, used here if the batches are loaded in the same process.
-        in_process: Whether they are.
+        seeds: Seeds of the process that loads the batches if there are no workers.
         endless: Whether to repeat ``batches`` forever, for iteration-based training.
     """
 
-    def __init__(
-        self, batches: Any, seeds: IterationSeeds, in_process: bool, endless: bool = False
-    ) -> None:
+    def __init__(self, batches: Any, seeds: IterationSeeds, endless: bool = False) -> None:
         self.batches = batches
         self.sampler = getattr(batches, 'sampler', None)
         self.batch_size = getattr(batches, 'batch_size', None)
         self.drop_last = getattr(batches, 'drop_last', False)
         self.seeds = seeds
-        self.in_process = in_process
         self.endless = endless
         self.skip = 0
 
@@ -66,8 +62,7 @@ class RemainingBatches(BatchSampler):
 
     def __iter__(self) -> Iterator[List[int]]:
         for number, batch in enumerate(islice(self._all(), self.skip, None), self.seeds.first):
-            if self.in_process:
-                self.seeds.start(DATA, number)
+            self.seeds.start(DATA, number)
             yield batch
 
     def _all(self) -> Iterator[List[int]]:
@@ -121,16 +116,14 @@ def seeded_loader(loader: DataLoader, seeds: IterationSeeds, endless: bool = Fal
         seeds: Seeds; ``seeds.first`` and ``batch_sampler.skip`` are read when an epoch begins.
         endless: See :class:`RemainingBatches`.
     """
-    in_process = loader.num_workers == 0
-    workers = {} if in_process else dict(prefetch_factor=loader.prefetch_factor)
     return DataLoader(
         loader.dataset,
-        batch_sampler=RemainingBatches(loader.batch_sampler, seeds, in_process, endless),
+        batch_sampler=RemainingBatches(loader.batch_sampler, seeds, endless),
         num_workers=loader.num_workers,
+        prefetch_factor=loader.prefetch_factor,
         collate_fn=SeedingCollate(loader.collate_fn, seeds),
         worker_init_fn=partial(_init_worker, loader.worker_init_fn, seeds),
         pin_memory=loader.pin_memory,
         timeout=loader.timeout,
         multiprocessing_context=loader.multiprocessing_context,
-        **workers,
     )

@@ -18,6 +18,7 @@ from ..datasets.checks import check_annotations, check_paths
 from ..datasets.coco_json import load_json
 from ..errors import ConfigError, DataError
 from ..utils.environment import versions
+from ..utils.text import printable
 from .plan import Comparison
 
 # What mmengine's Runner reads; other names of a config are only its own variables.
@@ -122,13 +123,6 @@ def differences(one: Any, other: Any, key: str = '') -> Iterator[Tuple[str, Any,
         yield from differences(a, b, f'{key}.{name}' if key else str(name))
 
 
-def shown(value: Any, limit: int = 60) -> str:
-    """Return a value as one short line of a message."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = ' '.join(text.split())
-    return text if len(text) <= limit else text[: limit - 3] + '...'
-
-
 def check_equal(comparison: Comparison, configs: Dict[str, Config]) -> List[str]:
     """Check that the variants of a comparison differ only in their backbones.
 
@@ -148,7 +142,9 @@ def check_equal(comparison: Comparison, configs: Dict[str, Config]) -> List[str]
         for key, base, own in differences(baseline, run_settings(configs[variant.name])):
             if _covers(COMPARED, key):
                 continue
-            values = f'{shown(base)} in {comparison.baseline}, {shown(own)} in {variant.name}'
+            values = (
+                f'{printable(base)} in {comparison.baseline}, {printable(own)} in {variant.name}'
+            )
             if not _covers(comparison.allow, key):
                 raise ConfigError(
                     f'variants of one comparison must have equal settings, but {key} is {values}; '

@@ -13,7 +13,8 @@ from mmengine.config import Config
 from ..config.python_text import config_text
 from ..errors import ConfigError, DataError
 from ..utils.storage import write_json, write_whole
-from .fingerprint import differences, shown, without_guards
+from ..utils.text import printable
+from .fingerprint import differences, without_guards
 from .plan import Variant
 
 LOCK_SECONDS = 120  # for a process that was told to end and saves its state
@@ -68,8 +69,8 @@ class Job:
             return
         for key, old, new in differences(without_guards(stored), without_guards(self.settings)):
             raise ConfigError(
-                f"'{self.folder}' holds a job with other settings: {key} was {shown(old)} and is "
-                f'now {shown(new)}; set another --work-dir, or remove that folder'
+                f"'{self.folder}' holds a job with other settings: {key} was {printable(old)} and "
+                f'is now {printable(new)}; set another --work-dir, or remove that folder'
             )
 
     def prepare(self) -> None:

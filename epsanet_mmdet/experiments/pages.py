@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Dict, List, Tuple
 
 from ..evaluation.comparing import TestedRun, comparison_page, plotted_rows
-from ..evaluation.metrics import KIND_NAMES
+from ..evaluation.metrics import IOU_TYPES
 from ..evaluation.plots import plot_rows, save_plot
 from ..utils.storage import write_whole
 from .fingerprint import short_hash
@@ -52,7 +52,7 @@ def _write_plots(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
     for number, comparison in enumerate(summary['comparisons'], 1):
         name = re.sub(r'\W+', '-', comparison['name'].lower()).strip('-') or f'{number}'
         prefix = f'{name}-' if len(summary['comparisons']) > 1 else ''
-        for iou_type, title in KIND_NAMES.items():
+        for iou_type, title in IOU_TYPES.items():
             values, published = plotted_rows(comparison, iou_type)
             for suffix in ('svg', 'png') if values else ():
                 folder.mkdir(exist_ok=True)
@@ -68,7 +68,7 @@ def _describe_job(job: Job) -> Dict[str, Any]:
         settings=short_hash(job.settings),
         train=job.seconds.get('train'),
         test=job.seconds.get('test'),
-        **{iou_type: (metrics.get(iou_type) or {}).get('AP') for iou_type in KIND_NAMES},
+        **{iou_type: (metrics.get(iou_type) or {}).get('AP') for iou_type in IOU_TYPES},
     )
 
 

@@ -1,6 +1,5 @@
 """Reading plan files, and one line about what is wrong with one."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Dict, Optional
@@ -10,7 +9,7 @@ import yaml
 
 from ..config.load import configs_dir
 from ..errors import ConfigError
-from ..utils.text import suggestion
+from ..utils.text import printable, suggestion
 from .plan import Comparison, Data, Launcher, Plan, Report, Training, Variant
 
 GROUP = ('rows', 'baseline', 'allow')  # keys of a plan that is a single comparison
@@ -128,7 +127,7 @@ def _describe(error: str, content: Dict[str, Any], single: bool) -> str:
         expected = reason.removeprefix('Expected ').partition(', got ')[0]
         for json_name, name in TYPES.items():
             expected = expected.replace(json_name, name)
-        return f'{subject} is {json.dumps(value, default=str)[:60]}; it must be {expected}'
+        return f'{subject} is {printable(value)}; it must be {expected}'
     return f'{place}: {reason}' if place else reason
 
 

@@ -5,11 +5,11 @@ import io
 import statistics
 from typing import Any, Dict, List, Optional
 
-from ..evaluation.metrics import KIND_NAMES, SUMMARY
+from ..evaluation.metrics import IOU_TYPES, SUMMARY
 from ..utils.environment import versions
 from ..utils.page import hours, percent
-from ..utils.spreadsheet import csv_row
 from ..utils.storage import write_json, write_whole
+from ..utils.text import csv_row
 from .plan import Variant
 from .prepare import PreparedPlan
 from .published import published_results
@@ -52,7 +52,7 @@ def _summarise_variant(prepared: PreparedPlan, variant: Variant, results: Dict) 
     own = {seed: results[variant.name, seed] for seed in prepared.plan.seeds}
     own = {seed: result for seed, result in own.items() if result}
     figures: Dict[str, Dict] = {}
-    for iou_type in KIND_NAMES:
+    for iou_type in IOU_TYPES:
         measured = [r['metrics'][iou_type] for r in own.values() if iou_type in r['metrics']]
         if measured:
             figures[iou_type] = {name: _statistics([m[name] for m in measured]) for name in METRICS}
@@ -122,17 +122,17 @@ def to_markdown(summary: Dict[str, Any]) -> str:
     for comparison in summary['comparisons']:
         if comparison['name']:
             lines += [f'## {comparison["name"]}', '']
-        for iou_type, name in KIND_NAMES.items():
+        for iou_type, name in IOU_TYPES.items():
             if any(iou_type in row['figures'] for row in comparison['rows']):
                 lines += [*_markdown_results(comparison, iou_type, name), '']
         lines += [*_markdown_costs(comparison), '']
         lines += [f'- {note}' for note in comparison['notes']]
         lines += [''] if comparison['notes'] else []
     lines += [
-        'AP in percent on the test images, mean ± sample deviation over seeds. Δ is the difference '
-        'to the baseline, over the seeds that both have, or to the published AP. Parameters are '
-        'the trainable ones. FLOPs are those of the backbone and neck for a 3x800x1280 image. '
-        'Times include training, test and all restarts.',
+        'AP in percent on the test images, mean ± sample standard deviation over seeds. Δ is the '
+        'difference to the baseline, over the seeds that both have, or to the published AP. '
+        'Parameters are the trainable ones. FLOPs are those of the backbone and neck for a '
+        '3x800x1280 image. Times include training, test and all restarts.',
         '',
     ]
     for packages in summary['versions']:
@@ -181,7 +181,7 @@ def to_csv(summary: Dict[str, Any]) -> str:
 def _csv_line(comparison: str, row: Dict) -> Dict[str, Any]:
     line = dict(comparison=comparison, row=row['name'], label=row['label'])
     line.update(config=row['config'], seeds=' '.join(map(str, row['seeds'])))
-    for iou_type, title in KIND_NAMES.items():
+    for iou_type, title in IOU_TYPES.items():
         for name in METRICS:
             figure = row['figures'].get(iou_type, {}).get(name) or {}
             line[f'{title} {name}'] = _percentage(figure.get('mean'))

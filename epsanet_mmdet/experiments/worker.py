@@ -23,7 +23,7 @@ from mmengine.dist import barrier, get_world_size, is_main_process
 from ..config.data import data_paths
 from ..engine.mmdet_tools import run_mmdet_tool
 from ..errors import CheckpointError, UserError
-from ..evaluation.data import load_results, load_truth
+from ..evaluation.data import load_ground_truth, load_results
 from ..evaluation.metrics import evaluate
 from ..utils.command_line import run_command
 from ..utils.environment import installed_version, processor, versions
@@ -118,9 +118,10 @@ def measure(config: Config, folder: Path) -> Dict[str, Dict[str, Optional[float]
         Metrics from 0 to 1 by IoU type (``'bbox'``, ``'segm'``) and name.
     """
     dataset = config.test_dataloader.dataset
-    truth = load_truth(data_paths(dataset).ann_file, (dataset.get('metainfo') or {}).get('classes'))
-    found = load_results(truth, result_files(folder))
-    return {kind: evaluate(truth, found[kind], kind).summary for kind in found}
+    classes = (dataset.get('metainfo') or {}).get('classes')
+    gt = load_ground_truth(data_paths(dataset).ann_file, classes)
+    detections = load_results(gt, result_files(folder))
+    return {iou_type: evaluate(gt, dt, iou_type).summary for iou_type, dt in detections.items()}
 
 
 @contextmanager

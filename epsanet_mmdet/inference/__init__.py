@@ -1,4 +1,4 @@
-"""Detection on pictures, folders, videos and webcams."""
+"""Detection in images, folders, videos and webcam streams."""
 
 from .detections import Detections
 from .detector import Detector

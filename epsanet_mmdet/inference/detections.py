@@ -1,4 +1,4 @@
-"""The objects detected in one picture, as plain arrays."""
+"""Detections of one image as plain arrays."""
 
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -6,7 +6,6 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 from mmdet.structures import DetDataSample
-from mmdet.structures.mask import encode_mask_results
 from pycocotools import mask as coco_masks
 
 from .sources import Frame
@@ -18,18 +17,18 @@ def _zeros(shape, dtype) -> np.ndarray:
 
 @dataclass
 class Detections:
-    """The objects found in one picture, in order of their scores.
+    """Detections of one image or video frame, highest score first.
 
     Args:
-        name: The picture's name.
-        size: Its height and width in pixels.
-        boxes: float32 of shape (n, 4): left, top, right and bottom in pixels.
-        scores: float32 of shape (n,), 0 to 1.
-        labels: int64 of shape (n,), from 0.
-        class_names: Names of the labels, one an object.
-        rles: COCO's run-length encoded masks; None for models without masks.
-        index: Number of the frame in a video, from 0.
-        fault: Why the picture could not be read; it has no objects then.
+        name: Name of the image.
+        size: Height and width of the image in pixels.
+        boxes: Left, top, right and bottom in pixels, float32 of shape (n, 4).
+        scores: Scores from 0 to 1, float32 of shape (n,).
+        labels: Class indices from 0, int64 of shape (n,).
+        class_names: Class name of each detection.
+        rles: Masks in COCO's run-length encoding; None for models without masks.
+        index: Index of the frame in a video, from 0.
+        fault: Why the image could not be read, or None.
     """
 
     name: str
@@ -47,7 +46,7 @@ class Detections:
 
     @property
     def masks(self) -> Optional[np.ndarray]:
-        """The masks, bool of shape (n, height, width); None for models without masks."""
+        """Masks, bool of shape (n, height, width); None for models without masks."""
         if self.rles is None:
             return None
         if not self.rles:
@@ -58,36 +57,32 @@ class Detections:
     def from_sample(
         cls, frame: Frame, sample: Optional[DetDataSample], classes: Sequence[str]
     ) -> 'Detections':
-        """Convert a detector's output.
+        """Convert the output of a detector, in pixels of the original image.
 
         Args:
-            frame: The picture.
-            sample: The model's output; None if the picture has a fault.
-            classes: Names of the model's classes.
+            frame: The image.
+            sample: Output of the model; None if the image has a fault.
+            classes: Class names of the model.
         """
         if sample is None:
             return cls(frame.source.name, index=frame.index, fault=frame.fault)
-        found = sample.pred_instances.cpu().numpy()
-        height, width = frame.size
-        seen_height, seen_width = frame.image.shape[:2]
-        scale = np.array([width / seen_width, height / seen_height] * 2, np.float32)
+        instances = sample.pred_instances.cpu().numpy()
+        scale = np.divide(frame.size, frame.image.shape[:2])[[1, 0, 1, 0]].astype(np.float32)
         return cls(
             frame.source.name,
             frame.size,
-            found.bboxes.astype(np.float32) * scale,
-            found.scores.astype(np.float32),
-            found.labels.astype(np.int64),
-            [classes[label] for label in found.labels],
-            _encode(found.masks, frame.size) if 'masks' in found else None,
+            instances.bboxes.astype(np.float32) * scale,
+            instances.scores.astype(np.float32),
+            instances.labels.astype(np.int64),
+            [classes[label] for label in instances.labels],
+            _encode(instances.masks, frame.size) if 'masks' in instances else None,
             frame.index,
         )
 
 
 def _encode(masks: np.ndarray, size: Tuple[int, int]) -> List[Dict]:
-    if masks.shape[1:] == tuple(size):
-        return encode_mask_results(masks)
-    resized = (
-        cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
-        for mask in masks
-    )
-    return [coco_masks.encode(np.asfortranarray(mask)) for mask in resized]
+    rles = []
+    for mask in masks:  # one at a time: of large images, all would take gigabytes
+        mask = cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
+        rles.append(coco_masks.encode(np.asfortranarray(mask)))
+    return rles

@@ -1,4 +1,4 @@
-"""A detector with its weights: mmdet's inferencer, fed a stream of frames."""
+"""A detector with its weights: mmdet's inferencer applied to a stream of frames."""
 
 import itertools
 import os.path as osp
@@ -30,13 +30,13 @@ class Detector(DetInferencer):
     Args:
         config: Path or bare name of a config.
         checkpoint: File or URL of the weights.
-        device: Such as ``'cpu'`` or ``'cuda:1'``; a GPU if there is one.
-        options: Overrides of the config, as of ``--cfg-options``.
+        device: Device such as ``'cpu'`` or ``'cuda:1'``. Default: a GPU if there is one.
+        options: Overrides of the config, see ``--cfg-options``.
 
     Raises:
-        ConfigError: If there is no such config or device, or the config cannot test.
-        CheckpointError: If there is no such checkpoint, or it is of another architecture or of
-            other classes.
+        ConfigError: If the config or the device does not exist, or the config has no test set.
+        CheckpointError: If the checkpoint does not exist, or has another architecture or other
+            classes.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Detector(DetInferencer):
         check_checkpoint_path(checkpoint)
         if not cfg.get('model') or not cfg.get('test_dataloader'):
             raise ConfigError(f"config '{config}' has no model and test_dataloader; use another")
-        cfg.visualizer = dict(type='mmdet.DetLocalVisualizer')  # logs to nowhere
+        cfg.visualizer = dict(type='mmdet.DetLocalVisualizer')  # logs nowhere
         device = str(usable_device(device or get_device()))
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # about palettes and visualizer backends
@@ -58,21 +58,21 @@ class Detector(DetInferencer):
 
     @property
     def classes(self) -> Sequence[str]:
-        """Names of the classes, from the checkpoint, or else from the config."""
+        """Class names from the checkpoint, or from the config if the checkpoint has none."""
         return self.model.dataset_meta['classes']
 
     def stream(
         self, frames: Iterable[Frame], score_thr: float = 0.3, batch_size: int = 1
     ) -> Iterator[Tuple[Frame, Optional[DetDataSample]]]:
-        """Detect on frames as they come.
+        """Detect objects in frames as they arrive.
 
         Args:
-            frames: Pictures.
-            score_thr: Objects with a lower score are left out.
-            batch_size: Pictures at a time.
+            frames: Images, see :func:`epsanet_mmdet.inference.sources.read_frames`.
+            score_thr: Leave out detections with a lower score.
+            batch_size: Images per batch.
 
         Yields:
-            Each frame, and the model's output, or None if the frame has a fault.
+            Each frame with the output of the model, or with None if the frame has a fault.
         """
         frames = iter(frames)
         while batch := list(itertools.islice(frames, batch_size)):
@@ -82,23 +82,23 @@ class Detector(DetInferencer):
             for frame, data in zip(batch, prepared):
                 sample = None if data is None else next(samples)
                 if sample is not None:
-                    found = sample.pred_instances
-                    sample.pred_instances = found[found.scores >= score_thr]
+                    instances = sample.pred_instances
+                    sample.pred_instances = instances[instances.scores >= score_thr]
                 yield frame, sample
 
     def draw(self, frame: Frame, sample: DetDataSample) -> np.ndarray:
-        """Draw boxes and masks into a frame: BGR, of the size that the detector saw."""
-        found = sample.pred_instances.cpu().numpy()
-        texts = [f'{self.classes[i]} {s:.2f}' for i, s in zip(found.labels, found.scores)]
-        masks = found.masks if 'masks' in found else None
-        return draw_objects(frame.image, found.bboxes, found.labels, texts, masks)
+        """Return a BGR copy of the image of a frame with its boxes and masks drawn."""
+        instances = sample.pred_instances.cpu().numpy()
+        texts = [f'{self.classes[i]} {s:.2f}' for i, s in zip(instances.labels, instances.scores)]
+        masks = instances.masks if 'masks' in instances else None
+        return draw_objects(frame.image, instances.bboxes, instances.labels, texts, masks)
 
     def _prepare(self, frame: Frame) -> Optional[dict]:
         if frame.fault:
             return None
         try:
             return self.pipeline(dict(img=frame.image, img_id=0))
-        except cv2.error:  # a side that becomes 0 pixels
+        except cv2.error:  # a side of 0 pixels
             frame.fault = "cannot be resized to the config's image scale"
             return None
 
@@ -123,11 +123,7 @@ class Detector(DetInferencer):
 
 
 def check_checkpoint_path(checkpoint: str) -> None:
-    """Check that a checkpoint exists, if it is a file.
-
-    Raises:
-        CheckpointError: If not.
-    """
+    """Raise CheckpointError if a checkpoint is the path of a file that does not exist."""
     if '://' not in str(checkpoint) and not osp.isfile(checkpoint):
         raise CheckpointError(
             f"checkpoint '{checkpoint}' does not exist; name the .pth file of a training"
@@ -135,7 +131,7 @@ def check_checkpoint_path(checkpoint: str) -> None:
 
 
 def class_counts(model: nn.Module) -> set:
-    """Collect the numbers of classes of a detector's heads."""
+    """Return the different numbers of classes of the heads of a detector."""
     return {
         module.num_classes
         for name, module in model.named_modules()
@@ -144,14 +140,12 @@ def class_counts(model: nn.Module) -> set:
 
 
 def require_fit(model: nn.Module, checkpoint: dict) -> None:
-    """Refuse a checkpoint that would leave part of the model random, such as its head.
+    """Raise CheckpointError if a checkpoint would leave part of a model random, such as its head.
 
-    Fine-tuning wants such a checkpoint, detection never does.
-
-    Raises:
-        CheckpointError: It names the tensors, or the classes if these are the reason.
+    That is normal for fine-tuning, but never for detection. The message names the classes if
+    their number differs, otherwise a tensor.
     """
-    require_match(model)  # another architecture is refused, with its own words, on loading
+    require_match(model)  # another architecture is refused on loading, with its own message
     given = checkpoint.get('state_dict', checkpoint)
     given = {name.removeprefix('module.'): value for name, value in given.items()}
     found = compare(given, model.state_dict())

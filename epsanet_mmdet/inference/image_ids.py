@@ -1,4 +1,4 @@
-"""Numbers of images and categories in the results."""
+"""Ids of images and categories in results."""
 
 import json
 import os.path as osp
@@ -12,13 +12,13 @@ from .sources import Frame, Source
 
 
 class ImageIds:
-    """Numbers of images and categories: an annotation file's, or consecutive ones from 1.
+    """Ids of images and categories: those of an annotation file, or consecutive ones from 1.
 
     Args:
-        ann_file: COCO annotations that hold the images.
+        ann_file: COCO annotations of the images.
 
     Raises:
-        DataError: If it does not exist or is not COCO.
+        DataError: If the file does not exist or does not contain COCO annotations.
     """
 
     def __init__(self, ann_file: Optional[str] = None) -> None:
@@ -38,11 +38,7 @@ class ImageIds:
             raise DataError(f"'{ann_file}' has images or categories without {error}")
 
     def check(self, sources: Sequence[Source]) -> None:
-        """Check that the annotation file, if there is one, has all sources.
-
-        Raises:
-            DataError: Naming one that it lacks.
-        """
+        """Raise DataError if there is an annotation file that lacks one of the sources."""
         lacking = [s.path for s in sources if self.ann_file and self._find(s.path) is None]
         if lacking:
             raise DataError(
@@ -52,11 +48,7 @@ class ImageIds:
             )
 
     def set_classes(self, classes: Sequence[str]) -> None:
-        """Number the classes of a model.
-
-        Raises:
-            DataError: If the annotation file lacks one of them.
-        """
+        """Set the class names of the model; raise DataError if the annotation file lacks one."""
         if self.ann_file is None:
             self.category_ids_by_name = {name: i for i, name in enumerate(classes, 1)}
         missing = [name for name in classes if name not in self.category_ids_by_name]
@@ -69,7 +61,7 @@ class ImageIds:
         self.category_ids = [self.category_ids_by_name[name] for name in classes]
 
     def image(self, frame: Frame) -> Dict:
-        """Return a frame's entry in COCO's list of images, or its id alone if that has it."""
+        """Return the COCO entry of a frame, or only its id if there is an annotation file."""
         if self.ann_file is not None:
             return dict(id=self._find(frame.source.path))
         self.count += 1

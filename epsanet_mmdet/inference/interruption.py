@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, noted while the work in hand is finished."""
+"""Deferred handling of Ctrl-C and SIGTERM, so that the current work is finished."""
 
 import signal
 import sys
@@ -9,9 +9,9 @@ Item = TypeVar('Item')
 
 
 class Interruption:
-    """Notes the first Ctrl-C or SIGTERM within a ``with`` block; the second acts as usual.
+    """Context manager that records the first Ctrl-C or SIGTERM; the second acts as usual.
 
-    Outside the main thread, where Python allows no handlers, it notes nothing.
+    Outside the main thread, where Python allows no signal handlers, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Interruption:
     def __enter__(self) -> 'Interruption':
         for number in SIGNALS:
             try:
-                self._handlers[number] = signal.signal(number, self._note)
+                self._handlers[number] = signal.signal(number, self._record)
             except ValueError:
                 break
         return self
@@ -32,14 +32,14 @@ class Interruption:
         self._handlers.clear()
 
     def until(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield items until a signal comes."""
+        """Yield items until a signal has been received."""
         for item in items:
             if self.received:
                 return
             yield item
 
     def end(self, message: str) -> None:
-        """End as the signal wants, if one came, with one line.
+        """End with a message if a signal has been received.
 
         Raises:
             KeyboardInterrupt: After Ctrl-C.
@@ -51,6 +51,6 @@ class Interruption:
             print(message, file=sys.stderr)
             raise SystemExit(128 + self.received)
 
-    def _note(self, number: int, _) -> None:
+    def _record(self, number: int, _) -> None:
         self.received = number
         self.__exit__()

@@ -1,4 +1,4 @@
-"""Where the results of every input go: no two to one place, and none over an input."""
+"""Output paths that are unique and never overwrite an input."""
 
 import itertools
 import os
@@ -15,10 +15,10 @@ WRITTEN = frozenset('.jpg .jpeg .png .bmp .webp .tif .tiff .ppm'.split())  # oth
 
 
 def picture_paths(folder: Path, sources: Iterable[Source]) -> Dict[str, Path]:
-    """Choose where each source is drawn, by its ``key``.
+    """Return the path of each source's drawn image or video, by its ``key``.
 
-    Names are different also where case or the way of writing an accent makes no difference, as on
-    Windows and macOS.
+    The paths also differ on file systems that ignore case or Unicode normalisation, as Windows
+    and macOS do.
     """
     files: Set[str] = set()
     folders: Set[str] = set()
@@ -36,21 +36,18 @@ def picture_paths(folder: Path, sources: Iterable[Source]) -> Dict[str, Path]:
 
 
 def check_inputs_stay(outputs: Iterable[Path], inputs: Iterable[str], option: str) -> None:
-    """Check that no output is an input, neither by a link nor under another name.
+    """Raise DataError if an output is one of the inputs, be it through a link or another name.
 
     Args:
-        outputs: Files that will be written.
-        inputs: Files that are read; those that do not exist do not count.
-        option: The argument that chooses the outputs' place.
-
-    Raises:
-        DataError: It names the first.
+        outputs: Files to write.
+        inputs: Files to read; those that do not exist are ignored.
+        option: Command-line option that sets the outputs, for the message.
     """
     known = {_identity(path): path for path in inputs if os.path.exists(path)}
     for path in outputs:
         if path.exists() and _identity(path) in known:
             raise DataError(
-                f"'{printable(path, 300)}' would be written over, but it is an input; choose "
+                f"'{printable(path, 300)}' would be overwritten, but it is an input; choose "
                 f'another {option}'
             )
 

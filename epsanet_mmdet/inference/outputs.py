@@ -1,8 +1,8 @@
-"""Writing what was found, picture by picture: pictures, videos, COCO results and CSV."""
+"""Output of detections, image by image: drawn images and videos, COCO results and CSV."""
 
 import json
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Iterator, Optional, Sequence
 
 import cv2
 import numpy as np
@@ -15,31 +15,27 @@ from .sources import Frame, Source
 from .tables import CsvTable, JsonList
 from .videos import VideoFile
 
-BOXES, MASKS, IMAGES, TABLE = (
-    'results.bbox.json',
-    'results.segm.json',
-    'images.json',
-    'results.csv',
-)
+BOXES, MASKS = 'results.bbox.json', 'results.segm.json'
+IMAGES, TABLE = 'images.json', 'results.csv'
 
 
 class OutputFolder:
-    """Writes detections into a folder, whose files are whole after every :meth:`add`.
+    """Folder of detections, whose files are complete after each :meth:`add`.
 
-    ``pictures/`` and ``videos/`` hold the inputs with boxes and masks drawn,
-    ``results.bbox.json`` and ``results.segm.json`` are COCO results, ``results.csv`` is a table.
-    ``images.json`` lists the images in COCO's layout where no annotation file does. Files of an
+    ``pictures/`` and ``videos/`` contain the inputs with boxes and masks drawn,
+    ``results.bbox.json`` and ``results.segm.json`` COCO results, and ``results.csv`` a table.
+    Without an annotation file, ``images.json`` lists the images in COCO format. Files of an
     earlier run are replaced.
 
     Args:
-        folder: Made if it does not exist.
-        ids: Numbers of images and categories; the classes are set.
-        sources: What will be added.
-        inputs: Other files that must not be written over.
+        folder: Folder, created if it does not exist.
+        ids: Ids of images and categories, with the classes set.
+        sources: Sources of the frames that will be added.
+        inputs: Other files that must not be overwritten.
 
     Raises:
-        DataError: If one of the inputs would be written over.
-        OSError: If something cannot be written.
+        DataError: If an input would be overwritten.
+        OSError: If a file cannot be written.
     """
 
     def __init__(
@@ -66,9 +62,9 @@ class OutputFolder:
             self.images = JsonList(self.folder / IMAGES, before, '}')
 
     def add(self, frame: Frame, found: Detections, picture: Optional[np.ndarray] = None) -> None:
-        """Add what was found in a frame, and the frame with it drawn, if it is."""
+        """Add the detections of a frame, and the image with them drawn if it is given."""
         image = self.ids.image(frame)
-        if self.images is not None:  # before the results that name it
+        if self.images is not None:  # before the results that refer to it
             self.images.extend([image])
         self._add_masks(image['id'], found)
         self._add_boxes(image['id'], found)
@@ -84,9 +80,7 @@ class OutputFolder:
                 file.close()
 
     def _add_boxes(self, image_id: int, found: Detections) -> None:
-        areas = [''] * len(found)
-        if found.rles:
-            areas = coco_masks.area(found.rles).tolist()
+        areas = coco_masks.area(found.rles).tolist() if found.rles else [''] * len(found)
         index = '' if found.index is None else found.index
         entries, rows = [], []
         for i, entry in enumerate(self._entries(image_id, found)):
@@ -109,15 +103,10 @@ class OutputFolder:
             for entry, rle in zip(self._entries(image_id, found), found.rles)
         )
 
-    def _entries(self, image_id: int, found: Detections) -> List[dict]:
-        return [
-            dict(
-                image_id=image_id,
-                category_id=self.ids.category_ids[label],
-                score=round(float(score), 6),
-            )
-            for label, score in zip(found.labels, found.scores)
-        ]
+    def _entries(self, image_id: int, found: Detections) -> Iterator[dict]:
+        for label, score in zip(found.labels, found.scores):
+            category_id = self.ids.category_ids[label]
+            yield dict(image_id=image_id, category_id=category_id, score=round(float(score), 6))
 
     def _write_picture(self, source: Source, picture: np.ndarray) -> None:
         path = self.paths[source.key]

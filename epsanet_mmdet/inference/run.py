@@ -1,4 +1,4 @@
-"""Detecting from Python, and into a folder."""
+"""Detection from Python, and into a folder."""
 
 import contextlib
 import sys
@@ -27,25 +27,26 @@ def infer(
     batch_size: int = 1,
     device: Optional[str] = None,
 ) -> List[Detections]:
-    """Detect objects, and return them as plain arrays.
+    """Detect objects and return them as plain arrays.
 
-    Loading a model takes seconds: for many calls, make one
+    Loading a model takes seconds. For many calls, create one
     :class:`epsanet_mmdet.inference.Detector` and use its ``stream``.
 
     Args:
-        inputs: A file, folder, glob pattern or BGR picture (height, width, 3), or a list of them.
+        inputs: File, folder, glob pattern or BGR image of shape (height, width, 3), or a list of
+            these.
         config: Path or bare name of a config.
         checkpoint: File or URL of the weights.
-        score_thr: Objects with a lower score are left out.
-        batch_size: Pictures at a time.
-        device: Such as ``'cpu'`` or ``'cuda:1'``; a GPU if there is one.
+        score_thr: Leave out detections with a lower score.
+        batch_size: Images per batch.
+        device: Device such as ``'cpu'`` or ``'cuda:1'``. Default: a GPU if there is one.
 
     Returns:
-        One entry for each picture or frame of a video; the ``fault`` of a picture that could not
-        be read is the reason.
+        One entry per image or video frame. The entry of an image that cannot be read has a
+        ``fault`` and no detections.
 
     Raises:
-        UserError: One line that names the thing that is missing or does not fit, and the remedy.
+        UserError: If an input, the config, the checkpoint or an option is wrong.
     """
     _check_options(score_thr, batch_size)
     if isinstance(inputs, (str, Path, np.ndarray)):
@@ -68,30 +69,30 @@ def infer_to_folder(
     options: Optional[Dict] = None,
     pictures: bool = True,
 ) -> List[str]:
-    """Detect objects, and write pictures, COCO results and CSV into a folder.
+    """Detect objects and write drawn images, COCO results and CSV into a folder.
 
-    Everything is written as it is found. After Ctrl-C, the way to end a webcam, or SIGTERM the
-    batch that runs is finished and its results are written.
+    Results are written as they are found. Ctrl-C (the way to stop a webcam) and SIGTERM let the
+    current batch finish.
 
     Args:
-        inputs: As in :func:`infer`, or indices of webcams.
-        config: As in :func:`infer`.
-        checkpoint: As in :func:`infer`.
-        out_dir: See :class:`OutputFolder`.
-        score_thr: As in :func:`infer`.
-        batch_size: As in :func:`infer`.
-        device: As in :func:`infer`.
-        ann_file: COCO annotations whose image and category ids the results shall have.
-        options: Overrides of the config, as of ``--cfg-options``.
-        pictures: Draw pictures and videos.
+        inputs: Files, folders, glob patterns or indices of webcams.
+        config: See :func:`infer`.
+        checkpoint: See :func:`infer`.
+        out_dir: See :class:`epsanet_mmdet.inference.outputs.OutputFolder`.
+        score_thr: See :func:`infer`.
+        batch_size: See :func:`infer`.
+        device: See :func:`infer`.
+        ann_file: COCO annotations to take image and category ids from.
+        options: Overrides of the config, see ``--cfg-options``.
+        pictures: Draw images and videos.
 
     Returns:
         A line for each input that could not be read.
 
     Raises:
-        UserError: One line that names the thing that is missing or does not fit, and the remedy.
-        KeyboardInterrupt: After Ctrl-C, once all is written.
-        SystemExit: After SIGTERM, once all is written, with status 143.
+        UserError: If an input, the config, the checkpoint or an option is wrong.
+        KeyboardInterrupt: After Ctrl-C, when the results are written.
+        SystemExit: After SIGTERM with status 143, when the results are written.
     """
     _check_options(score_thr, batch_size)
     sources = find_sources(inputs)
@@ -110,13 +111,13 @@ def infer_to_folder(
             results = tqdm(
                 detector.stream(frames, score_thr, batch_size),
                 total=count_frames(sources),
-                unit='picture',
+                unit='image',
                 desc='Detecting',
             )
             faults = _write(folder, results, detector, pictures)
     except OSError as error:
         raise DataError(f"'{out_dir}' cannot be written: {error}; choose another --out-dir")
-    interruption.end(f"interrupted after {results.n} pictures; their results are in '{out_dir}'")
+    interruption.end(f"interrupted after {results.n} images; their results are in '{out_dir}'")
     return faults
 
 

@@ -1,4 +1,4 @@
-"""Inputs of the detector: pictures, folders, glob patterns, videos and webcams, frame by frame."""
+"""Inputs of a detector: images, folders, glob patterns, videos and webcams, frame by frame."""
 
 import glob
 import os
@@ -16,22 +16,22 @@ from ..utils.images import MAX_PIXELS, is_image, load_image
 from ..utils.text import printable
 
 VIDEO_EXTENSIONS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
-PIXEL_LIMIT = 4096 * 2160  # 4K video; above, masks of a hundred objects would take gigabytes
-SIDE_LIMIT = 16382  # WebP and VP8 take no more
-WEBCAM_FPS = 10.0  # of the written video where the camera does not state it
+PIXEL_LIMIT = 4096 * 2160  # 4K video; masks of 100 objects on more would take gigabytes
+SIDE_LIMIT = 16382  # maximum of WebP and VP8
+WEBCAM_FPS = 10.0  # of the written video if the camera reports none
 
 Input = Union[str, Path, np.ndarray]
 
 
 @dataclass
 class Source:
-    """A picture, a video or a webcam.
+    """An image, a video or a webcam.
 
     Args:
-        path: File, or index of the webcam.
-        name: What the results call it: the file's name, or, where two files share theirs, its
-            path from the deepest folder that holds all of them.
-        image: The picture itself, BGR, if it is not in a file.
+        path: File or index of the webcam; empty for an array.
+        name: Name in the results: the file name, or the path below the common folder if file
+            names repeat.
+        image: BGR image that is not in a file.
     """
 
     path: str
@@ -40,7 +40,7 @@ class Source:
 
     @property
     def key(self) -> str:
-        """What no other source has."""
+        """A unique identifier of the source."""
         return self.path or self.name
 
     @property
@@ -54,15 +54,15 @@ class Source:
 
 @dataclass
 class Frame:
-    """One picture as it goes into the detector.
+    """An image as the detector receives it.
 
     Args:
-        source: Where it is from.
-        image: BGR, 8 bit, shrunk to the limits above; None if there is a fault.
+        source: Source of the image.
+        image: 8-bit BGR image, shrunk to the limits above; None if there is a fault.
         size: Height and width in pixels before shrinking.
-        fault: Why it cannot be used.
-        index: Its number in a video, from 0.
-        fps: Frames a second of the video.
+        fault: Why the image cannot be used, or None.
+        index: Index in the video, from 0.
+        fps: Frames per second of the video.
     """
 
     source: Source
@@ -78,14 +78,14 @@ class Frame:
 
 
 def find_sources(inputs: Sequence[Input]) -> List[Source]:
-    """Find the files that the inputs name.
+    """Return the sources that the inputs name, each file once.
 
     Args:
-        inputs: Files, folders (without their subfolders), glob patterns (``**`` enters
-            subfolders), indices of webcams, or BGR pictures of shape (height, width, 3).
+        inputs: Files, folders (without subfolders), glob patterns (``**`` includes subfolders),
+            indices of webcams, or BGR images of shape (height, width, 3).
 
     Raises:
-        DataError: If an input does not exist, or holds no picture or video.
+        DataError: If an input does not exist, or contains no images or videos.
     """
     found = {}
     for i, given in enumerate(inputs):
@@ -118,13 +118,13 @@ def _find_files(given: str) -> List[str]:
     paths = [path for path in paths if _extension(path) in (*IMG_EXTENSIONS, *VIDEO_EXTENSIONS)]
     if not paths:
         raise DataError(
-            f"{what} '{printable(given, 300)}' holds no pictures or videos; name another"
+            f"{what} '{printable(given, 300)}' contains no images or videos; choose another"
         )
     return paths
 
 
 def count_frames(sources: Iterable[Source]) -> Optional[int]:
-    """Count the frames of the sources, as far as their files know; None for webcams."""
+    """Return the number of frames that the files report, or None if there is a webcam."""
     count = 0
     for source in sources:
         if source.is_webcam:
@@ -139,17 +139,17 @@ def count_frames(sources: Iterable[Source]) -> Optional[int]:
 
 
 def read_frames(sources: Iterable[Source]) -> Iterator[Frame]:
-    """Read pictures and the frames of videos, one at a time; a bad file is a frame with a fault."""
+    """Yield images and video frames; a file that cannot be read is a frame with a fault."""
     for source in sources:
         if source.is_video:
             yield from _read_video(source)
         elif source.image is not None:
             yield _frame(source, source.image)
         else:
-            yield _read_picture(source)
+            yield _read_image(source)
 
 
-def _read_picture(source: Source) -> Frame:
+def _read_image(source: Source) -> Frame:
     try:
         return _frame(source, load_image(source.path))
     except DataError as error:
@@ -181,10 +181,10 @@ def _read_video(source: Source) -> Iterator[Frame]:
 def _open(source: Source) -> cv2.VideoCapture:
     if source.is_webcam:
         return cv2.VideoCapture(int(source.path))
-    # a pipe would be waited for, and an image decoded without a limit to learn its size
+    # OpenCV would wait for a pipe, and decode an image of any size
     if not osp.isfile(source.path) or is_image(source.path):
         return cv2.VideoCapture()
-    # another backend would take clip0.mp4 for a series of images
+    # other backends would read clip0.mp4 as a series of images
     backend = cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
     return cv2.VideoCapture(source.path, backend)
 

@@ -1,4 +1,4 @@
-"""Files that are whole after every addition, in whatever way the process ends later."""
+"""JSON and CSV files that are complete after each addition, however the process ends."""
 
 import csv
 import io
@@ -6,24 +6,24 @@ import json
 from pathlib import Path
 from typing import Iterable, Sequence
 
-from ..utils.spreadsheet import csv_row
+from ..utils.text import csv_row
 
 CSV_HEADER = ('image', 'frame', 'class', 'score', 'x1', 'y1', 'x2', 'y2', 'mask_area')
 
 
 class GrowingFile:
-    """A file with an end that moves: an addition overwrites it and brings it again.
+    """A file whose tail moves: each addition overwrites the tail and appends it again.
 
-    Nothing waits in memory. Only a process that is killed within the write, which takes
-    microseconds, leaves the addition torn.
+    Nothing is buffered. Only a process that is killed during a write, which takes microseconds,
+    leaves an incomplete addition.
 
     Args:
-        path: Made anew; what was there under this name is never written to.
-        head: How it begins.
-        tail: How it ends.
+        path: File to create. An existing file is unlinked, so that no link is written through.
+        head: Beginning of the file.
+        tail: End of the file.
 
     Raises:
-        OSError: If it cannot be written; what was added before stays whole.
+        OSError: If the file cannot be written; earlier additions stay complete.
     """
 
     def __init__(self, path: Path, head: bytes = b'', tail: bytes = b'') -> None:
@@ -35,7 +35,7 @@ class GrowingFile:
     def append(self, content: bytes) -> None:
         try:
             self._write(content + self.tail)
-        except OSError:  # such as a full disk: back to what was whole
+        except OSError:  # such as a full disk: restore the last complete content
             self._write(self.tail)
             self.file.truncate(self.end + len(self.tail))
             raise
@@ -51,10 +51,10 @@ class GrowingFile:
 
 
 class JsonList(GrowingFile):
-    """A JSON list, or an object with a list at its end.
+    """A JSON list, or an object that ends with a list.
 
     Args:
-        path: As of :class:`GrowingFile`.
+        path: See :class:`GrowingFile`.
         before: Text before the list.
         after: Text after the list.
     """
@@ -71,7 +71,7 @@ class JsonList(GrowingFile):
 
 
 class CsvTable(GrowingFile):
-    """A table whose text cells no spreadsheet takes for a formula: these get an apostrophe."""
+    """A CSV table of detections; text that a spreadsheet would read as a formula is escaped."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

@@ -1,4 +1,4 @@
-"""Writing videos that browsers play, and that play when they are cut off."""
+"""Videos that browsers play, even if the process that writes them is killed."""
 
 import contextlib
 import os
@@ -10,19 +10,19 @@ from typing import Iterator, Optional, Tuple
 import cv2
 import numpy as np
 
-MIN_AV = 14  # with FFmpeg 7.1, the first that has hybrid_fragmented
-MIN_SIDE = 16  # below, and below a frame a second, OpenCV writes nothing that can be read
+MIN_AV = 14  # brings FFmpeg 7.1, the first with hybrid_fragmented
+MIN_SIDE = 16  # OpenCV's videos cannot be read below this, or below one frame per second
 MIN_FPS, MAX_FPS = 1.0, 240.0
-KEY_FRAME_SECONDS = 2  # a killed process loses as much
+KEY_FRAME_SECONDS = 2  # lost if the process is killed
 
 
 def _load_av() -> Optional[ModuleType]:
     try:
         import av
-    except ImportError:  # an extra
+    except ImportError:  # optional
         return None
-    able = int(av.__version__.split('.')[0]) >= MIN_AV and 'libx264' in av.codecs_available
-    return av if able else None
+    usable = int(av.__version__.split('.')[0]) >= MIN_AV and 'libx264' in av.codecs_available
+    return av if usable else None
 
 
 av = _load_av()
@@ -33,23 +33,23 @@ WITHOUT_AV = (
 
 
 def video_suffix() -> str:
-    """Return the extension of the videos that this installation writes."""
+    """Return the extension of the videos that this installation can write."""
     return '.webm' if av is None else '.mp4'
 
 
 class VideoFile:
-    """A video that grows by a frame at a time: H.264 with PyAV, or else VP8 with OpenCV.
+    """A video written frame by frame: H.264 with PyAV, or VP8 with OpenCV.
 
-    Both are written in pieces (fragmented MP4, WebM): what a killed process leaves can be played.
+    Both use fragmented containers (MP4, WebM), which play even if the process is killed.
 
     Args:
-        path: Made, or written anew; its extension is :func:`video_suffix`.
-        size: Height and width of its frames in pixels. The codecs want even ones of at least
-            16: what lacks is filled at the right and below.
-        fps: Frames a second, from 1 to 240; beyond, the nearest of these.
+        path: File to create or replace, with the extension :func:`video_suffix`.
+        size: Height and width of the frames in pixels. The codecs need even sizes of at least
+            16; frames are padded at the right and bottom.
+        fps: Frames per second, clipped to 1 to 240.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
 
     def __init__(self, path: Path, size: Tuple[int, int], fps: float) -> None:
@@ -57,12 +57,12 @@ class VideoFile:
         height, width = (max(MIN_SIDE, side + side % 2) for side in size)
         self.margin = height - size[0], width - size[1]
         path.unlink(missing_ok=True)
-        path.open('xb').close()  # never through a link; the codecs' own errors are less clear
+        path.open('xb').close()  # not through a link, and with a clear error
         writer = _Vp8 if av is None else _H264
         self.writer = writer(path, (width, height), min(max(fps, MIN_FPS), MAX_FPS))
 
     def write(self, picture: np.ndarray) -> None:
-        """Add a frame, BGR; one of another size than the first is resized."""
+        """Add a BGR frame, resized to the size of the video."""
         if picture.shape[:2] != self.size:
             picture = cv2.resize(picture, self.size[::-1], interpolation=cv2.INTER_AREA)
         below, right = self.margin
@@ -74,13 +74,13 @@ class VideoFile:
 
 class _H264:
     def __init__(self, path: Path, size: Tuple[int, int], fps: float) -> None:
-        # pieces while it grows, one index when it is closed
+        # fragments while it grows, a single index once it is closed
         options = dict(movflags='hybrid_fragmented+frag_keyframe', flush_packets='1')
         self.file = av.open(str(path), 'w', format='mp4', options=options)
         rate = Fraction(fps).limit_denominator(1001)
         self.stream = self.file.add_stream('libx264', rate=rate)
         self.stream.width, self.stream.height = size
-        self.stream.pix_fmt = 'yuv420p'  # browsers play no other
+        self.stream.pix_fmt = 'yuv420p'  # the only format that browsers play
         interval = str(round(KEY_FRAME_SECONDS * fps))
         self.stream.options = dict(preset='veryfast', crf='20', g=interval)
 
@@ -109,7 +109,7 @@ class _Vp8:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide what OpenCV's C code prints: a complaint about a tag that WebM does not have."""
+    """Hide a warning of OpenCV's C code about a tag that WebM does not have."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)

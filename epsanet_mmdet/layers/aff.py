@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from ..errors import ArgumentError
 from .norm import NormLayer, PooledBatchNorm2d
-from .squeeze import SqueezeMLP
+from .se import SqueezeMLP
 
 
 class MSCAMWeights(nn.Module):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from .norm import NormLayer, PooledBatchNorm2d, conv_norm_relu
-from .squeeze import SqueezeMLP
+from .se import SqueezeMLP
 
 
 class BAM2d(nn.Module):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from .checks import check_odd
 from .norm import NormLayer, PooledBatchNorm2d
-from .squeeze import SqueezeMLP
+from .se import SqueezeMLP
 
 
 class SoftChannelAttention2d(nn.Module):

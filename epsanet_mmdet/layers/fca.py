@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
-from .squeeze import SqueezeMLP
+from .se import SqueezeMLP
 
 # The authors' "top16" (vertical, horizontal) frequencies on a 7x7 map, best first.
 TOP16 = (

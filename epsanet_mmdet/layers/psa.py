@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .checks import check_branches, check_positive
 from .fusable import fusable
-from .squeeze import SqueezeMLP
+from .se import SqueezeMLP
 
 
 @fusable

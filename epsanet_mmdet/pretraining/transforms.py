@@ -54,9 +54,7 @@ class RandomResizedCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         left, top, w, h = self.crop_box(*results['img'].shape[:2])
         part = results['img'][top : top + h, left : left + w]
-        results['img'] = resize(part, self.size, self.size)
-        results['img_shape'] = results['img'].shape[:2]
-        return results
+        return _with_resized(results, part, self.size, self.size)
 
 
 @TRANSFORMS.register_module()
@@ -73,11 +71,8 @@ class ResizeShortSide(BaseTransform):
     def transform(self, results: dict) -> dict:
         height, width = results['img'].shape[:2]
         short = min(height, width)
-        results['img'] = resize(
-            results['img'], int(self.size * width / short), int(self.size * height / short)
-        )
-        results['img_shape'] = results['img'].shape[:2]
-        return results
+        size = int(self.size * width / short), int(self.size * height / short)
+        return _with_resized(results, results['img'], *size)
 
 
 @TRANSFORMS.register_module()
@@ -93,6 +88,6 @@ class PackClassInputs(BaseTransform):
         return dict(inputs=torch.from_numpy(image), data_samples=sample)
 
 
-def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize an image, uint8 (H, W, 3)."""
-    return mmcv.imresize(image, (width, height), interpolation='bilinear', backend='pillow')
+def _with_resized(results: dict, image: np.ndarray, width: int, height: int) -> dict:
+    image = mmcv.imresize(image, (width, height), interpolation='bilinear', backend='pillow')
+    return {**results, 'img': image, 'img_shape': image.shape[:2]}

@@ -1,4 +1,4 @@
-"""What this process runs on: the installed packages, checked on import, and the processor."""
+"""The installed packages, checked on import, and the processor."""
 
 import platform
 from importlib import import_module, metadata, util

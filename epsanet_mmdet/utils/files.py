@@ -10,12 +10,12 @@ Path = Union[str, 'os.PathLike[str]']
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, or a link to one.
+    """Open a regular file, or a link to one, for reading.
 
-    A pipe would be waited for without end, a device such as ``/dev/zero`` read without end.
+    Reading from a pipe or from a device such as ``/dev/zero`` might never end.
 
     Raises:
-        OSError: If there is none, or it is no regular file.
+        OSError: If the file does not exist or is not a regular file.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0))
     kind = os.fstat(handle).st_mode
@@ -27,17 +27,17 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a regular file whole; as :func:`open_regular`."""
+    """Return the content of a regular file; see :func:`open_regular`."""
     with open_regular(path) as file:
         return file.read()
 
 
 def read_text(path: Path, errors: str = 'strict') -> str:
-    """Read a regular file as UTF-8, with or without a byte order mark.
+    """Return the text of a regular UTF-8 file, without byte order mark and carriage returns.
 
     Raises:
-        OSError: As :func:`open_regular`.
-        UnicodeError: If it is no UTF-8.
+        OSError: See :func:`open_regular`.
+        UnicodeError: If the file is not UTF-8.
     """
     return read_bytes(path).decode('utf-8-sig', errors).replace('\r\n', '\n')
 

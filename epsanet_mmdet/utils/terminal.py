@@ -1,35 +1,35 @@
-"""The edge to the terminal: no name in a file can steer it.
+"""Protection of the terminal against control characters in untrusted names.
 
-Escape sequences of a category's or a file's name could hide lines, retitle the window or write to
-the clipboard, and bidirectional overrides could reorder what is shown.
+Escape sequences in the name of a category or file could hide lines, change the window title or
+write to the clipboard; bidirectional overrides could reorder the text.
 """
 
 import re
 import sys
 from typing import Iterable, TextIO
 
-# C0 but tab and line feed, DEL, C1, line and paragraph separators, and bidirectional controls.
+# C0 without tab and line feed, DEL, C1, line and paragraph separators, and bidirectional controls.
 CONTROLS = '\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069'
-# The coloured levels of mmengine's log are the only escape sequences that are meant.
+# The coloured levels of mmengine's log are the only escape sequences that are allowed.
 LEVEL = r'(?:\x1b\[(?:4|5|[39][0-7])m)+(?:DEBUG|INFO|WARNING|ERROR)\x1b\[0m'
 _FOUND = re.compile(f'({LEVEL})|[{CONTROLS}]')
 
 
 def without_controls(text: str) -> str:
-    """Spell out control characters other than tabs and line feeds, as Python writes them.
+    """Return a text with control characters other than tab and line feed escaped.
 
-    A carriage return at the beginning, with which progress bars begin, is kept.
+    A leading carriage return is kept, since progress bars start with one.
     """
     kept = '\r' if text.startswith('\r') else ''
-    spelt = _FOUND.sub(lambda found: found[1] or repr(found[0])[1:-1], text[len(kept) :])
-    return kept + spelt
+    escaped = _FOUND.sub(lambda found: found[1] or repr(found[0])[1:-1], text[len(kept) :])
+    return kept + escaped
 
 
 class GuardedStream:
-    """A text stream that spells out control characters.
+    """A text stream that escapes control characters.
 
     Args:
-        stream: The stream that is written to.
+        stream: The stream to write to.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -48,10 +48,10 @@ class GuardedStream:
 
 
 def guard_terminal() -> None:
-    """Guard what this process prints and logs from now on.
+    """Escape control characters in everything that this process prints and logs from now on.
 
-    Call it before anything logs: log handlers keep the stream that they begin with. Characters
-    that the terminal's encoding lacks are spelt out too, instead of raising an error.
+    Call it before anything is logged, since log handlers keep their stream. Characters that the
+    encoding of the terminal lacks are escaped too, instead of raising an error.
     """
     for name in ('stdout', 'stderr'):
         stream = getattr(sys, name)

@@ -1,12 +1,14 @@
-"""Texts of one-line messages: untrusted ones made printable, and suggestions for misspelt names."""
+"""Untrusted text in messages and CSV, and suggestions for misspelt names."""
 
 import unicodedata
 from difflib import get_close_matches
-from typing import Collection, List
+from typing import Any, Collection, Iterable, List
+
+FORMULA = ('=', '+', '-', '@', '\t', '\r', '\n')  # how formulas begin in spreadsheets
 
 
 def one_line(text: str) -> str:
-    """Spell out line ends and other control characters."""
+    """Return a text with line ends and other control characters escaped."""
     if text.isprintable():
         return text
     return ''.join(
@@ -15,18 +17,27 @@ def one_line(text: str) -> str:
 
 
 def printable(text: object, limit: int = 80) -> str:
-    """Return a text as :func:`one_line`, cut to a length.
+    """Return the text of an object on one line and cut to a length, for a message.
 
     Args:
-        text: Anything that has a text.
-        limit: Characters.
+        text: A string, or any object that has a ``repr``.
+        limit: Maximum number of characters.
     """
     try:
         shown = text if isinstance(text, str) else repr(text)
-    except (ValueError, RecursionError):  # numbers of thousands of digits have none
+    except (ValueError, RecursionError):  # such as an integer of thousands of digits
         shown = f'a huge {type(text).__name__}'
     shown = one_line(shown[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 3] + '...'
+
+
+def csv_row(values: Iterable[Any]) -> List[Any]:
+    """Return the cells of a CSV row, for :func:`csv.writer`.
+
+    Text that a spreadsheet would read as a formula, such as a category called
+    ``=HYPERLINK(...)``, is prefixed with an apostrophe. Numbers are unchanged.
+    """
+    return [f"'{v}" if isinstance(v, str) and v.startswith(FORMULA) else v for v in values]
 
 
 def closest(name: object, known: Collection[str], most: int = 1) -> List[str]:

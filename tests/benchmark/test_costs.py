@@ -1,3 +1,5 @@
+"""The cost table compares detectors with the first one."""
+
 import subprocess
 import sys
 

@@ -1,3 +1,5 @@
+"""A benchmark fails if a ratio exceeds the expected bound."""
+
 import pytest
 
 from epsanet_mmdet.benchmark import Input, Measurement, check_expectations, parse_expectation

@@ -1,11 +1,11 @@
 """The page of a plan compares all variants, and depends on the results alone."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from browser import browse, needs_browser, probe, screenshot
 from finished_jobs import finish_jobs
+from msgspec.structs import replace
 from small_data import CLASSES
 from tiny_plan import plan_content, write_plan
 

@@ -1,4 +1,4 @@
-"""Annotations and results are loaded, and their faults become one line."""
+"""Annotations and results are loaded for pycocotools, and their faults end in one line."""
 
 import json
 
@@ -8,7 +8,7 @@ from coco_case import write_case
 from pycocotools import mask as coco_mask
 
 from epsanet_mmdet.errors import DataError
-from epsanet_mmdet.evaluation.data import load_results, load_truth
+from epsanet_mmdet.evaluation.data import load_ground_truth, load_results
 
 
 @pytest.fixture
@@ -31,89 +31,91 @@ def edit(path, change):
         json.dump(content, file)
 
 
-def test_missing_fields_are_filled(case):
+def test_missing_fields_are_filled_in(case):
     def strip(content):
         for annotation in content['annotations']:
             del annotation['area'], annotation['iscrowd']
 
     edit(case.ann_file, strip)
-    truth = load_truth(case.ann_file)
-    assert sorted(truth.anns) == [1, 2, 3, 4, 5]
-    assert truth.anns[1]['area'] == 400 and truth.anns[1]['iscrowd'] == 0
+    gt = load_ground_truth(case.ann_file)
+    assert sorted(gt.anns) == [1, 2, 3, 4, 5]
+    assert gt.anns[1]['area'] == 400 and gt.anns[1]['iscrowd'] == 0
 
 
-def test_classes_can_be_chosen(case):
-    truth = load_truth(case.ann_file, ['dog'])
-    assert list(truth.cats) == [2] and {a['category_id'] for a in truth.anns.values()} == {2}
-    assert 'no categories horse' in error(load_truth, case.ann_file, ['horse'])
+def test_other_classes_are_left_out(case):
+    gt = load_ground_truth(case.ann_file, ['dog'])
+    assert list(gt.cats) == [2] and {a['category_id'] for a in gt.anns.values()} == {2}
+    assert 'no categories horse' in error(load_ground_truth, case.ann_file, ['horse'])
 
 
-def test_kinds_of_results(case, tmp_path):
-    truth = load_truth(case.ann_file)
+def test_boxes_and_masks_are_told_apart(case, tmp_path):
+    gt = load_ground_truth(case.ann_file)
     boxes, masks = case.results
-    assert list(load_results(truth, [boxes])) == ['bbox']
-    assert list(load_results(truth, [masks])) == ['segm']
-    assert list(load_results(truth, [masks, boxes])) == ['bbox', 'segm']
+    assert list(load_results(gt, [boxes])) == ['bbox']
+    assert list(load_results(gt, [masks])) == ['segm']
+    assert list(load_results(gt, [masks, boxes])) == ['bbox', 'segm']
     edit(masks, lambda entries: [entry.update(bbox=[0, 0, 1, 1]) for entry in entries])
-    both = load_results(truth, [boxes, masks])  # mmdet puts boxes beside masks
+    both = load_results(gt, [boxes, masks])  # mmdet puts boxes beside masks
     assert both['bbox'].anns[1]['bbox'] == [0, 0, 20, 20]
     assert both['segm'].anns[1]['area'] == 400
-    assert list(load_results(truth, [masks])) == ['bbox', 'segm']
+    assert list(load_results(gt, [masks])) == ['bbox', 'segm']
 
 
-def test_empty_results(case):
-    truth = load_truth(case.ann_file)
+def test_empty_results_are_boxes_or_masks_by_their_file_name(case):
+    gt = load_ground_truth(case.ann_file)
     for path in case.results:
         edit(path, list.clear)
-    found = load_results(truth, case.results)
+    found = load_results(gt, case.results)
     assert {kind: len(coco.anns) for kind, coco in found.items()} == {'bbox': 0, 'segm': 0}
 
 
 def test_masks_need_masks_in_the_annotations(case):
     edit(case.ann_file, lambda c: [a.update(segmentation=[]) for a in c['annotations']])
-    truth = load_truth(case.ann_file)
-    assert list(load_results(truth, case.results)) == ['bbox']
-    assert 'no masks' in error(load_results, truth, case.results[1:])
+    gt = load_ground_truth(case.ann_file)
+    assert list(load_results(gt, case.results)) == ['bbox']
+    assert 'no masks' in error(load_results, gt, case.results[1:])
 
 
-def test_bad_annotations(case, tmp_path):
-    assert 'does not exist' in error(load_truth, 'absent.json')
+def test_bad_annotations_are_named(case, tmp_path):
+    assert 'does not exist' in error(load_ground_truth, 'absent.json')
     edit(case.ann_file, lambda c: c['annotations'][1].pop('bbox'))
-    assert 'broken entries' in error(load_truth, case.ann_file)
+    assert 'broken entries' in error(load_ground_truth, case.ann_file)
     edit(write_case(tmp_path).ann_file, lambda c: c['images'][1].pop('height'))
-    assert "broken entries (KeyError: 'height')" in error(load_truth, case.ann_file)
+    assert "broken entries (KeyError: 'height')" in error(load_ground_truth, case.ann_file)
     (tmp_path / 'a.json').write_text('{')
-    assert 'not JSON' in error(load_truth, str(tmp_path / 'a.json'))
+    assert 'not JSON' in error(load_ground_truth, str(tmp_path / 'a.json'))
 
 
 @pytest.mark.parametrize(
     'content', ['{', '{"images": []}', '[1]', '[{"image_id": 1}]', '"text"', '7']
 )
-def test_files_that_are_no_results(case, tmp_path, content):
+def test_files_other_than_results_are_refused(case, tmp_path, content):
     path = tmp_path / 'bad.json'
     path.write_text(content)
-    assert 'is not COCO results' in error(load_results, load_truth(case.ann_file), [str(path)])
+    assert 'is not COCO results' in error(
+        load_results, load_ground_truth(case.ann_file), [str(path)]
+    )
 
 
-def test_results_of_other_data(case):
-    truth = load_truth(case.ann_file)
+def test_results_of_other_images_or_categories_are_refused(case):
+    gt = load_ground_truth(case.ann_file)
     edit(case.results[0], lambda entries: entries[0].update(image_id=99))
     assert '1 image_ids that the annotations lack, such as 99' in error(
-        load_results, truth, case.results
+        load_results, gt, case.results
     )
     edit(case.results[0], lambda entries: entries[0].update(image_id=1, category_id=9))
-    assert 'category_ids' in error(load_results, truth, case.results)
+    assert 'category_ids' in error(load_results, gt, case.results)
     edit(case.results[1], lambda entries: entries[0].update(segmentation={'counts': 'x'}))
-    assert 'cannot be read' in error(load_results, truth, case.results[1:])
-    assert 'does not exist' in error(load_results, truth, ['absent.json'])
+    assert 'cannot be read' in error(load_results, gt, case.results[1:])
+    assert 'does not exist' in error(load_results, gt, ['absent.json'])
 
 
 def test_control_characters_do_not_reach_the_terminal(tmp_path):
     case = write_case(tmp_path, names=('\x1b[31mcat', 'dog'))
-    assert '\x1b' not in error(load_truth, case.ann_file, ['\x1b[31mabsent'])
-    truth = load_truth(case.ann_file)
+    assert '\x1b' not in error(load_ground_truth, case.ann_file, ['\x1b[31mabsent'])
+    gt = load_ground_truth(case.ann_file)
     edit(case.results[0], lambda entries: entries[0].update(image_id='\x1b[31m'))
-    assert '\x1b' not in error(load_results, truth, case.results)
+    assert '\x1b' not in error(load_results, gt, case.results)
 
 
 BOMBS = [
@@ -127,18 +129,18 @@ BOMBS = [
 
 
 @pytest.mark.parametrize('mask', BOMBS, ids=str)
-def test_masks_that_would_crash_pycocotools(mask, case):
-    truth = load_truth(case.ann_file)
+def test_masks_that_would_crash_pycocotools_are_refused(mask, case):
+    gt = load_ground_truth(case.ann_file)
     edit(case.results[1], lambda entries: entries[0].update(segmentation=mask))
-    assert 'cannot be read' in error(load_results, truth, case.results[1:])
+    assert 'cannot be read' in error(load_results, gt, case.results[1:])
     edit(case.ann_file, lambda c: c['annotations'][0].update(segmentation=mask))
-    assert 'cannot be read' in error(load_truth, case.ann_file)
+    assert 'cannot be read' in error(load_ground_truth, case.ann_file)
 
 
 def test_a_detection_may_have_a_mask_without_a_pixel(case):
-    truth = load_truth(case.ann_file)
-    shape = truth.imgs[1]['height'], truth.imgs[1]['width']
+    gt = load_ground_truth(case.ann_file)
+    shape = gt.imgs[1]['height'], gt.imgs[1]['width']
     empty = coco_mask.encode(np.zeros(shape, np.uint8, order='F'))
     empty['counts'] = empty['counts'].decode()
     edit(case.results[1], lambda entries: entries[0].update(image_id=1, segmentation=empty))
-    assert load_results(truth, case.results[1:])['segm'].anns[1]['area'] == 0
+    assert load_results(gt, case.results[1:])['segm'].anns[1]['area'] == 0

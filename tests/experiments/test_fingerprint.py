@@ -13,7 +13,6 @@ from epsanet_mmdet.experiments.fingerprint import (
     run_settings,
     settings_of,
     short_hash,
-    shown,
     without_guards,
 )
 from epsanet_mmdet.experiments.plan import Comparison, Variant
@@ -88,11 +87,6 @@ def test_differences_name_nested_keys_and_both_values():
         ('d', '(absent)', 2),
     ]
     assert list(differences([1], [1, 2], 'k')) == [('k', [1], [1, 2])]
-
-
-def test_values_are_shown_on_one_short_line():
-    assert shown({'a': 'x\ny'}) == '{"a": "x\\ny"}'
-    assert len(shown('long ' * 100)) == 60
 
 
 def test_settings_survive_being_stored():

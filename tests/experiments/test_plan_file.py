@@ -87,7 +87,7 @@ def test_changed_weights_replace_those_of_single_variants(write):
         (dict(seeds=[]), ['seeds', 'length >= 1']),
         (dict(seeds=[0.5]), ['seeds[0]', '0.5', 'whole number']),
         (dict(seeds=[-1]), ['-1']),
-        (dict(seeds=[True]), ['seeds[0]', 'true', 'whole number']),
+        (dict(seeds=[True]), ['seeds[0]', 'True', 'whole number']),
         (dict(baseline='c'), ["'c'", 'a, b']),
         (dict(comparisons=[dict(rows=ROWS)]), ['both']),
         (dict(allow='model'), ["'allow'", 'must be a list']),

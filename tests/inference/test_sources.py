@@ -1,4 +1,4 @@
-"""Inputs are found, and every kind of picture is read as training reads it."""
+"""Inputs are found, and images are read as in training, whatever their format and name."""
 
 import os
 import resource
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from broken_images import tiff_bomb
+from media import picture, video
 from PIL import Image
 
 from epsanet_mmdet.errors import DataError
@@ -15,29 +16,15 @@ from epsanet_mmdet.inference import sources
 from epsanet_mmdet.inference.sources import count_frames, find_sources, read_frames
 
 
-def picture(path, mode='RGB', size=(12, 8), color=None, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, color or 0).save(path, **options)
-    return str(path)
-
-
-def video(path, frames=5, size=(64, 48)):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10.0, size)
-    for i in range(frames):
-        writer.write(np.full((size[1], size[0], 3), 40 * i % 256, np.uint8))
-    writer.release()
-    return str(path)
-
-
 def read_one(path):
     (frame,) = read_frames(find_sources([path]))
     return frame
 
 
-def test_folders_patterns_and_files(tmp_path):
+def test_folders_patterns_and_files_are_found_once(tmp_path):
     for name in ('b 1.jpg', 'ä.PNG', 'sub/c.jpg'):
         picture(tmp_path / name)
-    (tmp_path / 'notes.txt').write_text('no picture')
+    (tmp_path / 'notes.txt').write_text('no image')
     assert [s.name for s in find_sources([str(tmp_path)])] == ['b 1.jpg', 'ä.PNG']
     deep = find_sources([str(tmp_path / '**' / '*.jpg')])
     assert sorted(s.name for s in deep) == ['b 1.jpg', 'c.jpg']
@@ -50,7 +37,7 @@ def test_a_name_with_brackets_is_a_file(tmp_path):
     assert [s.path for s in find_sources([path])] == [path]
 
 
-def test_equal_names_are_told_apart_by_folder(tmp_path):
+def test_files_of_the_same_name_keep_their_folders(tmp_path):
     for name in ('one/a.jpg', 'two/a.jpg'):
         picture(tmp_path / name)
     found = find_sources([str(tmp_path / 'one'), str(tmp_path / 'two')])
@@ -59,9 +46,9 @@ def test_equal_names_are_told_apart_by_folder(tmp_path):
 
 @pytest.mark.parametrize(
     ('given', 'reason'),
-    [('absent.jpg', 'does not exist'), ('empty', 'holds no'), ('*.jpg', 'holds no')],
+    [('absent.jpg', 'does not exist'), ('empty', 'contains no'), ('*.jpg', 'contains no')],
 )
-def test_inputs_without_pictures(tmp_path, given, reason):
+def test_an_input_without_images_is_named(tmp_path, given, reason):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DataError, match=reason):
         find_sources([str(tmp_path / given)])
@@ -80,7 +67,7 @@ def test_inputs_without_pictures(tmp_path, given, reason):
         ('RGB', 'öffentlich 1.webp', (90, 90, 90)),
     ],
 )
-def test_every_kind_of_picture_becomes_8_bit_bgr(tmp_path, mode, name, color):
+def test_every_kind_of_image_becomes_8_bit_bgr(tmp_path, mode, name, color):
     frame = read_one(picture(tmp_path / name, mode, color=color))
     assert frame.fault is None
     assert frame.image.shape == (8, 12, 3)
@@ -96,16 +83,16 @@ def test_exif_rotation_is_applied(tmp_path):
     assert frame.image.shape == (12, 8, 3)
 
 
-@pytest.mark.parametrize('content', [b'', b'no picture', b'\xff\xd8\xff\xe0 torn'])
+@pytest.mark.parametrize('content', [b'', b'no image', b'\xff\xd8\xff\xe0 torn'])
 @pytest.mark.parametrize('name', ['bad.jpg', 'bad.mp4'])
-def test_bad_files_give_a_fault(tmp_path, name, content):
+def test_a_bad_file_is_a_frame_with_a_fault(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     frame = read_one(str(tmp_path / name))
     assert frame.image is None
     assert frame.fault
 
 
-def test_gigantic_pictures_are_shrunk(tmp_path):
+def test_gigantic_images_are_shrunk(tmp_path):
     frame = read_one(picture(tmp_path / 'big.png', 'L', (9000, 6000)))
     assert frame.size == (6000, 9000)
     assert frame.image.shape[0] * frame.image.shape[1] <= sources.PIXEL_LIMIT
@@ -113,7 +100,7 @@ def test_gigantic_pictures_are_shrunk(tmp_path):
     assert long.image.shape == (1, sources.SIDE_LIMIT, 3)
 
 
-def test_videos(tmp_path):
+def test_videos_are_read_frame_by_frame(tmp_path):
     found = find_sources([video(tmp_path / 'clip.mp4'), picture(tmp_path / 'a.png')])
     assert count_frames(found) == 6
     frames = list(read_frames(found))
@@ -182,7 +169,7 @@ def test_videos_of_absurd_size_are_refused(tmp_path):
     assert peak() - before < 50_000
 
 
-def test_webcams(tmp_path, monkeypatch):
+def test_a_webcam_is_read_until_it_ends(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = find_sources(['0'])
     assert found[0].is_webcam

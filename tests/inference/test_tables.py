@@ -1,4 +1,4 @@
-"""Files of results are whole after every addition, whatever comes next."""
+"""JSON and CSV files are complete after each addition, whatever happens next."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ def rows_of(path):
         return list(csv.reader(file))
 
 
-def test_a_list_is_whole_after_every_addition(tmp_path):
+def test_a_list_is_complete_after_each_addition(tmp_path):
     path = tmp_path / 'a.json'
     entries, file = [], JsonList(path)
     assert json.loads(path.read_text()) == []
@@ -27,7 +27,7 @@ def test_a_list_is_whole_after_every_addition(tmp_path):
         assert json.loads(path.read_text()) == entries
 
 
-def test_a_list_within_an_object(tmp_path):
+def test_a_list_can_end_an_object(tmp_path):
     file = JsonList(tmp_path / 'a.json', '{"images": ', '}')
     file.extend([dict(id=1)])
     file.extend([dict(id=2)])
@@ -36,7 +36,7 @@ def test_a_list_within_an_object(tmp_path):
 
 @pytest.mark.parametrize('make', [JsonList, CsvTable])
 @pytest.mark.parametrize('link', ['symlink_to', 'hardlink_to'])
-def test_what_a_link_leads_to_is_not_written_to(make, link, tmp_path):
+def test_a_table_is_not_written_through_a_link(make, link, tmp_path):
     (tmp_path / 'precious').write_text('precious')
     getattr(tmp_path / 'table', link)(tmp_path / 'precious')
     make(tmp_path / 'table').close()
@@ -49,7 +49,7 @@ def row(name='a.png', cls='cat'):
 
 
 @pytest.mark.parametrize('cell', ['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', '\n=1'])
-def test_no_cell_is_a_formula(cell, tmp_path):
+def test_no_cell_of_a_table_is_a_formula(cell, tmp_path):
     table = CsvTable(tmp_path / 'a.csv')
     table.extend([row(cell, 'cat'), row('a.png', cell)])
     header, first, second = rows_of(tmp_path / 'a.csv')
@@ -58,16 +58,16 @@ def test_no_cell_is_a_formula(cell, tmp_path):
     assert first[4] == '-1.5'  # numbers stay numbers
 
 
-def test_other_cells_stay_as_they_are(tmp_path):
+def test_other_cells_are_unchanged(tmp_path):
     names = ['a=b.png', "it's.png", 'ä ж 人.png', 'a,b".png', ' x', '1-2.png']
     table = CsvTable(tmp_path / 'a.csv')
     table.extend(row(name) for name in names)
     assert [found[0] for found in rows_of(tmp_path / 'a.csv')[1:]] == names
-    table.extend([row('\udcff.png', '\ud800')])  # a name that is no UTF-8
+    table.extend([row('\udcff.png', '\ud800')])  # a file name that is not UTF-8
     assert rows_of(tmp_path / 'a.csv')[-1][0] == '\\udcff.png'
 
 
-def test_a_full_disk_leaves_what_was_whole(tmp_path):
+def test_earlier_additions_survive_a_full_disk(tmp_path):
     def fill():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
@@ -85,7 +85,7 @@ def test_a_full_disk_leaves_what_was_whole(tmp_path):
 
 
 @pytest.mark.parametrize('count', [0, 1, 2, 100])
-def test_a_killed_process_leaves_all_that_was_added(count, tmp_path):
+def test_all_additions_of_a_killed_process_survive(count, tmp_path):
     def add():
         entries, table = JsonList(tmp_path / 'a.json'), CsvTable(tmp_path / 'a.csv')
         for i in range(count):

@@ -1,4 +1,4 @@
-"""Videos that browsers play, and that play when the process that wrote them was killed."""
+"""Videos play in browsers, even if the process that wrote them was killed."""
 
 import os
 import signal
@@ -65,7 +65,7 @@ def test_the_codec_is_one_that_browsers_play(codec, tmp_path):
 
 @pytest.mark.parametrize('size', [(1, 1), (3, 5), (16, 16), (95, 127), (1, 300)])
 @pytest.mark.parametrize('fps', [0.01, 10, 29.97, 90000])
-def test_any_size_and_rate(codec, size, fps, tmp_path):
+def test_frames_of_any_size_and_rate_are_written(codec, size, fps, tmp_path):
     capture, frames = read(write(tmp_path, [scene(i, size) for i in range(3)], fps))
     assert len(frames) == 3
     assert all(found >= wanted for found, wanted in zip(frames[0].shape, size))
@@ -73,24 +73,24 @@ def test_any_size_and_rate(codec, size, fps, tmp_path):
     assert abs(int(frames[0][0, 0].mean()) - int(scene(0, size)[0, 0].mean())) < 30
 
 
-def test_frames_of_changing_size(codec, tmp_path):
+def test_frames_are_resized_to_the_size_of_the_video(codec, tmp_path):
     _, frames = read(write(tmp_path, [scene(0), scene(1, (48, 64)), scene(2, (200, 100))]))
     assert [frame.shape for frame in frames] == [(96, 128, 3)] * 3
 
 
-def test_what_a_link_leads_to_is_not_written_to(codec, tmp_path):
+def test_a_video_is_not_written_through_a_link(codec, tmp_path):
     (tmp_path / 'precious').write_text('precious')
     (tmp_path / f'clip{video_suffix()}').symlink_to(tmp_path / 'precious')
     assert len(read(write(tmp_path, [scene(0)]))[1]) == 1
     assert (tmp_path / 'precious').read_text() == 'precious'
 
 
-def test_a_place_that_cannot_be_written(codec, tmp_path):
+def test_a_video_in_a_missing_folder_raises_an_os_error(codec, tmp_path):
     with pytest.raises(OSError):
         VideoFile(tmp_path / 'absent' / f'clip{video_suffix()}', (96, 128), 25)
 
 
-def test_a_killed_process_leaves_a_video_that_plays(codec, tmp_path):
+def test_the_video_of_a_killed_process_plays(codec, tmp_path):
     path = tmp_path / f'clip{video_suffix()}'
 
     def write_on():
@@ -105,7 +105,7 @@ def test_a_killed_process_leaves_a_video_that_plays(codec, tmp_path):
     assert 100 < len(frames) <= 200
 
 
-def test_nothing_of_opencv_reaches_the_terminal(tmp_path, monkeypatch, capfd):
+def test_opencv_prints_nothing(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(videos, 'av', None)
     write(tmp_path, [scene(0)])
     print('still there', file=sys.stderr)

@@ -1,3 +1,5 @@
+"""FcaNet pools with the authors' frequencies, on maps of every ResNet stage."""
+
 import pytest
 import torch
 from layer_references import fca

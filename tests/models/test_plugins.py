@@ -1,3 +1,5 @@
+"""Every attention layer works as a plugin of mmdet, and PSA in place of 3x3 convolutions."""
+
 import os
 import pickle
 import subprocess

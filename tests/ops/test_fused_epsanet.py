@@ -192,9 +192,6 @@ def test_plugins_are_called():
     assert fused['EPSABlock'] == (0 if without_kernels else 13)
 
 
-PARTS = ['conv1', 'bn1', 'conv2', 'conv2.conv_4', 'conv2.se', 'bn2', 'conv3', 'bn3', 'relu']
-
-
 def test_a_batch_without_images_learns_nothing():
     model = network(norm_eval=True, frozen_stages=-1).train()
     images = torch.randn(0, 3, 64, 64, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Reading single images: what mmdet would load, and what must not be loaded."""
+"""Images are read as mmdet loads them, and damaged or hostile ones are refused cheaply."""
 
 import io
 import os
@@ -49,7 +49,7 @@ def test_sizes_are_those_that_opencv_loads(orientation, suffix, tmp_path):
         ('RGB', 'bmp'),
     ],
 )
-def test_kinds_of_pixels(mode, suffix, tmp_path):
+def test_all_pixel_formats_are_decoded(mode, suffix, tmp_path):
     path = tmp_path / f'a picture.{suffix}'
     save_as(path, mode)
     facts = read_image(str(path))
@@ -66,7 +66,7 @@ def test_a_gigantic_image_takes_no_memory(tmp_path):
 
 
 def jpeg_of_many_scans(width, height, scans, progressive):
-    """Return a JPEG of a few bytes that goes over its pixels again and again."""
+    """Return a JPEG of a few bytes whose pixels are scanned many times."""
     buffer = io.BytesIO()
     Image.new('L', (16, 16)).save(buffer, 'JPEG', progressive=progressive)
     content = bytearray(buffer.getvalue())
@@ -88,7 +88,7 @@ def test_a_jpeg_of_many_scans_takes_no_time(progressive, tmp_path):
 
 
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif', 'bmp', 'gif', 'ppm', 'jp2'])
-def test_a_gigantic_image_of_any_format_is_told_by_its_header(suffix, tmp_path):
+def test_the_header_shows_that_an_image_of_any_format_is_gigantic(suffix, tmp_path):
     path = tmp_path / f'gigantic.{suffix}'
     Image.new('L', (16, 16)).save(path)
     content = bytearray(path.read_bytes())
@@ -125,7 +125,7 @@ def test_a_gigantic_image_of_any_format_is_told_by_its_header(suffix, tmp_path):
 
 
 @pytest.mark.parametrize('length', [2**20, 2**31 - 1, 2**32 - 1])
-def test_a_png_whose_chunks_are_longer_than_the_file(length, tmp_path):
+def test_a_png_whose_chunks_exceed_its_file_is_refused(length, tmp_path):
     path = tmp_path / 'a.png'
     save_as(path, 'RGBA')
     content = bytearray(path.read_bytes())
@@ -136,7 +136,7 @@ def test_a_png_whose_chunks_are_longer_than_the_file(length, tmp_path):
 
 
 @pytest.mark.parametrize('make', ['mkfifo', 'mkdir'])
-def test_what_is_no_file_is_not_waited_for(make, tmp_path):
+def test_pipes_and_folders_are_refused_at_once(make, tmp_path):
     path = str(tmp_path / 'a.png')
     getattr(os, make)(path)
     assert read_image(path).fault.startswith('unreadable: it is a ')
@@ -155,7 +155,7 @@ def test_identical_images_have_the_same_digest(tmp_path):
 @pytest.mark.parametrize(
     'name, content',
     [
-        # of signed samples, which OpenCV reads and Pillow does not: 1,024 megapixels and 5.9 GB
+        # signed samples, which OpenCV reads and Pillow does not: 1,024 megapixels and 5.9 GB
         ('signed.tif', tiff_bomb(32768, 32768, bits=16, samples=3, tags=[SIGNED])),
         ('grey.tif', tiff_bomb(32768, 32768)),
         ('two widths.tif', tiff_bomb(32768, 32768, tags=[(256, 'I', [64]), (257, 'I', [64])])),
@@ -204,7 +204,7 @@ def test_images_are_loaded_as_mmdet_loads_them(mode, suffix, orientation, tmp_pa
 
 
 def test_only_one_place_decodes_images():
-    """Whoever decodes without the check of the header would bring the bombs back."""
+    """Code that decodes without checking the header first would be open to bombs again."""
     package = Path(epsanet_mmdet.__file__).parent
     decoders = r'\b(imread|imdecode|imfrombytes|imreadmulti|imreadanimation|Image\.open)\('
     found = {

@@ -54,7 +54,7 @@ def test_too_few_images_are_refused(count, tmp_path):
 def test_a_path_that_is_not_a_folder_is_refused(name, tmp_path):
     write(tmp_path, 1)
     (tmp_path / '000.png').rename(tmp_path / 'file.png')
-    with pytest.raises(DataError, match=f"{name}' is no folder"):
+    with pytest.raises(DataError, match=f"{name}' is not a folder"):
         read_pictures(tmp_path / name)
 
 

@@ -3,7 +3,6 @@
 import io
 import pickle
 from collections import OrderedDict
-from types import SimpleNamespace
 from typing import Any, List
 
 import torch
@@ -51,11 +50,17 @@ class _Pickler(pickle.Pickler):
         return (OrderedDict, ()) if type(value) in TENSORS else NotImplemented
 
 
+class _WithoutTensors:
+    """A pickle module for ``torch.save``."""
+
+    Pickler = _Pickler
+
+
 def can_be_loaded(value: Any) -> bool:
     """Return whether :func:`restricted_load` can load a saved value, apart from its tensors."""
     file = io.BytesIO()
     try:
-        torch.save(value, file, pickle_module=SimpleNamespace(Pickler=_Pickler))
+        torch.save(value, file, pickle_module=_WithoutTensors)
         file.seek(0)
         restricted_load(file)
     except (CheckpointError, pickle.PicklingError, AttributeError, TypeError):

@@ -56,13 +56,13 @@ class ChannelNorm:
 class NormedMap:
     """The scale and shift of every channel of a map by a :class:`ChannelNorm`, and their gradients.
 
-    The map ``x``, weighted by the attention ``a`` (1 without), becomes ``z = a * x`` and then
-    ``weight * (z - centre) * inverse + bias``, with the centre and the inverse of the deviation of
-    z over the batch, or in evaluation the running ones.
+    The map ``x``, weighted by the attention ``a`` (1 without PSA), becomes ``z = a * x`` and then
+    ``weight * (z - centre) * inverse + bias``. The centre and the inverse standard deviation are
+    those of z over the batch, or in evaluation mode the running ones.
 
     Args:
         x: (B, C, H, W), contiguous.
-        norm: The norm; in training, its running statistics learn.
+        norm: The norm. In training mode, its running statistics are updated.
 
     Attributes:
         scale: (B, C).

@@ -1,3 +1,5 @@
+"""StagePluginResNet adds layers after stages, with the norms and the freezing of their stage."""
+
 import pytest
 import torch
 from mmdet.models.backbones import ResNet

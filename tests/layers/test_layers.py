@@ -1,4 +1,4 @@
-"""What holds for every attention and fusion layer."""
+"""Every attention and fusion layer equals its formula, trains, exports and refuses no channels."""
 
 import pytest
 import torch

