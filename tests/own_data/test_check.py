@@ -16,6 +16,7 @@ from epsanet_mmdet.errors import DataError
 from epsanet_mmdet.own_data.check import run_check
 from epsanet_mmdet.own_data.lint import decoding
 from epsanet_mmdet.own_data.lint.run import check_dataset
+from epsanet_mmdet.utils.images import read_image
 
 
 def test_the_status_is_1_with_errors_and_0_without(tmp_path, capsys):
@@ -70,14 +71,14 @@ def test_file_names_may_be_any_bytes(tmp_path):
     run_check([str(root)], page=str(tmp_path / 'page.html'), fix=str(tmp_path / 'fixed'))
 
 
-def test_a_crashing_decoder_is_reported_as_a_fault_of_its_image(tmp_path, monkeypatch):
-    def read(path):
-        if path.endswith('im 2.png'):
-            os._exit(1)
-        return read_image(path)
+def crash_at_the_second(path):
+    if path.endswith('im 2.png'):
+        os._exit(1)
+    return read_image(path)
 
-    read_image = decoding.read_image
-    monkeypatch.setattr(decoding, 'read_image', read)
+
+def test_a_crashing_decoder_is_reported_as_a_fault_of_its_image(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, 'read_image', crash_at_the_second)
     paths = [str(tmp_path / f'im {number}.png') for number in (1, 2, 3)]
     coco_content(tmp_path, 3)
     facts = decoding.read_images(paths)

@@ -95,8 +95,8 @@ def check_images(split: Split, facts: Dict[str, ImageFacts], findings: Findings)
         result.ids[number] = by_name[name] = number
         result.digests[number], result.size[number] = file.digest, file.size
         result.move.update(_check_size(entry, file, place, findings))
-        truth = dict(file_name=name, width=file.size[0], height=file.size[1])
-        result.kept.append(entry if truth.items() <= entry.items() else {**entry, **truth})
+        actual = dict(file_name=name, width=file.size[0], height=file.size[1])
+        result.kept.append(entry if actual.items() <= entry.items() else {**entry, **actual})
     if outside:
         findings.warning(
             'link-outside',
