@@ -18,7 +18,9 @@ def parse_args():
     parser.add_argument('--ann-file', help='COCO annotations of the tested images')
     parser.add_argument('--images', help='folder of the tested images')
     parser.add_argument('--results', nargs='+', help='COCO results with boxes, masks or both')
-    parser.add_argument('--out', default='report.html', help='HTML file to write (default: %(default)s)')
+    parser.add_argument(
+        '--out', default='report.html', help='HTML file to write (default: %(default)s)'
+    )
     parser.add_argument('--work-dir', help='work folder of the training, to plot its curves')
     parser.add_argument(
         '--score-thr',
