@@ -1,6 +1,6 @@
-"""Time tools/check_dataset.py on generated photographs with polygons, and measure its memory.
+"""Measure the time and memory of tools/check_dataset.py on generated photographs with polygons.
 
-Memory is the total of the process and its workers, with shared pages counted once.
+Memory is that of the process and its workers together; shared pages count once.
 """
 
 import json
@@ -36,7 +36,7 @@ def parse_args():
 
 
 def write_data(root: Path, count: int, objects: int, width: int, height: int) -> None:
-    """Write JPEGs of cloudy noise, of a photograph's file size, and their annotations."""
+    """Write JPEGs of cloudy noise, with the file size of photographs, and their annotations."""
     random = np.random.default_rng(0)
     images, annotations = [], []
     for number in range(1, count + 1):
@@ -68,7 +68,7 @@ def write_data(root: Path, count: int, objects: int, width: int, height: int) ->
 
 
 class MemoryMeter(threading.Thread):
-    """Samples the memory of this process and its children; ``peak`` is in bytes."""
+    """Sample the memory of this process and its children; ``peak`` is in bytes."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -84,7 +84,7 @@ class MemoryMeter(threading.Thread):
 def proportional_size(pid: str) -> int:
     try:
         lines = Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
-    except OSError:  # it has just ended
+    except OSError:  # the process has ended
         return 0
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith('Pss:'))
 
@@ -99,7 +99,7 @@ def main():
         run_check([folder], limit=3)
         seconds = time.perf_counter() - start
         meter.running = False
-    print(f'{seconds:.1f} s, {meter.peak / 1e6:.0f} MB at most')
+    print(f'{seconds:.1f} s, peak memory {meter.peak / 1e6:.0f} MB')
 
 
 if __name__ == '__main__':

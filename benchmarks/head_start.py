@@ -1,32 +1,33 @@
-"""How many iterations of a detector's training a transplanted backbone saves."""
+"""The number of training iterations of a detector that a transplanted backbone saves."""
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from shapes_training import train, training_config
+from stored import stored
 
 from epsanet_mmdet.datasets.shapes import write_shapes
 from epsanet_mmdet.evaluation.plots import COLOURS, STYLE
-from epsanet_mmdet.utils.storage import write_json
 
-WINDOW = 20  # iterations of which the loss is averaged
+WINDOW = 20  # iterations that the loss is averaged over
 
 
 class HeadStart(NamedTuple):
-    """One seed's trainings from a random start and from a transplant.
+    """Trainings with one seed from a random start and from a transplant.
 
     Args:
         seed: Of both.
         iterations: Of both.
-        final_random: Loss at the end of the random start, the mean of the last :data:`WINDOW`.
-        final_transplant: The same of the transplant.
-        reached_random: Iterations after which the random start's mean of the last :data:`WINDOW`
-            never rose above ``final_random`` again.
-        reached: The same of the transplant, or None if it was above at the end.
+        final_random: Final loss of the random start, the mean of the last :data:`WINDOW`.
+        final_transplant: The same for the transplant.
+        reached_random: Iterations after which the mean of the last :data:`WINDOW` losses of the
+            random start stays at or below ``final_random``.
+        reached: The same for the transplant, or None if it ends above.
     """
 
     seed: int
@@ -49,15 +50,15 @@ def compare_starts(
 ) -> List[HeadStart]:
     """Train Mask R-CNN with EPSANet-50 small on generated shapes, from both starts.
 
-    Both see the same images in the same order. A training that is done is kept in ``work_dir``, and
-    skipped when this is called again with equal settings.
+    Both see the same images in the same order. Losses are kept in ``work_dir`` and reused for equal
+    settings.
 
     Args:
-        checkpoint: Backbone's, as tools/transplant.py writes it.
+        checkpoint: Backbone that tools/transplant.py wrote.
         work_dir: Folder for the images, the losses, and their plot, ``losses.svg``.
-        seeds: One pair of trainings each.
+        seeds: One pair of trainings for each.
         iterations: Of each training; every image is seen once.
-        batch_size: Images in an iteration.
+        batch_size: Images per iteration.
         size: Height and width of the images, pixels.
         learning_rate: Of AdamW, after a warm-up of 20 iterations.
         progress: Called with a line after every training.
@@ -71,23 +72,19 @@ def compare_starts(
     )
     data = Path(work_dir) / 'data'
     write_shapes(str(data), train=iterations * batch_size, val=1, size=size)
+
+    def losses_of(start: str, seed: int) -> List[float]:
+        config = training_config(str(data), str(work_dir), seed, batch_size, size, learning_rate)
+        if start == 'transplant':
+            config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
+        return train(config, f'{start}-seed{seed}')[0]
+
     found, pairs = [], []
     for seed in seeds:
         losses = {}
         for start in ('random', 'transplant'):
             file = Path(work_dir) / f'{start}-seed{seed}.json'
-            losses[start] = _stored(file, settings)
-            if losses[start] is None:
-                config = training_config(
-                    str(data), str(work_dir), seed, batch_size, size, learning_rate
-                )
-                if start == 'transplant':
-                    config.model.backbone.init_cfg = dict(
-                        type='Pretrained', checkpoint=str(checkpoint)
-                    )
-                losses[start], _ = train(config, f'{start}-seed{seed}')
-                stored = dict(settings=settings, losses=losses[start])
-                write_json(stored, file)
+            losses[start] = stored(file, settings, 'losses', partial(losses_of, start, seed))
             progress(f'seed {seed}, {start}: loss {smoothed(losses[start])[-1]:.3f} at the end')
         found.append(head_start(seed, losses['random'], losses['transplant']))
         pairs.append(losses)
@@ -96,7 +93,7 @@ def compare_starts(
 
 
 def smoothed(losses: Sequence[float]) -> np.ndarray:
-    """Give the mean of the last :data:`WINDOW` losses, from iteration :data:`WINDOW` on."""
+    """Return the mean of the last :data:`WINDOW` losses, from iteration :data:`WINDOW` on."""
     window = min(WINDOW, len(losses))
     return np.convolve(losses, np.full(window, 1 / window), 'valid')
 
@@ -109,9 +106,9 @@ def head_start(seed: int, random: Sequence[float], transplant: Sequence[float]) 
 
 
 def below_for_good(losses: Sequence[float], level: float) -> Optional[int]:
-    """Give the iterations after which the smoothed loss is never above a level again.
+    """Return the iterations after which the smoothed loss stays at or below a level.
 
-    The loss of a detector dips early, when its heads have learnt that most boxes are background.
+    The loss of a detector dips early, when its heads have learned that most boxes are background.
     """
     means = smoothed(losses)
     above = np.flatnonzero(means > level)
@@ -136,7 +133,7 @@ def draw_losses(pairs: Sequence[Mapping[str, Sequence[float]]], out_file: Path) 
 
 
 def head_start_table(found: Sequence[HeadStart]) -> str:
-    """Write the comparison as a Markdown table."""
+    """Return the comparison as a Markdown table."""
     lines = [
         '| seed | iterations | final loss, random | final loss, transplant | random there after | '
         'transplant there after |',
@@ -147,11 +144,3 @@ def head_start_table(found: Sequence[HeadStart]) -> str:
         after = f'{one.reached_random} | {one.reached or "never"}'
         lines.append(f'| {one.seed} | {one.iterations} | {losses} | {after} |')
     return '\n'.join(lines)
-
-
-def _stored(file: Path, settings: Dict) -> Optional[List[float]]:
-    if not file.is_file():
-        return None
-    stored = json.loads(file.read_text())
-    same = json.loads(json.dumps(settings))
-    return stored['losses'] if stored['settings'] == same else None

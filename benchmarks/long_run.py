@@ -1,6 +1,6 @@
 """Train the embedded example for a long time, and check memory, open files and child processes.
 
-The exit status is 1 if one of these does not stay constant.
+The exit status is 1 if any of these grows.
 """
 
 import contextlib
@@ -30,8 +30,8 @@ class Sample(NamedTuple):
     """State of this process after an iteration."""
 
     iteration: int
-    memory: float  # MiB of RSS of this process alone
-    workers_memory: float  # MiB of RSS of its children, shared pages counted in each
+    memory: float  # RSS of this process alone, MiB
+    workers_memory: float  # RSS of its children, MiB; shared pages count in each
     files: int
     children: int
 
@@ -54,7 +54,7 @@ def resident_mib(process: Union[int, str]) -> float:
 
 
 def child_processes(process: int) -> List[int]:
-    """Return the ids of a process's children, of all its threads."""
+    """Return the process ids of the children of all threads of a process."""
     return [
         int(child)
         for path in Path(f'/proc/{process}/task').glob('*/children')
@@ -62,21 +62,21 @@ def child_processes(process: int) -> List[int]:
     ]
 
 
-def hand_back_memory() -> None:
-    """Return freed memory that the C library keeps to the system."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
+def return_free_memory() -> None:
+    """Return the freed memory that the C library holds to the system."""
+    with contextlib.suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)
 
 
 @HOOKS.register_module()
 class ResourcesHook(Hook):
-    """Samples the process's resources while it trains.
+    """Sample the resources of the process during training.
 
     Args:
         interval: Iterations between two samples.
-        out_file: JSON lines to write, if given.
-        tidy: Hand freed memory back before a sample, so that only what is held is counted.
-            Otherwise the C library keeps some, and peaks, as of saving, can leave steps.
+        out_file: File for the samples as JSON lines.
+        tidy: Return freed memory to the system before each sample. Otherwise the C library holds
+            some, and peaks such as saving can leave steps.
     """
 
     priority = 'LOWEST'
@@ -90,11 +90,11 @@ class ResourcesHook(Hook):
         self.samples: List[Sample] = []
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
-        # In the middle of intervals: at the end of an epoch its workers are about to leave.
+        # in the middle of intervals, since workers exit at the end of an epoch
         if (runner.iter + 1) % self.interval == self.interval // 2:
-            gc.collect()  # so that garbage in cycles is not taken for a leak
+            gc.collect()  # garbage in reference cycles is not a leak
             if self.tidy:
-                hand_back_memory()
+                return_free_memory()
             sample = take_sample(runner.iter + 1)
             self.samples.append(sample)
             if self.out_file:
@@ -103,18 +103,18 @@ class ResourcesHook(Hook):
 
 
 def judge(samples: List[Sample], warm_up: int) -> Dict[str, Any]:
-    """Say whether memory is flat, and files and children as many as before, after a warm-up.
+    """Return statistics of the resources, and whether they stay constant (``flat``).
 
-    Memory is flat when its trend, a straight line of least squares over all samples after the
-    warm-up, and the means of their first and last fifth differ by less than 2 %.
+    They do if memory changes by less than 2 %, both along its least-squares line and between the
+    means of the first and last fifth, and if the numbers of files and children do not change.
 
     Args:
         samples: In order.
-        warm_up: Samples up to this iteration are left out.
+        warm_up: Samples up to this iteration are ignored.
     """
     kept = [sample for sample in samples if sample.iteration > warm_up]
     if len(kept) < 10:
-        raise ValueError(f'{len(kept)} samples after the warm-up are too few: 10 at least')
+        raise ValueError(f'{len(kept)} samples after the warm-up are too few; 10 are needed')
     iterations = np.array([s.iteration for s in kept], float)
     memory = np.array([s.memory for s in kept])
     slope = np.polyfit(iterations, memory, 1)[0]
@@ -122,7 +122,7 @@ def judge(samples: List[Sample], warm_up: int) -> Dict[str, Any]:
     drift = memory[-fifth:].mean() / memory[:fifth].mean() - 1
     trend = slope * (iterations[-1] - iterations[0]) / memory.mean()
     files, children = {s.files for s in kept}, {s.children for s in kept}
-    # A sample may fall between two epochs' workers, so the ends of the run count.
+    # a sample may fall between the workers of two epochs, hence medians
     same_ends = all(
         np.median([getattr(s, name) for s in kept[:fifth]])
         == np.median([getattr(s, name) for s in kept[-fifth:]])
@@ -150,12 +150,12 @@ def run_long(
     """Train the embedded example for many iterations and judge its resources.
 
     Args:
-        work_dir: Folder for everything; ``resources.jsonl`` holds the samples.
+        work_dir: Folder for all files; ``resources.jsonl`` holds the samples.
         iterations: Rounded up to whole epochs.
-        size: Height and width of the images.
-        images: Of the training split.
-        batch_size: Images an iteration.
-        tidy: As of :class:`ResourcesHook`.
+        size: Height and width of the images, pixels.
+        images: Number of training images.
+        batch_size: Images per iteration.
+        tidy: See :class:`ResourcesHook`.
     """
     work_dir = Path(work_dir)
     write_shapes(str(work_dir / 'data'), train=images, val=8, size=size)

@@ -1,16 +1,16 @@
-"""Measure transplants: how much of the response each start keeps, and the iterations it saves.
+"""Measure transplants: the reconstruction error of each method, and the iterations it saves.
 
-``donor`` trains a donor on generated images. ``response`` needs a donor and images. ``training``
+``donor`` trains a ResNet on generated images. ``response`` needs a ResNet and images. ``training``
 needs a checkpoint written by tools/transplant.py. Results are kept in the work dir, so the same
-command continues after an interruption.
+command resumes after an interruption.
 """
 
 from head_start import compare_starts, head_start_table
-from shapes_donor import train_donor
-from start_responses import compare_methods
+from reconstruction_study import compare_methods
+from shapes_training import train_teacher
 
 from epsanet_mmdet.utils.command_line import CommandParser, run_command
-from epsanet_mmdet.weight_transfer.response import response_table
+from epsanet_mmdet.weight_transfer import reconstruction_table
 
 
 def parse_args():
@@ -20,9 +20,9 @@ def parse_args():
     donor.add_argument(
         '--iterations', type=int, default=2000, help='training iterations (default: %(default)s)'
     )
-    response = what.add_parser('response', help='measure how much of the response each start keeps')
-    response.add_argument('donor', help='checkpoint of a ResNet')
-    response.add_argument('images', help='folder with any images')
+    response = what.add_parser('response', help='measure the reconstruction error of each method')
+    response.add_argument('teacher', help='checkpoint of a ResNet')
+    response.add_argument('images', help='folder of any images')
     response.add_argument(
         '--arch', default='small', help='EPSANet variant to build (default: %(default)s)'
     )
@@ -59,9 +59,9 @@ def main():
     options = vars(parse_args())
     what = options.pop('what')
     if what == 'donor':
-        train_donor(**options)
+        train_teacher(**options)
     elif what == 'response':
-        print(response_table(compare_methods(**options)))
+        print(reconstruction_table(compare_methods(**options)))
     else:
         print(head_start_table(compare_starts(**options)))
 

@@ -1,4 +1,4 @@
-"""Modules under their old names, which import with a DeprecationWarning."""
+"""Old names of modules and of what they define, which warn when they are used."""
 
 import importlib
 import sys
@@ -7,12 +7,15 @@ from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Optional
+from typing import Any, Callable, Optional
 
 MOVED = {
     'backbones': 'models',
+    'backbones.caffe_pool': 'models.resnet',
     'backbones.epsa_block': 'models.epsanet',
-    'backbones.positions': 'models.plugin_positions',
+    'backbones.plugin_norms': 'models.resnet',
+    'backbones.positions': 'models.resnet',
+    'backbones.stage_plugin_resnet': 'models.resnet',
     'channels_last': 'models.channels_last',
     'checkpoint_record': 'checkpoint.record',
     'checkpoints': 'checkpoint',
@@ -43,14 +46,18 @@ MOVED = {
     'deploy.psa': 'layers.deployed_psa',
     'deploy.transform': 'models.deployed',
     'devices': 'utils.device',
-    'disk_space': 'utils.disk_space',
+    'disk_space': 'engine.disk_space',
     'distributed': 'engine.dist',
     'drawing': 'utils.drawing',
     'hooks': 'engine.hooks',
+    'hooks.resumable': 'engine.hooks.checkpoint_match',
     'host_memory': 'utils.host_memory',
-    'latency': 'benchmark.latency',
+    'latency': 'benchmark.costs',
+    'layers.bi_eca': 'layers.eca',
     'layers.coordinate': 'layers.coord_attention',
     'layers.grouped_conv': 'layers.deployed_psa',
+    'layers.mk_eca': 'layers.eca',
+    'layers.squeeze': 'layers.se',
     'mmdet_tools': 'engine.mmdet_tools',
     'necks': 'models',
     'new_config': 'own_data.new_config',
@@ -58,12 +65,17 @@ MOVED = {
     'norm_cfg': 'models.norm_cfg',
     'options': 'config.options',
     'plugins': 'models.plugins',
+    'pretraining.command': 'pretraining.train',
     'python_text': 'config.python_text',
     'report': 'evaluation',
     'report.build': 'evaluation.report',
     'report.page': 'utils.page',
     'report.testing': 'evaluation.report',
     'reproduction': 'experiments',
+    'reproduction.checks': 'experiments.prepare',
+    'reproduction.comparison': 'experiments.fingerprint',
+    'reproduction.files': 'experiments.job',
+    'reproduction.progress': 'experiments.run',
     'runner': 'engine.runner',
     'seeded_batches': 'engine.seeding',
     'spreadsheet': 'utils.text',
@@ -71,11 +83,18 @@ MOVED = {
     'storage': 'utils.storage',
     'terminal': 'utils.terminal',
     'transplant': 'weight_transfer',
+    'transplant.batch_norm': 'weight_transfer.norms',
+    'transplant.carry_over': 'weight_transfer.block_weights',
+    'transplant.channel_order': 'weight_transfer.permutation',
+    'transplant.donor': 'weight_transfer.teacher',
+    'transplant.moments': 'weight_transfer.norms',
+    'transplant.response': 'weight_transfer.reconstruction',
+    'transplant.starts': 'weight_transfer.methods',
 }
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """Import a module under its old name: a stand-in with the attributes of the new one."""
+    """Import a module under its old name, as a stand-in with the attributes of the new one."""
 
     def find_spec(self, name: str, path=None, target=None) -> Optional[ModuleSpec]:
         return ModuleSpec(name, self, is_package=True) if new_name(name) else None
@@ -86,8 +105,30 @@ class MovedModules(MetaPathFinder, Loader):
         module.__getattr__ = partial(getattr, importlib.import_module(new))
 
 
+def renamed(module: str, **names: str) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a module whose functions or classes have new names.
+
+    ``__getattr__ = renamed(__name__, old_name='new_name', other='utils.text.printable')``
+
+    Args:
+        module: Name of the module.
+        **names: New names by old ones; those with a dot are of another module of this package.
+    """
+
+    def find(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f'module {module!r} has no attribute {name!r}')
+        folder, _, attribute = names[name].rpartition('.')
+        folder = f'{__package__}.{folder}' if folder else module
+        message = f'{module}.{name} is now {folder}.{attribute}'
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(folder), attribute)
+
+    return find
+
+
 def new_name(name: str) -> Optional[str]:
-    """Return the new name of a module by an old one, or None if it was not moved."""
+    """Return the new name of a module by its old one, or None if it was not moved."""
     package, _, rest = name.partition('.')
     parts = rest.split('.') if package == __package__ else []
     for length in range(len(parts), 0, -1):

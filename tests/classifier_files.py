@@ -1,4 +1,4 @@
-"""Classifiers' state dicts as other projects name and shape them, written down from their code."""
+"""State dicts of classifiers with the names and shapes of other projects, taken from their code."""
 
 import math
 from typing import Callable, Dict, Sequence
@@ -146,7 +146,7 @@ def bam_resnet() -> Dict[str, Tensor]:
 
 
 def cadene_names(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    """Cadene's names of stem and head; his files are too old to count batches."""
+    """Use Cadene's names of stem and head; his files are too old to have batch counters."""
     changes = {'conv1.': 'layer0.conv1.', 'bn1.': 'layer0.bn1.', 'fc.': 'last_linear.'}
     renamed = {}
     for name, value in state.items():
@@ -163,7 +163,7 @@ def resnext_conv2(width: int) -> Dict[str, Tensor]:
 
 
 def resnet(depth: int = 50, conv2=conv3x3, attention=None, width: int = 64) -> Dict[str, Tensor]:
-    """Torchvision's ResNet, with another middle convolution or with attention in its blocks."""
+    """Torchvision's ResNet, optionally with another middle convolution or with attention."""
     parts = {'conv1': {'weight': torch.randn(64, 3, 7, 7)}, 'bn1': batch_norm(64)}
     channels = 64
     for stage, blocks in enumerate(BLOCKS[depth]):

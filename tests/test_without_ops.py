@@ -20,7 +20,6 @@ TESTS = (
     'models/test_deployed.py',
     'benchmark/test_measurement.py',
     'utils/test_flops.py',
-    'utils/test_flop_counters.py',
     'models/test_plugins.py',
 )
 COMPUTE = """

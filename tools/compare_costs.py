@@ -4,7 +4,7 @@ import sys
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.benchmark.latency import compare_costs, format_table
+from epsanet_mmdet.benchmark.costs import compare_costs, format_table
 from epsanet_mmdet.utils.command_line import CommandParser, run_command
 
 

@@ -1,9 +1,11 @@
-"""How fast networks are and how much memory they take, measured side by side."""
+"""Time and memory of networks, measured side by side."""
+
+import warnings
 
 from .command import run_benchmark
 from .expectation import Expectation, check_expectations, parse_expectation
 from .measurement import Measurement, measure
-from .memory import peak_bytes, saved_bytes
+from .memory import activation_bytes, peak_bytes
 from .networks import BACKBONES, OPTIONS, build_network
 from .passes import PRECISIONS, Input, parse_input
 from .published_psa import PublishedPSA, published_formulation
@@ -19,6 +21,7 @@ __all__ = [
     'PRECISIONS',
     'PublishedPSA',
     'Timing',
+    'activation_bytes',
     'as_json',
     'build_network',
     'check_expectations',
@@ -29,6 +32,12 @@ __all__ = [
     'peak_bytes',
     'published_formulation',
     'run_benchmark',
-    'saved_bytes',
     'time_interleaved',
 ]
+
+
+def __getattr__(name: str):
+    if name == 'saved_bytes':
+        warnings.warn('saved_bytes is now activation_bytes', DeprecationWarning, stacklevel=2)
+        return activation_bytes
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

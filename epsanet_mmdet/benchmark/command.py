@@ -1,4 +1,4 @@
-"""Benchmarking from the command line: measure, print, keep, and check against what is expected."""
+"""Benchmarks from the command line: measure, print, save and check against expected ratios."""
 
 from typing import Callable, Optional, Sequence
 
@@ -11,7 +11,7 @@ from .expectation import check_expectations, parse_expectation
 from .measurement import measure
 from .passes import choose_precision, parse_input
 from .table import as_json, describe_machine, format_tables
-from .work import higher, measure_ceilings
+from .work import Work, measure_peaks
 
 
 def run_benchmark(
@@ -28,48 +28,50 @@ def run_benchmark(
     progress: Callable[[str], None] = lambda line: None,
     write: Callable[[str], None] = print,
 ) -> None:
-    """Measure networks beside a baseline and write tables, and check the ratios expected.
+    """Measure networks and a baseline, write tables, and check the expected ratios.
 
     Args:
-        networks: As of :func:`epsanet_mmdet.benchmark.build_network`.
-        baseline: What the others are relative to.
-        inference: Inputs of inference, ``BATCHxHEIGHTxWIDTH``.
-        training: Inputs of training steps.
-        repeats: Rounds, in each of which all run.
-        device: A GPU if there is one.
+        networks: Names for :func:`epsanet_mmdet.benchmark.build_network`.
+        baseline: Name of the network that the ratios refer to.
+        inference: Input sizes for inference, ``BATCHxHEIGHTxWIDTH``.
+        training: Input sizes for training steps.
+        repeats: Number of rounds; each round runs every network once.
+        device: A GPU if there is one, by default.
         precision: ``'fp32'``, ``'tf32'``, ``'bf16'`` or ``'fp16'``.
-        threads: Of a CPU; as torch chooses by default.
+        threads: Number of CPU threads; torch's default if None.
         out: JSON file to write.
-        expect: ``NAME<=RATIO`` or ``NAME@TASK<=RATIO``.
-        progress: Called with a line on what is being done.
-        write: Called with the tables, and with what was expected and kept.
+        expect: Upper bounds, ``NAME<=RATIO`` or ``NAME@TASK<=RATIO``.
+        progress: Called with a line about each step.
+        write: Called with the tables and the expected ratios that hold.
 
     Raises:
-        ExpectationError: If a ratio is above what was expected, after all else is done.
-        UserError: If something asked for does not exist or cannot be.
+        ExpectationError: If a ratio exceeds its bound, after everything else is done.
+        UserError: If an argument is wrong, or something that it names does not exist.
     """
     names = [baseline, *networks]
     sizes = [[parse_input(text) for text in texts] for texts in (inference, training)]
     expectations = [parse_expectation(text, names) for text in expect]
     if not any(sizes):
-        raise ArgumentError('there is nothing to measure; give inputs of inference or training')
+        raise ArgumentError(
+            'there is nothing to measure; give input sizes for inference or training'
+        )
     if threads is not None:
         if threads < 1:
-            raise ArgumentError(f'threads={threads} cannot compute; give at least 1')
+            raise ArgumentError(f'threads={threads} cannot run anything; use at least 1')
         torch.set_num_threads(threads)
     if out:
         check_file_writable(out)
     used = usable_device(device)
     machine = describe_machine(used)
     dtype = choose_precision(precision, used)
-    progress('what the machine reaches at most')
-    before = measure_ceilings(used, dtype)
+    progress("the machine's peak rates")
+    before = measure_peaks(used, dtype)
     measurements = measure(names, *sizes, repeats, device, precision, progress)
-    ceilings = higher(before, measure_ceilings(used, dtype))  # its speed may have changed
+    peaks = Work(*map(max, before, measure_peaks(used, dtype)))  # the speed may have changed
     settings = dict(**machine, precision=precision, repeats=repeats)
     if out:
-        write_whole(as_json(measurements, settings, ceilings), out)
+        write_whole(as_json(measurements, settings, peaks), out)
     write(', '.join(f'{key} {value}' for key, value in settings.items()) + '\n')
-    write(format_tables(measurements, ceilings))
+    write(format_tables(measurements, peaks))
     for line in check_expectations(expectations, measurements):
         write(line)

@@ -1,4 +1,4 @@
-"""Ratios that a benchmark is expected to keep."""
+"""Upper bounds on the ratios of a benchmark."""
 
 import re
 from typing import List, NamedTuple, Optional, Sequence
@@ -9,12 +9,12 @@ from .passes import INFERENCE, TRAINING
 
 
 class Expectation(NamedTuple):
-    """The most that a network's time may be of the baseline's.
+    """Upper bound on a network's time relative to the baseline.
 
     Attributes:
         name: Network.
-        ratio: Bound on the median ratio, for every input.
-        task: Only for this task, or for both.
+        ratio: Bound on the median ratio for every input.
+        task: Task that it applies to; None for both.
     """
 
     name: str
@@ -23,14 +23,14 @@ class Expectation(NamedTuple):
 
 
 def parse_expectation(text: str, names: Sequence[str]) -> Expectation:
-    """Read ``NAME<=RATIO`` or ``NAME@TASK<=RATIO``.
+    """Parse ``NAME<=RATIO`` or ``NAME@TASK<=RATIO``.
 
     Args:
-        text: What to read.
+        text: Text to parse.
         names: Networks that will be measured.
 
     Raises:
-        ArgumentError: If it is something else, or of a network or task that is not measured.
+        ArgumentError: If the text has another form, or names another network or task.
     """
     found = re.fullmatch(r'(.+?)(?:@(\w+))?<=(\d+\.?\d*)', text)
     if not found:
@@ -38,24 +38,24 @@ def parse_expectation(text: str, names: Sequence[str]) -> Expectation:
     name, task, ratio = found.groups()
     if name not in names:
         raise ArgumentError(
-            f"expectation '{text}' is of a network that is not measured; measured are: "
+            f"expectation '{text}' names a network that is not measured; choose one of "
             f'{", ".join(names)}'
         )
     if task not in (None, INFERENCE, TRAINING):
-        raise ArgumentError(f"expectation '{text}' is neither of {INFERENCE} nor of {TRAINING}")
+        raise ArgumentError(f"expectation '{text}' is for neither {INFERENCE} nor {TRAINING}")
     return Expectation(name, float(ratio), task)
 
 
 def check_expectations(
     expectations: Sequence[Expectation], measurements: Sequence[Measurement]
 ) -> List[str]:
-    """Check that measured ratios keep to what was expected.
+    """Check measured ratios against the expected bounds.
 
     Returns:
-        A line for each that does.
+        A line for each ratio within its bound.
 
     Raises:
-        ExpectationError: Naming each that does not.
+        ExpectationError: If ratios exceed their bounds; the message lists all of them.
     """
     kept, broken = [], []
     for expected in expectations:
@@ -63,13 +63,13 @@ def check_expectations(
             m for m in measurements if m.name == expected.name and expected.task in (None, m.task)
         ]
         if not measured:
-            raise ExpectationError(f'nothing was measured of {expected.name}@{expected.task}')
+            raise ExpectationError(f'{expected.name}@{expected.task} was not measured')
         for m in measured:
             line = f'{m.name} takes x{m.ratio:.3f} in {m.task} at {m.input}'
             if m.ratio <= expected.ratio:
-                kept.append(f'{line}, {expected.ratio:g} at most were expected')
+                kept.append(f'{line}, at most {expected.ratio:g} as expected')
             else:
-                broken.append(f'{line}, which is more than the {expected.ratio:g} expected')
+                broken.append(f'{line}, more than the expected {expected.ratio:g}')
     if broken:
         raise ExpectationError('; '.join(broken))
     return kept

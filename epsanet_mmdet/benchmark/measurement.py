@@ -1,4 +1,4 @@
-"""Measuring networks side by side."""
+"""Measure networks side by side."""
 
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
@@ -6,42 +6,42 @@ import torch
 
 from ..errors import ArgumentError, ConfigError
 from ..utils.device import usable_device
-from .memory import peak_bytes, saved_bytes
-from .networks import Network, build_network, is_for_inference, split_options
+from .memory import activation_bytes, peak_bytes
+from .networks import Network, build_network, split_options
 from .passes import INFERENCE, PRECISIONS, TRAINING, Input, make_pass
 from .timing import time_interleaved
 from .work import Work, count_work
 
 
 class Measurement(NamedTuple):
-    """What a network costs in one task at one input.
+    """Costs of a network in one task at one input size.
 
     Attributes:
         name: Network, with its options.
         task: ``'inference'`` or ``'training'`` (forward and backward).
         input: Size of the batch.
         seconds: Median time.
-        spread: Interquartile range of the times over their median.
-        ratio: Median, over the rounds, of the time over the baseline's in that round.
-        ratio_spread: Interquartile range of these ratios.
+        relative_iqr: Interquartile range of the times relative to their median.
+        ratio: Median over the rounds of the time relative to the baseline.
+        ratio_iqr: Interquartile range of these ratios.
         images_per_second: Throughput at the median time.
         work: FLOPs and bytes of the pass.
-        flops_ratio: These FLOPs over the baseline's.
-        saved_bytes: What a forward pass in training keeps for the backward pass.
-        peak_bytes: The most that tensors take at a time, over what is there between passes.
+        flops_ratio: FLOPs relative to the baseline.
+        activation_bytes: Activation memory of a training step; None in inference.
+        peak_bytes: Peak of the memory that a pass allocates.
     """
 
     name: str
     task: str
     input: Input
     seconds: float
-    spread: float
+    relative_iqr: float
     ratio: float
-    ratio_spread: float
+    ratio_iqr: float
     images_per_second: float
     work: Work
     flops_ratio: float
-    saved_bytes: Optional[int]
+    activation_bytes: Optional[int]
     peak_bytes: int
 
 
@@ -56,40 +56,42 @@ def measure(
 ) -> List[Measurement]:
     """Measure networks side by side; the first is the baseline.
 
-    Every round runs each network once, so that a change of the machine's speed meets all.
-    Networks that are for inference only are left out of training.
+    Every round runs each network once, so that a change in the machine's speed affects all of them.
+    Deployed networks are left out of training.
 
     Args:
-        names: As of :func:`build_network`.
-        inference: Inputs of forward passes in evaluation.
-        training: Inputs of forward and backward passes in training.
-        repeats: Number of rounds, after one that does not count.
-        device: A GPU if there is one.
-        precision: ``'fp32'``, ``'tf32'``, ``'bf16'`` or ``'fp16'``, the latter two by autocast.
-        progress: Called with a line on what is being done.
+        names: Names for :func:`build_network`.
+        inference: Input sizes of forward passes in evaluation mode.
+        training: Input sizes of forward and backward passes in training mode.
+        repeats: Number of rounds, after one for warming up.
+        device: A GPU if there is one, by default.
+        precision: ``'fp32'``, ``'tf32'``, ``'bf16'`` or ``'fp16'``; the latter two use autocast.
+        progress: Called with a line about each step.
 
     Raises:
-        ArgumentError: If the arguments do not fit together.
-        ConfigError: If a network or device does not exist, or a network does not run.
+        ArgumentError: If an argument is wrong or the arguments contradict each other.
+        ConfigError: If a network or the device does not exist, or a network fails to run.
     """
     device = usable_device(device)
     names = list(dict.fromkeys(names))
     if repeats < 1:
-        raise ArgumentError(f'repeats={repeats} leaves nothing to measure; give at least 1')
+        raise ArgumentError(f'repeats={repeats} measures nothing; use at least 1')
     for name in names:
-        split_options(name)  # says what is wrong before anything is built
-    if training and is_for_inference(split_options(names[0])[1]):
-        raise ArgumentError(f'{names[0]} cannot be trained; leave out training, or the option')
+        split_options(name)  # raises before anything is built
+    if training and 'deploy' in split_options(names[0])[1]:
+        raise ArgumentError(f'{names[0]} cannot be trained; leave out training or +deploy')
     networks = []
     for name in names:
         progress(f'building {name}')
         networks.append(build_network(name, device))
     measurements = []
     for task, inputs in ((INFERENCE, inference), (TRAINING, training)):
-        able = [n for n in networks if task == INFERENCE or n.trainable]
+        selected = [n for n in networks if task == INFERENCE or 'deploy' not in n.options]
         for size in inputs:
             progress(f'{task} at {size}')
-            measurements += _measure_input(able, task, size, repeats, device, precision, progress)
+            measurements += _measure_input(
+                selected, task, size, repeats, device, precision, progress
+            )
     return measurements
 
 
@@ -107,12 +109,12 @@ def _measure_input(
         progress(f'memory of {network.name}')
         run = make_pass(network, task, size, device, precision)
         try:
-            run()  # compiles, allocates, plans
+            run()  # compile, allocate, plan
         except (RuntimeError, ValueError) as error:  # out of memory, too small for a norm, ...
             reason = f'{type(error).__name__}: {error}'.splitlines()[0]
             raise ConfigError(f'{network.name} fails in {task} at {size}: {reason}')
         network.module.zero_grad(set_to_none=True)  # so that gradients count in the peak
-        saved = saved_bytes(network.module, run.loss) if task == TRAINING else None
+        saved = activation_bytes(network.module, run.loss) if task == TRAINING else None
         memory.append((saved, peak_bytes(run, device)))
         work.append(_work(network, task, size, device, precision))
         passes.append(run)
@@ -123,9 +125,9 @@ def _measure_input(
             task,
             size,
             timing.median,
-            timing.spread,
+            timing.relative_iqr,
             timing.ratio,
-            timing.ratio_spread,
+            timing.ratio_iqr,
             size.batch / timing.median,
             work[i],
             work[i].flops / work[0].flops,

@@ -1,4 +1,4 @@
-"""Memory that a pass over a network takes."""
+"""Memory that a pass through a network needs."""
 
 import json
 import tempfile
@@ -9,26 +9,26 @@ import torch
 from torch import nn
 
 
-def saved_bytes(network: nn.Module, forward: Callable[[], object]) -> int:
-    """Count the bytes that a forward pass keeps for the backward pass, without parameters."""
+def activation_bytes(network: nn.Module, forward: Callable[[], object]) -> int:
+    """Return the bytes that a forward pass saves for the backward pass, without parameters."""
     parameters = {p.untyped_storage().data_ptr() for p in network.parameters()}
-    kept: Dict[int, torch.Tensor] = {}
+    saved: Dict[int, torch.Tensor] = {}
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
+    def save(tensor: torch.Tensor) -> torch.Tensor:
         address = tensor.untyped_storage().data_ptr()
         if address not in parameters:
-            kept[address] = tensor  # which also keeps the address from being used again
+            saved[address] = tensor  # holding it keeps its address from being reused
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         forward()
-    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
 
 
 def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
-    """Count the most bytes of tensors that a call has allocated at a time, over those before it.
+    """Return the peak of the bytes that a call allocates on top of what is allocated before it.
 
-    On CPUs by torch's profiler, on GPUs by its allocator.
+    They are counted by torch's profiler on CPUs and by its allocator on GPUs.
     """
     if device.type == 'cuda':
         torch.cuda.synchronize(device)

@@ -1,8 +1,8 @@
-"""What can be benchmarked: backbones by name, and detectors or their backbones by config."""
+"""Networks to benchmark: backbones by name, detectors and their backbones by config."""
 
 import copy
 import os.path as osp
-from typing import Callable, Dict, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Tuple
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from ..config.build import build_without_weights
 from ..config.load import load_config
 from ..errors import ArgumentError, ConfigError
+from ..models.deployed import deploy
 from .published_psa import published_formulation
 
 TRAINABLE = dict(norm_eval=False)
@@ -25,45 +26,42 @@ BACKBONES: Dict[str, dict] = {
 }
 
 
-def compile_network(network: nn.Module) -> nn.Module:
-    """Compile with inductor, for each size anew: a backbone, or a detector's backbone and neck."""
-    for part in _compilable(network):
-        # Freezing folds weights into the graph; it acts in inference only.
+def _compile(network: nn.Module) -> nn.Module:
+    for part in _compilable_parts(network):
+        # Freezing folds weights into the graph; it applies to inference only.
         part.compile(dynamic=False, options=dict(freezing=True))
     return network
 
 
-def capture_network(network: nn.Module) -> nn.Module:
-    """Replay a backbone, or a detector's backbone and neck, as CUDA graphs."""
+def _capture(network: nn.Module) -> nn.Module:
     if not torch.cuda.is_available():
         raise ConfigError('option +cudagraph needs a GPU; leave it out')
-    for part in _compilable(network):
+    for part in _compilable_parts(network):
         part.compile(backend='cudagraphs')
     return network
 
 
+def _compilable_parts(network: nn.Module) -> List[nn.Module]:
+    if not hasattr(network, 'extract_feat'):
+        return [network]
+    return [part for part in (network.backbone, getattr(network, 'neck', None)) if part]
+
+
 def _deploy(network: nn.Module) -> nn.Module:
-    from ..models.deployed import deploy
-
-    network.eval()  # which returns None, of mmdet's ResNet
+    network.eval()  # mmdet's ResNet returns None
     return deploy(network)
-
-
-def _unchanged(network: nn.Module) -> nn.Module:
-    return network
-
-
-def _channels_last(network: nn.Module) -> nn.Module:
-    return network.to(memory_format=torch.channels_last)
 
 
 OPTIONS: Dict[str, Tuple[Callable[[nn.Module], nn.Module], str]] = {
     'published': (published_formulation, "EPSANet in the steps of the authors' code"),
     'deploy': (_deploy, 'deployed, for inference only'),
-    'library': (_unchanged, "computed without the package's own kernels"),
-    'channels-last': (_channels_last, 'in channels-last memory format'),
-    'compile': (compile_network, 'compiled with inductor'),
-    'cudagraph': (capture_network, 'replayed as CUDA graphs'),
+    'library': (lambda network: network, "without the package's own kernels"),
+    'channels-last': (
+        lambda network: network.to(memory_format=torch.channels_last),
+        'in channels-last memory format',
+    ),
+    'compile': (_compile, 'compiled with inductor'),
+    'cudagraph': (_capture, 'replayed as CUDA graphs'),
 }
 
 
@@ -71,10 +69,10 @@ class Network(NamedTuple):
     """A network to measure.
 
     Attributes:
-        name: As it was asked for.
+        name: Its name, with options.
         module: The backbone or detector.
         plain: The same without options, whose operations can be counted.
-        options: Those of its name, in order.
+        options: The options in its name, in order.
     """
 
     name: str
@@ -84,37 +82,22 @@ class Network(NamedTuple):
 
     @property
     def is_detector(self) -> bool:
-        """Whether it is a whole detector."""
-        return is_detector(self.module)
-
-    @property
-    def trainable(self) -> bool:
-        """Whether it can be trained."""
-        return not is_for_inference(self.options)
-
-
-def is_detector(module: nn.Module) -> bool:
-    """Say whether a module is a whole detector, rather than a backbone."""
-    return hasattr(module, 'extract_feat')
-
-
-def is_for_inference(options: Tuple[str, ...]) -> bool:
-    """Say whether a network with these options cannot be trained."""
-    return any(option.startswith('deploy') for option in options)
+        """True for a whole detector, False for a backbone."""
+        return hasattr(self.module, 'extract_feat')
 
 
 def build_network(name: str, device: torch.device) -> Network:
     """Build a network with random weights.
 
     Args:
-        name: ``WHAT[:backbone][+OPTION...]``. WHAT is one of :data:`BACKBONES`, or a config by its
-            path or bare name, which stands for the whole detector or with ``:backbone`` for that
-            alone. The options of :data:`OPTIONS` apply in the order given.
-        device: To put it on.
+        name: ``NAME[:backbone][+OPTION...]``. NAME is one of :data:`BACKBONES`, or a config by path
+            or bare name. A config means the whole detector, or with ``:backbone`` its backbone.
+            The :data:`OPTIONS` apply in the given order.
+        device: Device to move it to.
 
     Raises:
-        ArgumentError: If there is no such option.
-        ConfigError: If there is no such backbone or config, or it cannot be built.
+        ArgumentError: If an option does not exist.
+        ConfigError: If the backbone or config does not exist, or cannot be built.
     """
     base, options = split_options(name)
     torch.manual_seed(0)
@@ -126,16 +109,16 @@ def build_network(name: str, device: torch.device) -> Network:
 
 
 def split_options(name: str) -> Tuple[str, Tuple[str, ...]]:
-    """Split a name into what is before the first ``+`` and the options.
+    """Split a network's name into the part before the first ``+`` and the options.
 
     Raises:
-        ArgumentError: If there is no such option.
+        ArgumentError: If an option does not exist.
     """
     base, *options = name.split('+')
     for option in options:
         if option not in OPTIONS:
             raise ArgumentError(
-                f"there is no option '+{option}' in '{name}'; choose of +{', +'.join(OPTIONS)}"
+                f"there is no option '+{option}' in '{name}'; choose one of +{', +'.join(OPTIONS)}"
             )
     return base, tuple(options)
 
@@ -149,17 +132,11 @@ def _build(base: str) -> nn.Module:
     except ConfigError as error:
         if osp.isfile(config_name):
             raise
-        raise ConfigError(f'{error}; backbones by name are: {", ".join(BACKBONES)}')
+        raise ConfigError(f'{error}; backbones by name are {", ".join(BACKBONES)}')
     if not config.get('model') or not config.model.get('backbone'):
-        raise ConfigError(f"config '{config_name}' has no model with a backbone; give another")
+        raise ConfigError(f"config '{config_name}' has no model with a backbone; choose another")
     try:
         return build_without_weights(config.model.backbone if part else config.model)
     except (TypeError, ValueError, KeyError, AssertionError) as error:
         reason = f'{type(error).__name__}: {error}'.splitlines()[0]
         raise ConfigError(f"the model of config '{config_name}' cannot be built: {reason}")
-
-
-def _compilable(network: nn.Module) -> Tuple[nn.Module, ...]:
-    if not is_detector(network):
-        return (network,)
-    return tuple(part for part in (network.backbone, getattr(network, 'neck', None)) if part)

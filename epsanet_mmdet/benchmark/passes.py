@@ -1,4 +1,4 @@
-"""The passes over a network that are measured."""
+"""Passes through a network: inference and training steps of a given size and precision."""
 
 import contextlib
 from typing import Callable, NamedTuple, Optional
@@ -16,8 +16,8 @@ PRECISIONS = {
     'bf16': torch.bfloat16,
     'fp16': torch.float16,
 }
-OBJECTS = 7  # in each image of a training batch, about as many as COCO has
-LEAST_SIZE = 32  # the stride of a ResNet's last stage
+OBJECTS = 7  # per image of a training batch, about as many as in COCO
+LEAST_SIZE = 32  # stride of the last stage of a ResNet
 
 
 class Input(NamedTuple):
@@ -32,10 +32,10 @@ class Input(NamedTuple):
 
 
 def parse_input(text: str) -> Input:
-    """Read ``BATCHxHEIGHTxWIDTH``.
+    """Parse ``BATCHxHEIGHTxWIDTH``.
 
     Raises:
-        ArgumentError: If it is something else, or too small for a ResNet.
+        ArgumentError: If the text has another form, or the size is too small for a ResNet.
     """
     numbers = text.split('x')
     if len(numbers) == 4 and numbers[1] == '3':
@@ -45,8 +45,8 @@ def parse_input(text: str) -> Input:
     batch, height, width = map(int, numbers)
     if batch < 1 or min(height, width) < LEAST_SIZE:
         raise ArgumentError(
-            f"input '{text}' is too small; give a batch of 1 or more and sides of {LEAST_SIZE} "
-            'pixels or more'
+            f"input '{text}' is too small; use a batch of at least 1 and sides of at least "
+            f'{LEAST_SIZE} pixels'
         )
     return Input(batch, height, width)
 
@@ -54,17 +54,17 @@ def parse_input(text: str) -> Input:
 def make_pass(
     network: Network, task: str, size: Input, device: torch.device, precision: str
 ) -> Callable[[], Optional[torch.Tensor]]:
-    """Make a call that runs one forward pass in evaluation, or forward and backward in training.
+    """Return a function that runs one forward pass, in training with its backward pass.
 
     Args:
         network: Backbone or detector.
         task: :data:`INFERENCE` or :data:`TRAINING`.
-        size: Of the batch.
-        device: That the network is on.
-        precision: One of :data:`PRECISIONS`; 16 bits by autocast.
+        size: Size of the batch.
+        device: Device of the network.
+        precision: One of :data:`PRECISIONS`; those of 16 bits use autocast.
 
     Returns:
-        The call; for training, its attribute ``loss`` is the forward pass alone.
+        The function. In training, its attribute ``loss`` runs only the forward pass.
     """
     forward = (_detector_pass if network.is_detector else _backbone_pass)(
         network.module, task, size, device, 'channels-last' in network.options
@@ -143,10 +143,10 @@ def _library_only() -> contextlib.AbstractContextManager:
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Let a device compute in a precision, and give the type of its numbers.
+    """Set up a device for a precision and return the dtype of its values.
 
     Raises:
-        ArgumentError: If there is no such precision, or the device does not have it.
+        ArgumentError: If the precision does not exist, or the device does not support it.
     """
     if precision not in PRECISIONS:
         raise ArgumentError(

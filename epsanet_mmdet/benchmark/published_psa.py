@@ -1,4 +1,4 @@
-"""EPSANet computed as its authors' code computes it, for comparison."""
+"""EPSANet in the steps of its authors' code, for comparison."""
 
 import copy
 
@@ -8,34 +8,19 @@ from torch import Tensor, nn
 from ..layers import PSAModule
 
 
-class PublishedPSA(nn.Module):
-    """Pyramid squeeze attention in the steps of the authors' released code.
+class PublishedPSA(PSAModule):
+    """:class:`PSAModule` in the steps of the authors' released code.
 
-    Plain grouped convolutions, the squeeze branch by branch, and features that are concatenated,
-    viewed, weighted, sliced and concatenated again. The function, parameters and their names are
-    those of the :class:`PSAModule` that it is made of.
-
-    Args:
-        psa: Module to take the parameters from; they are shared.
-
-    Shape:
-        As of :class:`PSAModule`.
+    It uses plain grouped convolutions, squeezes branch by branch, and concatenates, views, weights,
+    slices and concatenates the features again.
     """
-
-    def __init__(self, psa: PSAModule) -> None:
-        super().__init__()
-        self.branches = psa.branches
-        for i in range(1, psa.branches + 1):
-            self.add_module(f'conv_{i}', getattr(psa, f'conv_{i}'))
-        self.se = psa.se
-        self.softmax = nn.Softmax(dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         features = [getattr(self, f'conv_{i}')(x) for i in range(1, self.branches + 1)]
         scores = torch.cat([self._score(feature) for feature in features], dim=1)
         batch, width, height, columns = features[0].shape
         stacked = torch.cat(features, dim=1).view(batch, self.branches, width, height, columns)
-        attention = self.softmax(scores.view(batch, self.branches, width, 1, 1))
+        attention = scores.view(batch, self.branches, width, 1, 1).softmax(dim=1)
         weighted = stacked * attention
         output = weighted[:, 0]
         for i in range(1, self.branches):
@@ -43,18 +28,16 @@ class PublishedPSA(nn.Module):
         return output
 
     def _score(self, feature: Tensor) -> Tensor:
-        pooled = nn.functional.adaptive_avg_pool2d(feature, 1)
-        return self.se(pooled).sigmoid()
+        return self.se(self.gap(feature)).sigmoid()
 
 
 def published_formulation(network: nn.Module) -> nn.Module:
-    """Copy a network, with every :class:`PSAModule` replaced by :class:`PublishedPSA`.
+    """Return a copy of a network that computes every :class:`PSAModule` as :class:`PublishedPSA`.
 
-    State dicts keep their names.
+    The parameters and their names stay the same.
     """
     network = copy.deepcopy(network)
-    for parent in list(network.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, PSAModule):
-                setattr(parent, name, PublishedPSA(child))
+    for module in network.modules():
+        if isinstance(module, PSAModule):
+            module.__class__ = PublishedPSA
     return network

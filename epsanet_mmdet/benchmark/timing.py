@@ -1,4 +1,4 @@
-"""Timing several calls side by side."""
+"""Time several calls side by side."""
 
 import statistics
 import time
@@ -8,11 +8,11 @@ import torch
 
 
 class Timing(NamedTuple):
-    """Times of one call, a number a round.
+    """Times of one call, one per round.
 
     Attributes:
         seconds: Time in each round.
-        ratios: In each round, the time over the baseline's in the same round.
+        ratios: Time relative to the baseline in the same round.
     """
 
     seconds: Sequence[float]
@@ -29,12 +29,12 @@ class Timing(NamedTuple):
         return statistics.median(self.ratios)
 
     @property
-    def spread(self) -> float:
-        """Interquartile range of the times over their median."""
+    def relative_iqr(self) -> float:
+        """Interquartile range of the times relative to their median."""
         return _interquartile_range(self.seconds) / self.median
 
     @property
-    def ratio_spread(self) -> float:
+    def ratio_iqr(self) -> float:
         """Interquartile range of the ratios."""
         return _interquartile_range(self.ratios)
 
@@ -46,16 +46,16 @@ def time_interleaved(
     progress: Callable[[str], None] = lambda line: None,
     warm_up: int = 1,
 ) -> List[Timing]:
-    """Time calls in rounds in which each runs once, so that a change of speed meets all.
+    """Time calls in rounds that run each call once, so that a change of speed affects all.
 
-    Each round starts with another call, so that none always follows the same one.
+    Each round starts with a different call, so that none always follows the same one.
 
     Args:
         calls: The first is the baseline.
         repeats: Number of rounds that count.
-        device: Waited for before and after each call.
-        progress: Called with a line on each round.
-        warm_up: Number of rounds before, which do not count.
+        device: Synchronised before and after each call.
+        progress: Called with a line about each round.
+        warm_up: Number of rounds before those that count.
     """
     seconds: List[List[float]] = [[] for _ in calls]
     for round_ in range(-warm_up, repeats):

@@ -1,4 +1,4 @@
-"""The work of a pass, whatever computes it, and the most of it that a machine does in a second."""
+"""The roofline: the work of a pass, however it is computed, and the peak rates of a machine."""
 
 from typing import Callable, NamedTuple, Tuple
 
@@ -10,11 +10,11 @@ from .timing import time_interleaved
 
 
 class Work(NamedTuple):
-    """What convolutions and linear layers compute, and move to and from memory at the least.
+    """Operations of convolutions and linear layers, and the memory traffic they need at least.
 
     Attributes:
-        flops: Floating point operations, two a multiply-accumulate.
-        bytes: Of each layer's input, weight and output, once.
+        flops: Floating point operations, two per multiply-accumulate.
+        bytes: Size of each layer's input, weight and output, counted once.
     """
 
     flops: float
@@ -22,14 +22,14 @@ class Work(NamedTuple):
 
 
 def count_work(network: nn.Module, forward: Callable[[], object], value_bytes: int) -> Work:
-    """Count the work of a pass over a network.
+    """Count the work of a pass through a network.
 
-    A layer whose weight learns, or whose input wants a gradient, does as much again for it.
+    Each weight and each input with ``requires_grad`` adds the work of its layer once more.
 
     Args:
-        network: Of modules that hooks can watch.
-        forward: Its forward pass; with gradients where a backward pass is to count.
-        value_bytes: Of a number.
+        network: Network of modules, which are counted by hooks.
+        forward: Its forward pass, with gradients enabled if a backward pass counts too.
+        value_bytes: Bytes per value.
     """
     flops, values = 0, 0
 
@@ -52,22 +52,17 @@ def count_work(network: nn.Module, forward: Callable[[], object], value_bytes: i
     return Work(flops, values * value_bytes)
 
 
-def higher(first: Work, second: Work) -> Work:
-    """Give the more of each."""
-    return Work(*map(max, first, second))
-
-
-def measure_ceilings(device: torch.device, dtype: torch.dtype, rounds: int = 7) -> Work:
-    """Measure the work that a machine does in a second, as far as anything gets.
+def measure_peaks(device: torch.device, dtype: torch.dtype, rounds: int = 7) -> Work:
+    """Measure the peak rates of a machine.
 
     Args:
-        device: To measure.
-        dtype: Of the numbers.
-        rounds: Of which the fastest counts.
+        device: Device to measure.
+        dtype: Type of the values.
+        rounds: Number of rounds; the fastest counts.
 
     Returns:
-        Operations of the product of two large matrices, and bytes that a copy beyond all caches
-        reads and writes, each in a second.
+        Operations per second of the product of two large matrices, and bytes per second that a
+        copy larger than all caches reads and writes.
     """
     side, megabytes = (8192, 1024) if device.type == 'cuda' else (2048, 256)
     left, right, product = (torch.rand(side, side, device=device, dtype=dtype) for _ in range(3))

@@ -1,7 +1,7 @@
-"""Comparison of two state dicts by the names and shapes of their tensors."""
+"""Comparison of two state dicts by the names, shapes and values of their tensors."""
 
 import re
-from typing import Any, Dict, List, Mapping, NamedTuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from torch import Size, Tensor
 
@@ -55,6 +55,19 @@ def compare(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> Comparison:
         unexpected=[name for name in given if name not in wanted],
         reshaped=[name for name in both if given[name] != wanted[name]],
     )
+
+
+def value_fault(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Optional[str]:
+    """Return which tensor of a checkpoint holds integers or non-finite values, or None.
+
+    Only tensors that the model has with the same shape are considered.
+    """
+    for name in compare(given, wanted).matched:
+        if wanted[name].is_floating_point() > given[name].is_floating_point():
+            return f'has integers in {name}, as quantised weights do'
+        if not given[name].isfinite().all():
+            return f'has values in {name} that are not finite, as after a diverged training'
+    return None
 
 
 def comparison_table(comparison: Comparison) -> str:

@@ -12,7 +12,7 @@ from .load import load_config
 
 
 def build_without_weights(model: Dict) -> nn.Module:
-    """Build a model and leave out the weights its backbone would start from.
+    """Build a model whose backbone starts from random weights, so that no file is needed.
 
     Args:
         model: Config of a detector, a classifier or a backbone; not changed.

@@ -1,7 +1,7 @@
 """The data sets of a config: their paths, image size and dataloaders."""
 
 import os.path as osp
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Sequence, Tuple
 
 from mmengine.config import Config
 from mmengine.utils import is_abs
@@ -33,41 +33,35 @@ def data_paths(dataset: Dict) -> DataPaths:
     return DataPaths(root, ann_file, images if is_abs(images) else osp.join(root, images))
 
 
-def inner_datasets(dataset: Optional[Dict]) -> Dict[str, Dict]:
-    """Return the data sets inside wrappers such as ``RepeatDataset`` and ``ConcatDataset``.
+def find_datasets(config: Config, sections: Sequence[str] = DATALOADERS) -> Dict[str, Dict]:
+    """Return the data sets of some dataloaders by dotted key.
 
-    Args:
-        dataset: Config of a data set, wrapped or not.
-
-    Returns:
-        Configs of the innermost data sets by their dotted place, such as ``.datasets.1``.
+    Those inside wrappers such as ``RepeatDataset`` and ``ConcatDataset`` stand for the wrappers.
     """
-    if not isinstance(dataset, dict):
-        return {}
-    inner = {f'.datasets.{i}': item for i, item in enumerate(dataset.get('datasets') or ())}
-    if 'dataset' in dataset:
-        inner['.dataset'] = dataset['dataset']
-    if not inner:
-        return {'': dataset}
-    return {
-        place + key: found
-        for place, item in inner.items()
-        for key, found in inner_datasets(item).items()
-    }
 
+    def add(dataset: Any, key: str) -> None:
+        if not isinstance(dataset, dict):
+            return
+        inner = {f'{key}.datasets.{i}': d for i, d in enumerate(dataset.get('datasets') or ())}
+        if 'dataset' in dataset:
+            inner[f'{key}.dataset'] = dataset['dataset']
+        for place, one in inner.items():
+            add(one, place)
+        if not inner:
+            found[key] = dataset
 
-def section_datasets(config: Config, section: str) -> Dict[str, Dict]:
-    """Return the innermost data sets of a dataloader, see :func:`inner_datasets`."""
-    return inner_datasets((config.get(section) or {}).get('dataset'))
+    found: Dict[str, Dict] = {}
+    for section in sections:
+        add((config.get(section) or {}).get('dataset'), f'{section}.dataset')
+    return found
 
 
 def set_image_scale(config: Config, scale: Tuple[int, int]) -> None:
     """Set the width and height into which every ``Resize`` of a config fits its images."""
-    for section in DATALOADERS:
-        for dataset in section_datasets(config, section).values():
-            for transform in dataset.get('pipeline') or ():
-                if transform.get('type') == 'Resize':
-                    transform['scale'] = tuple(scale)
+    for dataset in find_datasets(config).values():
+        for transform in dataset.get('pipeline') or ():
+            if transform.get('type') == 'Resize':
+                transform['scale'] = tuple(scale)
 
 
 def dataset_options(config: Config, options: Dict) -> Dict:
@@ -75,17 +69,15 @@ def dataset_options(config: Config, options: Dict) -> Dict:
 
     Args:
         config: The config.
-        options: Overrides as of ``--cfg-options``.
+        options: Values by dotted key, as for ``--cfg-options``.
 
     Returns:
-        The overrides that the two stand for, by dotted key.
+        The overrides that the two imply, by dotted key.
     """
     expanded = {}
     if 'skip_bad_images' in options:
-        for section in DATALOADERS:
-            for place in section_datasets(config, section):
-                key = f'{section}.dataset{place}.skip_bad_images'
-                expanded[key] = options['skip_bad_images']
+        for key in find_datasets(config):
+            expanded[f'{key}.skip_bad_images'] = options['skip_bad_images']
     if 'data_root' in options and config.get('data_root'):
         old, new = config.data_root, osp.join(options['data_root'], '')
         for section in (*DATALOADERS, 'val_evaluator', 'test_evaluator'):
@@ -94,9 +86,9 @@ def dataset_options(config: Config, options: Dict) -> Dict:
 
 
 def idle_worker_options(config: Config) -> Dict:
-    """Return the overrides without which torch refuses dataloaders that have no workers.
+    """Return overrides for dataloaders whose ``num_workers`` is 0.
 
-    These are ``persistent_workers`` and ``prefetch_factor``, where ``num_workers`` is 0.
+    torch refuses ``persistent_workers`` and ``prefetch_factor`` for them.
     """
     options = {}
     for key in DATALOADERS:

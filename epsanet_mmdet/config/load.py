@@ -1,4 +1,4 @@
-"""Finding and loading configs."""
+"""Find, load and change configs."""
 
 import os.path as osp
 import textwrap
@@ -22,10 +22,10 @@ def configs_dir() -> Path:
 
 
 def find_config(name: str) -> str:
-    """Find a config by its path, or a shipped one by its bare name.
+    """Return the path of a config, from its path or from the bare name of a shipped one.
 
     Raises:
-        ConfigError: If there is none; it names the closest ones.
+        ConfigError: If there is no such config; it suggests the closest names.
     """
     if osp.isfile(name):
         return name
@@ -44,15 +44,15 @@ def find_config(name: str) -> str:
 
 
 def load_config(name: str, options: Optional[Dict] = None) -> Config:
-    """Load a config by path or bare name. A config is a program: loading it runs its code.
+    """Load a config by path or bare name. Configs are programs: loading one executes it.
 
     Args:
         name: Path, or bare name such as ``mask-rcnn_epsanet50-s_fpn_1x_coco``.
-        options: Overrides as of ``--cfg-options``, see :func:`merge_options`.
+        options: Overrides, see :func:`merge_options`.
 
     Raises:
-        ConfigError: If there is no such config, it cannot be read, nothing reads one of the
-            options, or it has a name that mmengine's dump of it would not keep.
+        ConfigError: If the config does not exist or cannot be read, or for the reasons of
+            :func:`merge_options`.
     """
     config = read_config(find_config(name))
     merge_options(config, options or {})
@@ -63,16 +63,16 @@ def merge_options(config: Config, options: Dict) -> Dict:
     """Merge overrides into a config.
 
     Args:
-        config: Changed in place.
-        options: Overrides as of ``--cfg-options``. ``data_root`` and ``skip_bad_images`` reach
-            every data set of the config.
+        config: The config, changed in place.
+        options: Values by dotted key, as for ``--cfg-options``. ``data_root`` and
+            ``skip_bad_images`` apply to every data set.
 
     Returns:
-        The overrides that were merged besides, under which mmdet's own tools get the same config.
+        Further overrides that were merged. With these, mmdet's own tools build the same config.
 
     Raises:
-        ConfigError: If nothing reads one of them, it does not fit, or a name of the config is one
-            that mmengine's dump would not keep.
+        ConfigError: If nothing reads an option, an option does not fit the config, or mmengine's
+            dump of the config would change a name in it.
     """
     check_options(config, options)
     implied = dataset_options(config, options)

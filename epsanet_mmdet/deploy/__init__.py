@@ -1,4 +1,4 @@
-"""Networks for inference: plain, fused, and exported."""
+"""Deploy networks for inference: fused and exported."""
 
 from ..layers.deployed_psa import DeployedPSA
 from ..models.deployed import deploy

@@ -1,4 +1,4 @@
-"""Deploying from the command line: a checkpoint in, deployed files out, each checked."""
+"""Deployment from the command line: turn a checkpoint into deployed files and check each."""
 
 from pathlib import Path
 from typing import Callable, Dict, List, Sequence, Union
@@ -12,7 +12,7 @@ from ..config.build import build_without_weights
 from ..config.load import load_config
 from ..errors import ArgumentError, CheckpointError, DifferenceError
 from ..inference.detector import Detector, check_checkpoint_path
-from ..layers.deployed_psa import PlainBranches
+from ..layers.deployed_psa import PlainBranches, split_groups
 from ..models.deployed import deploy
 from ..utils.storage import save_whole
 from ..version import __version__
@@ -34,33 +34,33 @@ def run_deploy(
     backbone: bool = False,
     write: Callable[[str], None] = print,
 ) -> List[float]:
-    """Deploy a trained detector, and write it to files that are compared with the original.
+    """Deploy a trained detector to files and compare each with the original.
 
     Args:
-        config: Path or bare name.
+        config: Path or bare name of the config.
         checkpoint: File or URL of the weights.
-        out: Files to write; their suffixes, those of :data:`SUFFIXES`, say what.
+        out: Files to write. Their suffixes select the format, see :data:`SUFFIXES`.
         backbone: Export only the backbone.
-        write: Called with a line on each file.
+        write: Called with a line about each file.
 
     Returns:
-        For each file the greatest difference of an output on a random image, over that output's
-        greatest value.
+        For each file, the greatest difference of an output on a random image, relative to the
+        greatest value of that output.
 
     Raises:
-        ArgumentError: If a suffix is another.
-        DifferenceError: If a difference is above :data:`TOLERANCE`.
-        UserError: If something is missing, or a file cannot be written.
+        ArgumentError: If a suffix is unknown, or does not go with ``backbone``.
+        DifferenceError: If a difference exceeds :data:`TOLERANCE`.
+        UserError: If a package or file is missing, or a file cannot be written.
     """
     paths = [Path(name) for name in out]
     for path in paths:
         if path.suffix not in SUFFIXES:
-            kinds = ', '.join(f'{suffix} ({kind})' for suffix, kind in SUFFIXES.items())
-            raise ArgumentError(f"'{path}' has none of the suffixes {kinds}")
+            known = ', '.join(f'{suffix} ({format})' for suffix, format in SUFFIXES.items())
+            raise ArgumentError(f"'{path}' has none of the suffixes {known}")
         if path.suffix == '.onnx':
             require('onnx', 'onnxscript', 'onnxruntime')
         if path.suffix == '.pth' and backbone:
-            raise ArgumentError(f"'{path}': checkpoints hold the whole detector")
+            raise ArgumentError(f"'{path}' holds the whole detector; leave out --backbone")
     detector = Detector(config, checkpoint, 'cpu').model.eval()
     whole = deploy(detector)
     original, network = (m.backbone if backbone else m for m in (detector, whole))
@@ -90,10 +90,10 @@ def run_deploy(
 
 
 def save_deployed(detector: nn.Module, path: Union[str, Path]) -> None:
-    """Write the checkpoint of a deployed detector, for :func:`load_deployed`.
+    """Save a deployed detector as a checkpoint for :func:`load_deployed`.
 
     Raises:
-        StorageError: If it cannot be written.
+        StorageError: If the file cannot be written.
     """
     meta = dict(deployed=True, epsanet_mmdet=__version__)
     if getattr(detector, 'dataset_meta', None):
@@ -102,15 +102,15 @@ def save_deployed(detector: nn.Module, path: Union[str, Path]) -> None:
 
 
 def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> nn.Module:
-    """Build a deployed detector from its config and the checkpoint that deploying wrote.
+    """Load a deployed detector from its config and its deployed checkpoint.
 
     Args:
-        config: Path, bare name, or the config itself, of the detector that was deployed.
-        checkpoint: File.
+        config: Config of the original detector, or its path or bare name.
+        checkpoint: File written by :func:`save_deployed`.
 
     Raises:
-        CheckpointError: If it is not the checkpoint of such a deployed detector.
-        ConfigError: If there is no such config.
+        CheckpointError: If the file is not a checkpoint of this detector in deployed form.
+        ConfigError: If the config does not exist.
     """
     config = config if isinstance(config, Config) else load_config(config)
     check_checkpoint_path(checkpoint)
@@ -118,31 +118,34 @@ def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> n
     meta = content.get('meta', {}) if isinstance(content, dict) else {}
     if not meta.get('deployed'):
         raise CheckpointError(
-            f"checkpoint '{checkpoint}' is not a deployed one; make that with tools/deploy.py"
+            f"checkpoint '{checkpoint}' is not deployed; deploy it with tools/deploy.py"
         )
     network = deploy(build_without_weights(config.model).eval())
     state = content['state_dict']
-    _split_merged_groups(network, state)
     try:
+        _split_merged_groups(network, state)
         network.load_state_dict(state)
     except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
+        reason = str(error).splitlines()[:2][-1].strip()
         raise CheckpointError(f"checkpoint '{checkpoint}' is of another detector: {reason}")
     network.dataset_meta = meta.get('dataset_meta')
     return network
 
 
 def _split_merged_groups(network: nn.Module, state: Dict[str, Tensor]) -> None:
-    """Rewrite what versions wrote that merged the groups of branches on deploying."""
-    for name, module in network.named_modules():
-        if isinstance(module, PlainBranches):
-            keys = [f'{name}.convs.{i}.weight' for i in range(len(module.convs))]
-            if all(key in state and state[key].dim() == 4 for key in keys):
-                state.update(zip(keys, module.with_own_groups([state[key] for key in keys])))
+    """Split the groups in weights of earlier versions, which merged the groups of branches."""
+    branches = {n: m.convs for n, m in network.named_modules() if isinstance(m, PlainBranches)}
+    for name, convs in branches.items():
+        for i, conv in enumerate(convs):
+            key = f'{name}.convs.{i}.weight'
+            if key in state and state[key].dim() == 4:
+                merged = conv.in_channels // max(state[key].shape[1], 1)
+                if 0 < merged < conv.groups and conv.groups % merged == 0:
+                    state[key] = split_groups(state[key], conv.groups, merged)
 
 
 def greatest_difference(got: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """Give the greatest difference of any output, over that output's greatest value."""
+    """Return the greatest difference of any output, relative to its greatest value."""
     pairs = zip(got, expected, strict=True)
     return max(float((g - e).abs().max() / e.abs().max()) for g, e in pairs)
 

@@ -1,4 +1,4 @@
-"""Deployed networks as programs for other runtimes."""
+"""Export deployed networks for other runtimes."""
 
 import importlib.util
 import os
@@ -12,19 +12,19 @@ from torch import Tensor, nn
 from ..errors import ArgumentError, ExtraError
 from ..utils.storage import write_whole
 
-OPSET = 18  # the least that torch's exporter writes without converting down
-# Every level of a pyramid with strides up to 128 is more than one position wide: torch.export takes
-# a side of 1 for a constant.
+OPSET = 18  # the lowest that torch's exporter writes without conversion
+# Even at stride 128, the maps are more than one position wide, because torch.export treats a side
+# of 1 as a constant.
 EXAMPLE_SIZE = (2, 3, 160, 288)
 DYNAMIC = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
 
 
 class RawOutputs(nn.Module):
-    """A backbone's maps, or what a detector computes densely before it selects boxes.
+    """The maps of a backbone, or the dense outputs of a detector before it selects boxes.
 
-    Of a detector that is, by name: of a one-stage detector, such as RetinaNet, the outputs of its
-    head in each level; of a two-stage one, such as Mask R-CNN, the maps of its neck and the
-    outputs of the RPN head. What follows depends on how many boxes are found, and stays in mmdet.
+    For a one-stage detector such as RetinaNet, these are the outputs of its head at each level. For
+    a two-stage detector such as Mask R-CNN, they are the maps of its neck and the outputs of the
+    RPN head. The rest depends on the number of detected boxes and stays in mmdet.
 
     Args:
         network: Backbone or detector of mmdet.
@@ -33,7 +33,7 @@ class RawOutputs(nn.Module):
         Normalised images (B, 3, H, W) -> maps, named by :attr:`names`.
 
     Raises:
-        ArgumentError: If it is neither, such as a detector whose head needs more than maps.
+        ArgumentError: If the outputs cannot be computed from maps alone.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -70,10 +70,10 @@ class RawOutputs(nn.Module):
 
 
 def export_program(network: nn.Module) -> torch.export.ExportedProgram:
-    """Export a deployed network with ``torch.export``, for any batch, height and width.
+    """Export a deployed network with ``torch.export``, for any batch size, height and width.
 
     Args:
-        network: What :func:`deploy` gave.
+        network: Result of :func:`deploy`.
 
     Returns:
         Program of :class:`RawOutputs`.
@@ -84,14 +84,14 @@ def export_program(network: nn.Module) -> torch.export.ExportedProgram:
 
 
 def export_onnx(network: nn.Module, path: Union[str, Path]) -> Sequence[str]:
-    """Write a deployed network as an ONNX model, for any batch, height and width.
+    """Export a deployed network to an ONNX file, for any batch size, height and width.
 
     Args:
-        network: What :func:`deploy` gave, on a CPU.
+        network: Result of :func:`deploy`, on a CPU.
         path: File to write.
 
     Returns:
-        Names of the outputs, those of :class:`RawOutputs`; the input is called ``images``.
+        Names of the outputs, see :class:`RawOutputs`. The input is named ``images``.
 
     Raises:
         ExtraError: If the ``export`` extra is not installed.
@@ -118,15 +118,11 @@ def export_onnx(network: nn.Module, path: Union[str, Path]) -> Sequence[str]:
 
 
 def require(*packages: str) -> None:
-    """Check that optional packages are installed.
-
-    Raises:
-        ExtraError: Naming the extra to install.
-    """
+    """Raise an ExtraError, which names the extra to install, if a package is missing."""
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise ExtraError(
-                f"{package} is not installed; pip install 'epsanet_mmdet[export]' brings it"
+                f"{package} is not installed; run: pip install 'epsanet_mmdet[export]'"
             )
 
 

@@ -2,17 +2,14 @@
 
 from .aff import AFF, FUSIONS, IAFF, DirectAddFusion, MSCAM2d, check_fusion
 from .bam import BAM2d
-from .bi_eca import BidirectionalECA2d
 from .cbam import CBAM2d, SoftChannelAttention2d, SpatialAttention2d
 from .coord_attention import CoordAttention2d
 from .danet import ChannelAttention2d, DualAttention2d, PositionAttention2d
-from .eca import ECALayer2d
+from .eca import BidirectionalECA2d, DynamicMultiKernelECA2d, ECALayer2d
 from .fca import FcaLayer2d
-from .mk_eca import DynamicMultiKernelECA2d
 from .norm import CPUSyncBatchNorm2d, PooledBatchNorm2d
 from .psa import PSAModule
-from .se import SELayer2d
-from .squeeze import SqueezeMLP
+from .se import SELayer2d, SqueezeMLP
 
 __all__ = [
     'AFF',

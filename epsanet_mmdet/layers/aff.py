@@ -4,13 +4,13 @@ from torch import Tensor, nn
 
 from ..errors import ArgumentError
 from .norm import NormLayer, PooledBatchNorm2d
-from .squeeze import SqueezeMLP
+from .se import SqueezeMLP
 
 
 class MSCAMWeights(nn.Module):
     """Multi-scale channel attention weights: ``M(z) = sigmoid(local(z) + global(gap(z)))``.
 
-    Both are a squeeze MLP with normalisation after each layer.
+    Both branches are squeeze MLPs with normalisation after each layer.
 
     Args:
         channels: Channels C.
@@ -59,12 +59,12 @@ class MSCAM2d(nn.Module):
 
 
 class DirectAddFusion(nn.Module):
-    """Plain addition, what attentional fusion is compared with: ``x + y``.
+    """Plain addition, the baseline of attentional fusion: ``x + y``.
 
     Args:
-        channels: Not used; for the same signature as the other fusions.
-        reduction: Not used, likewise.
-        norm_layer: Not used, likewise.
+        channels: Ignored; the other fusions need it.
+        reduction: Ignored, too.
+        norm_layer: Ignored, too.
 
     Shape:
         Two of (B, C, H, W) -> (B, C, H, W).
@@ -82,13 +82,13 @@ class DirectAddFusion(nn.Module):
 class AFF(nn.Module):
     """Attentional feature fusion: ``scale (M(x + y) * x + (1 - M(x + y)) * y)``.
 
-    By the paper, x is the identity of a residual block or the lower level of a pyramid, and
-    y the residual or the upper level.
+    In the paper, x is the identity of a residual block or the lower level of a pyramid, and y is
+    the residual or the upper level.
 
     Args:
         channels: Channels C.
         reduction: Reduction ratio of M, see :class:`MSCAMWeights`.
-        scale: 2 in the authors' code, so that equal weights give ``x + y``; 1 in the paper.
+        scale: 2 in the authors' code, where equal weights mean ``x + y``; 1 in the paper.
         norm_layer: Builds the normalisations of M.
 
     Shape:
@@ -113,9 +113,9 @@ class AFF(nn.Module):
 class IAFF(nn.Module):
     """Iterative attentional feature fusion: AFF whose weights come from another AFF.
 
-    ``z = M1(x + y) * x + (1 - M1(x + y)) * y``, output ``M2(z) * x + (1 - M2(z)) * y``. M1
-    and M2 have separate weights, as in the paper; the released PyTorch port uses the global
-    branch of M1 twice by mistake.
+    ``z = M1(x + y) * x + (1 - M1(x + y)) * y``, output ``M2(z) * x + (1 - M2(z)) * y``. M1 and M2
+    have separate weights, as in the paper; the released PyTorch port mistakenly uses the global
+    branch of M1 twice.
 
     Args:
         channels: Channels C.
@@ -142,7 +142,7 @@ FUSIONS = {'add': DirectAddFusion, 'aff': AFF, 'iaff': IAFF}
 
 
 def check_fusion(owner: str, name: str) -> None:
-    """Raise a ValueError that lists the fusions, if there is none of this name."""
+    """Raise an ArgumentError that lists the fusions, unless there is one of this name."""
     if name not in FUSIONS:
         options = ', '.join(map(repr, FUSIONS))
         raise ArgumentError(f'{owner} has no fusion={name!r}; choose one of {options}')

@@ -3,24 +3,23 @@
 from torch import Tensor, nn
 
 from .norm import NormLayer, PooledBatchNorm2d, conv_norm_relu
-from .squeeze import SqueezeMLP
+from .se import SqueezeMLP
 
 
 class BAM2d(nn.Module):
     """Bottleneck attention: ``x + x * sigmoid(channel(x) + spatial(x))``.
 
-    ``channel`` is a squeeze MLP of ``gap(x)``; ``spatial`` is 1x1 to C/r, two dilated 3x3,
-    1x1 to one channel. Normalisation follows every hidden layer, as in the authors' code; the
-    paper's formula normalises the outputs of the branches.
+    ``channel`` is a squeeze MLP of ``gap(x)``. ``spatial`` is a 1x1 convolution to C/r channels,
+    two dilated 3x3 convolutions, and a 1x1 convolution to one channel. Every hidden layer is
+    normalised, as in the authors' code; the paper's formula normalises the branches' outputs.
 
-    The paper puts one after each of the first three stages of a ResNet.
+    The paper adds one after each of the first three stages of a ResNet.
 
     Args:
         channels: Channels C.
         reduction: Reduction ratio r of both branches.
         dilation: Dilation of the 3x3 convolutions.
-        as_coded: Multiply the two branches, as the authors' code does and their weights need, where
-            the paper adds them.
+        as_coded: Multiply the branches, like the authors' code and weights; the paper adds them.
         norm_layer: Builds the normalisations.
 
     Shape:

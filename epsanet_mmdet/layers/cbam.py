@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from ..errors import ArgumentError
+from .checks import check_odd
 from .norm import NormLayer, PooledBatchNorm2d
-from .squeeze import SqueezeMLP
+from .se import SqueezeMLP
 
 
 class SoftChannelAttention2d(nn.Module):
     """Channel attention from two poolings: ``x * sigmoid(mlp(gap(x)) + mlp(gmp(x)))``.
 
-    The MLP is shared and has biases, as the authors' code and their parameter counts do.
+    The MLP is shared and has biases, as in the authors' code and parameter counts.
 
     Args:
         channels: Channels C.
@@ -36,15 +36,15 @@ class SpatialAttention2d(nn.Module):
 
     Args:
         kernel_size: Odd size of the convolution.
-        as_coded: Stack the maximum first and normalise after the convolution, as the authors' code
-            does and their weights need; the paper does neither.
-        norm_layer: Builds that normalisation; the authors' is batch normalisation of momentum 0.01.
+        as_coded: Stack the maximum first and normalise after the convolution, like the authors'
+            code and weights; the paper does neither.
+        norm_layer: Builds that normalisation; the authors use batch norm with momentum 0.01.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
 
     Raises:
-        ValueError: If the kernel size is even.
+        ArgumentError: If the kernel size is even.
     """
 
     def __init__(
@@ -54,10 +54,7 @@ class SpatialAttention2d(nn.Module):
         norm_layer: NormLayer = PooledBatchNorm2d,
     ) -> None:
         super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ArgumentError(
-                f'SpatialAttention2d needs an odd kernel size, but got kernel_size={kernel_size}'
-            )
+        check_odd('SpatialAttention2d', kernel_size)
         self.as_coded = as_coded
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
         self.norm = norm_layer(1) if as_coded else nn.Identity()
@@ -75,9 +72,9 @@ class CBAM2d(nn.Module):
         channels: Channels C.
         reduction: Reduction ratio of the channel attention's MLP.
         kernel_size: Odd kernel size of the spatial attention.
-        as_coded: Compute the spatial attention as the authors' code does, see
+        as_coded: Compute the spatial attention like the authors' code, see
             :class:`SpatialAttention2d`.
-        norm_layer: Builds the spatial attention's normalisation, likewise.
+        norm_layer: Builds the normalisation of the spatial attention, see there.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).

@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from ..errors import ArgumentError
+from .checks import check_positive
 from .norm import NormLayer, PooledBatchNorm2d
 
 
 class CoordAttention2d(nn.Module):
     """Coordinate attention: one gate along the rows and one along the columns.
 
-    The means over the width and over the height go, as one sequence, through a shared 1x1
-    convolution, normalisation and h-swish. Each then has a 1x1 convolution of its own:
+    The means over the width and over the height form one sequence, to which a shared 1x1
+    convolution, normalisation and h-swish are applied. Each part then has its own 1x1 convolution:
     ``x * sigmoid(conv_h(.)) * sigmoid(conv_w(.))``.
 
     Args:
@@ -23,18 +23,14 @@ class CoordAttention2d(nn.Module):
         (B, C, H, W) -> (B, C, H, W).
 
     Raises:
-        ValueError: If channels or reduction is less than 1.
+        ArgumentError: If channels or reduction is less than 1.
     """
 
     def __init__(
         self, channels: int, reduction: int = 32, norm_layer: NormLayer = PooledBatchNorm2d
     ) -> None:
         super().__init__()
-        if channels < 1 or reduction < 1:
-            raise ArgumentError(
-                f'CoordAttention2d needs channels and reduction of at least 1, but got '
-                f'channels={channels} and reduction={reduction}'
-            )
+        check_positive('CoordAttention2d', channels=channels, reduction=reduction)
         hidden = max(8, channels // reduction)
         self.conv1 = nn.Conv2d(channels, hidden, 1)
         self.bn1 = norm_layer(hidden)

@@ -13,9 +13,9 @@ from .norm import NormLayer, PooledBatchNorm2d, conv_norm_relu
 class PositionAttention2d(nn.Module):
     """Position attention: ``E_j = alpha sum_i softmax_i(B_i . C_j) D_i + A_j``.
 
-    A is the input and i, j run over its H*W positions; B (keys), C (queries, C/8 channels each)
-    and D (values) are 1x1 convolutions of it, and alpha is learned from 0. The N x N map of weights
-    is never built.
+    A is the input, and i and j run over its N = H * W positions. B (keys) and C (queries), with
+    C/8 channels each, and D (values) are 1x1 convolutions of it, and alpha is learned from 0. The
+    N x N map of weights is never built.
 
     Args:
         channels: Channels of the input, a multiple of 8.
@@ -24,7 +24,7 @@ class PositionAttention2d(nn.Module):
         (B, C, H, W) -> (B, C, H, W).
 
     Raises:
-        ValueError: If the channels are not a multiple of 8.
+        ArgumentError: If the channels are not a multiple of 8.
     """
 
     def __init__(self, channels: int) -> None:
@@ -39,8 +39,8 @@ class PositionAttention2d(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        # Fused attention wants values as wide as queries, each vector contiguous. So the
-        # values are dealt out to 8 heads, which share one query and one key.
+        # Fused attention needs values as wide as the queries and contiguous vectors. The values
+        # are therefore split over 8 heads, which share one query and one key.
         value = _vectors(self.value_conv(x).unflatten(1, (8, -1)))
         query = _vectors(self.query_conv(x).unsqueeze(1)).expand_as(value)
         key = _vectors(self.key_conv(x).unsqueeze(1)).expand_as(value)
@@ -59,9 +59,8 @@ class ChannelAttention2d(nn.Module):
     A is the input, i and j run over its channels, and beta is learned from 0.
 
     Args:
-        as_coded: Take the softmax of ``max_i(A_i . A_j) - A_i . A_j``, as the authors' code does
-            and their weights need. It prefers channels that are unlike, the paper those that are
-            alike.
+        as_coded: Use the softmax of ``max_i(A_i . A_j) - A_i . A_j``, like the authors' code and
+            weights. It prefers dissimilar channels, the paper's formula similar ones.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
@@ -74,7 +73,7 @@ class ChannelAttention2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         a = x.flatten(2)
-        # Sums over all positions leave half precision's range. Meta tensors have no autocast.
+        # Sums over all positions overflow in half precision. Meta tensors have no autocast.
         meta = x.device.type == 'meta'
         with nullcontext() if meta else torch.autocast(x.device.type, enabled=False):
             full = a.to(torch.promote_types(a.dtype, torch.float32))
@@ -86,13 +85,13 @@ class ChannelAttention2d(nn.Module):
 class DualAttention2d(nn.Module):
     """Position and channel attention side by side, summed through convolutions.
 
-    Each branch is 3x3 (C -> C/r), attention, 3x3; a 1x1 convolution of their sum gives back
-    C channels. The paper puts it on the last stage's output, ahead of its classifier.
+    Each branch is a 3x3 convolution (C -> C/r), the attention, and another 3x3 convolution. A 1x1
+    convolution of their sum has C channels again. The paper adds it after the last stage.
 
     Args:
         channels: Channels C.
         reduction: Reduction ratio r of the branches; C/r must be a multiple of 8.
-        as_coded: Compute the channel attention as the authors' code does, see
+        as_coded: Compute the channel attention like the authors' code, see
             :class:`ChannelAttention2d`.
         norm_layer: Builds the normalisations.
 
@@ -100,7 +99,7 @@ class DualAttention2d(nn.Module):
         (B, C, H, W) -> (B, C, H, W).
 
     Raises:
-        ValueError: If C/r is not a multiple of 8.
+        ArgumentError: If C/r is not a multiple of 8.
     """
 
     def __init__(

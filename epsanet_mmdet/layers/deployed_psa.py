@@ -1,6 +1,6 @@
-"""Pyramid Squeeze Attention for inference, with the batch norm that follows it."""
+"""Pyramid Squeeze Attention for inference, fused with the batch norm after it."""
 
-from typing import List, Optional, Sequence
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -13,23 +13,23 @@ from .psa import PSAModule
 
 @fusable
 class DeployedPSA(nn.Module):
-    """A :class:`PSAModule` and the batch norm after it as one, for inference.
+    """A :class:`PSAModule` fused with the batch norm after it, for inference.
 
-    The batch norm is affine in each channel, ``s y + t``, and PSA weights each channel with its
-    attention, ``y = A F``. So the output is ``(s A) F + t``: one pass over the features.
+    The batch norm is affine in each channel, ``s y + t``, and PSA weights each channel by its
+    attention, ``y = A F``. The output is ``(s A) F + t``, a single pass over the features.
 
     Args:
-        psa: Module to take the weights from.
-        norm: Batch norm with running statistics that follows it, if any.
+        psa: Module whose weights it uses.
+        norm: Batch norm with running statistics after it, if any.
 
     Shape:
-        As of :class:`PSAModule`.
+        See :class:`PSAModule`.
     """
 
     def __init__(self, psa: PSAModule, norm: Optional[_BatchNorm] = None) -> None:
         super().__init__()
         self.branches = PlainBranches(psa)
-        # On single pixels, convolutions cost several times what matrices do.
+        # For single pixels, matrix products are several times faster than convolutions.
         self.scores = nn.Sequential(
             _linear(psa.se.fc1), nn.ReLU(), _linear(psa.se.fc2), nn.Sigmoid()
         )
@@ -61,7 +61,7 @@ class PlainBranches(nn.Module):
     """The convolutions of a :class:`PSAModule` in the order of its output.
 
     Args:
-        psa: Module to take the convolutions from.
+        psa: Module whose convolutions it uses.
 
     Shape:
         (B, C, H, W) -> (B, branches, C' / branches, H', W').
@@ -74,18 +74,9 @@ class PlainBranches(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([conv(x) for conv in self.convs], dim=1)
 
-    def with_own_groups(self, weights: Sequence[Tensor]) -> List[Tensor]:
-        """Return weights, of which some may be written with merged groups, as this module's."""
-        own = []
-        for conv, weight in zip(self.convs, weights):
-            merged = conv.in_channels // weight.shape[1]
-            is_merged = 0 < merged < conv.groups and conv.groups % merged == 0
-            own.append(split_groups(weight, conv.groups, merged) if is_merged else weight)
-        return own
-
 
 def split_groups(weight: Tensor, groups: int, merged: int) -> Tensor:
-    """Return the weight of a grouped convolution from the block-diagonal one of fewer groups.
+    """Return the weight of a grouped convolution, given that of the same one with merged groups.
 
     Args:
         weight: (out_channels, in_channels / merged, kh, kw).
@@ -102,10 +93,10 @@ def split_groups(weight: Tensor, groups: int, merged: int) -> Tensor:
 
 
 def _linear(conv: nn.Conv2d) -> nn.Linear:
-    """Write a 1x1 convolution as what it is in a single position."""
+    """Return the linear layer that equals a 1x1 convolution at a single position."""
     linear = nn.Linear(conv.in_channels, conv.out_channels, device='meta')
     linear.weight, linear.bias = nn.Parameter(conv.weight.detach().flatten(1)), conv.bias
     return linear
 
 
-GroupedConv2d = nn.Conv2d  # as whole models were pickled
+GroupedConv2d = nn.Conv2d  # the name in pickled models of earlier versions

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
-from .squeeze import SqueezeMLP
+from .se import SqueezeMLP
 
 # The authors' "top16" (vertical, horizontal) frequencies on a 7x7 map, best first.
 TOP16 = (
@@ -16,28 +16,28 @@ TOP16 = (
     *((5, 0), (1, 6), (3, 0), (0, 4), (0, 6), (0, 3), (3, 5), (2, 2)),
 )
 
-# Map size of the stage of a ResNet (224x224 input) that has so many channels.
+# Output channels of a ResNet stage -> size of its map for a 224x224 input.
 RESNET_DCT_SIZES = {256: 56, 512: 28, 1024: 14, 2048: 7}
 
 
 class FcaLayer2d(nn.Module):
-    """Frequency channel attention: squeeze and excitation of 16 frequencies, not the mean.
+    """Frequency channel attention: squeeze and excitation with 16 frequencies instead of the mean.
 
-    The channels are split into 16 groups, each pooled with one fixed basis function of the
-    two-dimensional discrete cosine transform, after average pooling of the map to the size
-    of the basis where it differs: ``x * sigmoid(W2 relu(W1 dct(x)))``.
+    ``x * sigmoid(W2 relu(W1 dct(x)))``. The channels are split into 16 groups, each pooled with one
+    fixed basis function of the two-dimensional discrete cosine transform. A map of another size
+    than the basis is average-pooled to it first.
 
     Args:
         channels: Channels C, a multiple of 16.
         reduction: Reduction ratio of the MLP.
-        dct_size: Height and width of the basis, at least 7. By default that of the ResNet
+        dct_size: Height and width of the basis, at least 7. By default, the map size of the ResNet
             stage with C output channels: 56, 28, 14 and 7 for 256, 512, 1024 and 2048.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W).
 
     Raises:
-        ValueError: If the channels are not a multiple of 16, or there is no such basis.
+        ArgumentError: If channels is not a multiple of 16, or dct_size is missing or too small.
     """
 
     def __init__(self, channels: int, reduction: int = 16, dct_size: Optional[int] = None) -> None:
@@ -49,14 +49,14 @@ class FcaLayer2d(nn.Module):
         if dct_size is None and channels not in RESNET_DCT_SIZES:
             raise ArgumentError(
                 f'FcaLayer2d knows the dct_size of {list(RESNET_DCT_SIZES)} channels, not of '
-                f'{channels}; give dct_size, the usual height of the map'
+                f'{channels}; set dct_size to the usual height of the map'
             )
         self.dct_size = dct_size or RESNET_DCT_SIZES[channels]
         if self.dct_size < 7:
             raise ArgumentError(
                 f'FcaLayer2d needs a dct_size of at least 7, but got dct_size={dct_size}'
             )
-        # Not in checkpoints: it is a constant.
+        # A constant, so it is not saved in checkpoints.
         self.register_buffer('basis', dct_basis(self.dct_size), persistent=False)
         self.mlp = SqueezeMLP(channels, reduction, bias=False)
 
@@ -70,9 +70,9 @@ class FcaLayer2d(nn.Module):
 
 
 def dct_basis(size: int) -> Tensor:
-    """The TOP16 basis functions of a ``size`` x ``size`` map, (16, size, size).
+    """Return the TOP16 basis functions of a ``size`` x ``size`` map, (16, size, size).
 
-    Frequencies are those of a 7x7 map, scaled by ``size // 7``.
+    The frequencies are those of a 7x7 map, scaled by ``size // 7``.
     """
     position = torch.arange(size, dtype=torch.float64) + 0.5
     frequency = torch.tensor(TOP16, dtype=torch.float64) * (size // 7)

@@ -1,8 +1,8 @@
 """The seam between the layers and their faster implementations.
 
-A layer is plain torch and reads like its paper. What computes the same faster is registered in
-:data:`FUSED` from outside (:mod:`epsanet_mmdet.ops`) and applies only where nobody watches the
-single operations. Without it, every layer computes by its own ``forward``.
+A layer is plain torch and reads like its paper. :mod:`epsanet_mmdet.ops` registers faster
+implementations in :data:`FUSED`, which apply only where nothing observes the single operations.
+Without them, every layer uses its own ``forward``.
 """
 
 import functools
@@ -12,14 +12,14 @@ from torch import nn
 
 Layer = TypeVar('Layer', bound=type[nn.Module])
 
-# Class -> function of the module and its input. It returns the output, or None to decline.
+# Class -> function of a module and its input, which returns the output, or None to decline.
 FUSED: Dict[type, Callable[[nn.Module, Any], Any]] = {}
 
 
 def fusable(cls: Layer) -> Layer:
-    """Let :data:`FUSED` compute what the ``forward`` of a class computes, or what it inherits.
+    """Let an implementation in :data:`FUSED` replace the ``forward`` of a class.
 
-    Subclasses inherit this; one with a ``forward`` of its own is called as it is.
+    Subclasses inherit this unless they define their own ``forward``.
     """
     own = cls.__dict__.get('forward')
 

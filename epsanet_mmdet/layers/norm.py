@@ -1,4 +1,4 @@
-"""Batch normalisation where torch's own refuses, and as the affine map that it is in evaluation."""
+"""Batch normalisation of single values and over CPU processes, and what layers build on it."""
 
 from typing import Callable, Tuple
 
@@ -9,12 +9,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class PooledBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d for maps that may be as small as 1x1, such as globally pooled ones.
+    """BatchNorm2d for maps as small as 1x1, such as globally pooled ones.
 
-    A single value per channel (batch size 1) has no variance to normalise by: there torch
-    raises. Here it is normalised by the running statistics, as in evaluation, which it then
-    leaves alone. With two or more values this is ``nn.BatchNorm2d``. SyncBN conversion
-    replaces it as it replaces any batch norm.
+    A single value per channel (batch size 1) has no variance, and torch raises an error. Here, it
+    is normalised by the running statistics, as in evaluation mode, without updating them. For two
+    or more values, this is ``nn.BatchNorm2d``. SyncBN conversion replaces it like any batch norm.
 
     The arguments are those of ``nn.BatchNorm2d``.
 
@@ -33,9 +32,9 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
 class CPUSyncBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation over the batches of all processes, on CPUs too.
 
-    ``nn.SyncBatchNorm``, which is faster on GPUs, refuses CPUs, and so does
-    DistributedDataParallel for it. All processes of the default group have to take part. In one
-    process and in evaluation this is ``nn.BatchNorm2d``.
+    ``nn.SyncBatchNorm``, which is faster on GPUs, does not work on CPUs. All processes of the
+    default group must take part. In one process and in evaluation mode, this is
+    ``nn.BatchNorm2d``.
 
     Args:
         num_features: Channels C.
@@ -64,7 +63,7 @@ class CPUSyncBatchNorm2d(nn.BatchNorm2d):
         return centred * scale[:, None, None] + self.bias[:, None, None]
 
 
-# Builds the normalisation of so many channels. Layers take one as ``norm_layer``.
+# Number of channels -> normalisation; the layers' argument ``norm_layer``.
 NormLayer = Callable[[int], nn.Module]
 
 
@@ -76,7 +75,7 @@ def conv_norm_relu(
     bias: bool = True,
     norm_layer: NormLayer = PooledBatchNorm2d,
 ) -> tuple[nn.Module, ...]:
-    """Return a convolution that keeps the map's size, its normalisation and a ReLU."""
+    """Return a convolution that keeps the size of the map, its normalisation and a ReLU."""
     padding = dilation * (kernel_size // 2)
     return (
         nn.Conv2d(
@@ -88,7 +87,7 @@ def conv_norm_relu(
 
 
 def affine_of(norm: _BatchNorm) -> Tuple[Tensor, Tensor]:
-    """Give the scale and shift, (C,) each, that a batch norm applies in evaluation."""
+    """Return the scale and shift, (C,) each, that a batch norm applies in evaluation mode."""
     scale = (norm.running_var + norm.eps).rsqrt()
     if norm.weight is not None:
         scale = scale * norm.weight

@@ -1,11 +1,10 @@
-"""What mmdet's ``MODELS`` registry gets: backbones, necks and plugin layers."""
+"""Backbones, necks and plugin layers for mmdet's ``MODELS`` registry."""
 
 from . import channels_last, plugins  # noqa: F401
 from .aff_fpn import AFFFPN
 from .aff_resnet import AFFResNet
-from .caffe_pool import CaffePoolResNet, CaffePoolResNeXt
 from .epsanet import EPSABlock, EPSANet
-from .stage_plugin_resnet import StagePluginResNet
+from .resnet import CaffePoolResNet, CaffePoolResNeXt, StagePluginResNet
 
 __all__ = [
     'AFFFPN',

@@ -14,19 +14,19 @@ class AFFFPN(FPN):
     """FPN that fuses a level with the one above it by attention instead of adding them.
 
     Paper: `Attentional Feature Fusion <https://arxiv.org/abs/2009.14082>`_ (long skip
-    connections). The fusions normalise by ``norm_cfg``, which is batch normalisation where there is
-    none: with one or two images per GPU, train with ``sync_bn='torch'``.
+    connections). The fusions use ``norm_cfg``, by default batch normalisation. With one or two
+    images per GPU, train with ``sync_bn='torch'``.
 
     Args:
-        in_channels (list[int]): As of mmdet's ``FPN``.
-        out_channels (int): As of mmdet's ``FPN``.
-        num_outs (int): As of mmdet's ``FPN``.
+        in_channels (list[int]): See mmdet's ``FPN``.
+        out_channels (int): See mmdet's ``FPN``.
+        num_outs (int): See mmdet's ``FPN``.
         fusion (str): ``'aff'``, ``'iaff'``, or ``'add'`` for a plain FPN.
         reduction (int): Reduction ratio of the fusions.
-        **kwargs: Every option of mmdet's ``FPN``.
+        **kwargs: All options of mmdet's ``FPN``.
 
     Raises:
-        ValueError: On an unknown fusion.
+        ArgumentError: If the fusion is unknown.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class AFFFPN(FPN):
     def _top_down(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
         laterals = [conv(x) for conv, x in zip(self.lateral_convs, inputs[self.start_level :])]
         for i in range(len(laterals) - 1, 0, -1):
-            # mmdet's FPN sizes the upper level by the lower unless upsample_cfg has a factor.
+            # Like mmdet's FPN, resize to the lower level unless upsample_cfg has a scale_factor.
             sized = (
                 {} if 'scale_factor' in self.upsample_cfg else dict(size=laterals[i - 1].shape[2:])
             )

@@ -1,4 +1,4 @@
-"""ResNets with attentional feature fusion for their residual additions (arXiv 2009.14082)."""
+"""ResNets with attentional feature fusion instead of residual additions (arXiv 2009.14082)."""
 
 from typing import Sequence
 
@@ -11,19 +11,18 @@ from torch import Tensor
 from ..errors import ArgumentError
 from ..layers import FUSIONS, check_fusion
 from .norm_cfg import norm_layer_of
-from .plugin_norms import PluginNorms
-from .plugin_positions import check_positions
+from .resnet import PluginMixin
 
 
 class AFFBottleneck(Bottleneck):
-    """ResNet bottleneck that fuses identity and residual, normalised by its ``norm_cfg``.
+    """ResNet bottleneck that fuses identity and residual by attention.
 
     Args:
         inplanes (int): Input channels.
         planes (int): A quarter of the output channels.
         fusion (str): ``'add'``, ``'aff'`` or ``'iaff'``.
         reduction (int): Reduction ratio of the fusion.
-        **kwargs: As of mmdet's ``Bottleneck``.
+        **kwargs: All options of mmdet's ``Bottleneck``; the fusion uses its ``norm_cfg``.
     """
 
     def __init__(self, inplanes: int, planes: int, fusion: str, reduction: int, **kwargs) -> None:
@@ -52,24 +51,26 @@ class AFFBottleneck(Bottleneck):
 
 
 @MODELS.register_module()
-class AFFResNet(PluginNorms, ResNet):
+class AFFResNet(PluginMixin, ResNet):
     """ResNet whose blocks fuse identity and residual by attention, stage by stage.
 
-    Paper: `Attentional Feature Fusion <https://arxiv.org/abs/2009.14082>`_. The defaults are
-    the published AFF-ResNet-50 (30.3 M parameters with the classifier), a ResNet-D; ``'iaff'``
-    instead of ``'aff'`` makes it iAFF-ResNet-50 (35.1 M). With ``deep_stem=False`` and
-    ``avg_down=False`` it is torchvision's ResNet but for the fusions: its weights can start it.
+    Paper: `Attentional Feature Fusion <https://arxiv.org/abs/2009.14082>`_. The defaults are the
+    published AFF-ResNet-50 (30.3 M parameters with the classifier), a ResNet-D. With ``'iaff'``
+    instead of ``'aff'``, it is iAFF-ResNet-50 (35.1 M). With ``deep_stem=False`` and
+    ``avg_down=False``, it differs from torchvision's ResNet only in the fusions and can start from
+    its weights.
 
     Args:
         depth (int): 50, 101 or 152.
         fusion (Sequence[str]): ``'add'``, ``'aff'`` or ``'iaff'`` for each stage.
         reduction (int): Reduction ratio of the fusions.
-        deep_stem (bool): Three 3x3 convolutions as the stem instead of one of 7x7.
-        avg_down (bool): Average pooling in the shortcuts that reduce the map.
-        **kwargs: Every option of mmdet's ``ResNet``.
+        deep_stem (bool): Use three 3x3 convolutions as the stem instead of one 7x7.
+        avg_down (bool): Use average pooling in the shortcuts that downsample.
+        **kwargs: All options of mmdet's ``ResNet``.
 
     Raises:
-        ValueError: On an unknown depth, fusion or plugin position, or not one fusion per stage.
+        ArgumentError: If the depth, a fusion or a plugin position is unknown, or if the number of
+            fusions differs from that of the stages.
     """
 
     arch_settings = {
@@ -98,7 +99,6 @@ class AFFResNet(PluginNorms, ResNet):
             )
         for name in fusion:
             check_fusion('AFFResNet', name)
-        check_positions(kwargs.get('plugins'))
         self.fusion = tuple(fusion)
         self.reduction = reduction
         super().__init__(depth, deep_stem=deep_stem, avg_down=avg_down, **kwargs)
@@ -107,7 +107,3 @@ class AFFResNet(PluginNorms, ResNet):
         fusion = self.fusion[len(self.res_layers)]
         kwargs.update(block=AFFBottleneck, fusion=fusion, reduction=self.reduction)
         return super().make_res_layer(**kwargs)
-
-    def train(self, mode: bool = True) -> 'AFFResNet':
-        super().train(mode)
-        return self  # mmdet's ResNet forgets to

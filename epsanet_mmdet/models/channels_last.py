@@ -1,16 +1,16 @@
-"""Channels-last maps for mmcv's operators, which read them as if they were contiguous.
+"""Contiguous inputs for mmcv's operators, which misread channels-last maps.
 
-The fault: mmcv 2.0 to 2.2 (measured with 2.1.0, on CPUs) hands the memory of its inputs to compiled
-code that expects contiguous tensors, mostly without checking that they are. From channels-last
-maps, as networks in that memory format compute them, RoIAlign and DCNv2 compute something else
-without an error; DCNv1 stops with one. The weights of such a network are channels-last as well.
+The bug: mmcv 2.0 to 2.2 (measured with 2.1.0 on CPUs) passes the memory of its inputs to compiled
+code that expects contiguous tensors, mostly without checking. On channels-last maps and weights,
+RoIAlign and DCNv2 silently compute wrong results, and DCNv1 raises an error.
 
-The remedy: :func:`require_contiguous` wraps ``forward`` of the autograd functions of those
-operators when this package is imported. So it holds for every model, in training, testing and
-inference, in heads and inside backbones. Contiguous tensors are passed on as they are; an
-operator's first copy is logged. Backward needs nothing: mmcv makes the gradients contiguous.
+The fix: importing this package wraps ``forward`` of the operators' autograd functions, see
+:func:`require_contiguous`, so it applies to every model in training, testing and inference.
+Contiguous tensors are passed on unchanged. The first copy for an operator is logged. The backward
+pass needs no fix, because mmcv makes the gradients contiguous.
 
-It can go when mmcv makes its inputs contiguous; ``tests/models/test_channels_last.py`` fails then.
+When mmcv makes its inputs contiguous itself, ``tests/models/test_channels_last.py`` fails and this
+module can be removed.
 """
 
 import functools
@@ -30,7 +30,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.autograd import Function
 
-# All that take feature maps in mmdet.
+# All operators that mmdet applies to feature maps.
 OPERATORS = (
     RoIAlignFunction,
     RoIAlignRotatedFunction,
@@ -46,9 +46,9 @@ OPERATORS = (
 
 
 def require_contiguous(operator: type[Function]) -> None:
-    """Wrap the forward of an autograd function, so that it sees contiguous tensors only.
+    """Wrap ``forward`` of an autograd function so that it receives contiguous tensors.
 
-    The original stays as its ``__wrapped__``. Wrapping twice changes nothing.
+    The original stays available as ``__wrapped__``. Wrapping twice has no further effect.
     """
     forward = operator.forward
     if hasattr(forward, '__wrapped__'):
@@ -71,7 +71,7 @@ def require_contiguous(operator: type[Function]) -> None:
 def _log_once(name: str) -> None:
     print_log(
         f'{name} of mmcv {mmcv.__version__} misreads maps that are not contiguous, such as '
-        'channels-last ones; they are copied for it',
+        'channels-last ones; it receives copies',
         logger='current',
         level=logging.INFO,
     )

@@ -1,4 +1,4 @@
-"""From a trained network to a plain one for inference."""
+"""Convert a trained network to a plain one for inference."""
 
 import copy
 from typing import Optional, TypeVar
@@ -18,13 +18,13 @@ Network = TypeVar('Network', bound=nn.Module)
 def deploy(network: Network) -> Network:
     """Return a plain network for inference that computes the same.
 
-    Batch norms that follow a convolution are folded into it, those that follow a
-    :class:`PSAModule` into its attention. What is left are plain modules, so the result exports
-    and compiles, and takes the original's place in mmdet. As in mmcv's ``fuse_conv_bn``, a batch
-    norm follows the module that is defined right before it.
+    Batch norms are folded into the convolution before them, or into the attention of the
+    :class:`PSAModule` before them. The result has plain modules only, so it can be exported and
+    compiled, and mmdet uses it like the original. Like mmcv's ``fuse_conv_bn``, this assumes that a
+    batch norm follows the module that is defined right before it.
 
     Args:
-        network: Backbone, detector or any module in evaluation mode; left as it is.
+        network: Backbone, detector or any module in evaluation mode; it stays unchanged.
 
     Raises:
         ArgumentError: If the network is in training mode.
@@ -73,7 +73,7 @@ def _has_statistics(module: nn.Module) -> bool:
 
 
 def _out_channels(module: Optional[nn.Module]) -> Optional[int]:
-    """Channels that a module gives which batch norm can be folded into; None of any other."""
+    """Return the output channels of a module that a batch norm can be folded into, or None."""
     if isinstance(module, PSAModule):
         return module.branches * module.conv_1.out_channels
     if isinstance(module, SqueezeMLP):

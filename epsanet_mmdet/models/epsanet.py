@@ -10,12 +10,11 @@ from ..checkpoint import require_match
 from ..errors import ArgumentError
 from ..layers import PSAModule
 from ..layers.fusable import fusable
-from .plugin_norms import PluginNorms
-from .plugin_positions import check_positions
+from .resnet import PluginMixin
 
 
 class Arch(NamedTuple):
-    """Kernel sizes and groups of the PSA branches, and their width in the first stage."""
+    """Kernel sizes and groups of the PSA branches, and the PSA width of the first stage."""
 
     kernel_sizes: Sequence[int]
     groups: Sequence[int]
@@ -29,16 +28,16 @@ class EPSABlock(Bottleneck):
     Args:
         inplanes (int): Input channels.
         planes (int): A quarter of the output channels.
-        width_factor (float): Channels of the PSA module over ``planes``.
+        width_factor (float): Channels of the PSA module divided by ``planes``.
         psa (dict): ``kernel_sizes``, ``groups`` and ``reduction`` of the PSA module.
-        **kwargs: As of mmdet's ``Bottleneck``.
+        **kwargs: All options of mmdet's ``Bottleneck``.
     """
 
     def __init__(
         self, inplanes: int, planes: int, width_factor: float, psa: dict, **kwargs
     ) -> None:
         width = int(planes * width_factor)
-        # Bottleneck makes `width * self.expansion` output channels.
+        # Bottleneck has `width * self.expansion` output channels.
         self.expansion = planes * EPSABlock.expansion // width
         super().__init__(inplanes, width, **kwargs)
         self.conv2 = PSAModule(
@@ -48,29 +47,28 @@ class EPSABlock(Bottleneck):
 
 @MODELS.register_module()
 @fusable
-class EPSANet(PluginNorms, ResNet):
+class EPSANet(PluginMixin, ResNet):
     """EPSANet: a ResNet whose 3x3 convolutions are Pyramid Squeeze Attention modules.
 
     Paper: `EPSANet: An Efficient Pyramid Squeeze Attention Block on Convolutional Neural
     Network <https://arxiv.org/abs/2105.14447>`_.
 
-    ``arch='small'`` and ``'large'`` are the published models. The authors never released
-    "large"; their published costs fix its kernel sizes to 3, 5, 5, 7, while their text says
-    3, 5, 7, 9, which ``'large-paper'`` has.
+    ``arch='small'`` and ``'large'`` are the published models. The authors never released "large".
+    Its published costs imply the kernel sizes 3, 5, 5, 7; the text of the paper states 3, 5, 7, 9,
+    which is ``'large-paper'`` here.
 
     Args:
         depth (int): 50, 101 or 152.
         arch (str): ``'small'``, ``'large'`` or ``'large-paper'``.
-        kernel_sizes (Sequence[int], optional): Replaces those of ``arch``.
-        groups (Sequence[int], optional): Replaces those of ``arch``.
-        width (int, optional): Replaces that of ``arch``: channels of the PSA modules in the
-            first stage, doubled from stage to stage; a divisor of 256.
+        kernel_sizes (Sequence[int], optional): Override those of ``arch``.
+        groups (Sequence[int], optional): Override those of ``arch``.
+        width (int, optional): Overrides that of ``arch``: the channels of the PSA modules in the
+            first stage, which double from stage to stage; a divisor of 256.
         reduction (int): Reduction ratio of the squeeze MLP in the PSA modules.
-        **kwargs: Every option of mmdet's ``ResNet`` but ``dcn``, which would replace the
-            convolution that PSA replaces.
+        **kwargs: All options of mmdet's ``ResNet`` except ``dcn``, which would replace PSA.
 
     Raises:
-        ValueError: On an unknown depth or arch, or branches that do not fit the width.
+        ArgumentError: If the depth or arch is unknown, or the branches do not fit the width.
     """
 
     arch_settings = {
@@ -98,9 +96,8 @@ class EPSANet(PluginNorms, ResNet):
         _check_choice('arch', arch, self.archs)
         if kwargs.get('dcn') is not None:
             raise ArgumentError(
-                'EPSANet takes no dcn: PSA stands where dcn would; use mmdet ResNet'
+                "EPSANet has no dcn, which would replace PSA; use mmdet's ResNet for dcn"
             )
-        check_positions(kwargs.get('plugins'))
         preset = self.archs[arch]
         width = preset.width if width is None else width
         if width < 1 or 256 % width:
@@ -111,7 +108,7 @@ class EPSANet(PluginNorms, ResNet):
             groups=tuple(preset.groups if groups is None else groups),
             reduction=reduction,
         )
-        # ResNet zero-initialises only its own block classes.
+        # mmdet's ResNet zero-initialises only its own block classes.
         random_init = kwargs.get('init_cfg') is None and kwargs.get('pretrained') is None
         self.zero_init_blocks = random_init and kwargs.get('zero_init_residual', True)
         super().__init__(depth, **kwargs)
@@ -121,10 +118,6 @@ class EPSANet(PluginNorms, ResNet):
         if self.zero_init_blocks:
             kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name='norm3'))
         return super().make_res_layer(width_factor=self.width_factor, psa=self.psa, **kwargs)
-
-    def train(self, mode: bool = True) -> 'EPSANet':
-        super().train(mode)
-        return self  # mmdet's ResNet forgets to
 
 
 def _check_choice(name: str, value, choices) -> None:

@@ -1,4 +1,4 @@
-"""mmdet's ``norm_cfg`` for the layers of this package, which take a ``norm_layer``."""
+"""Convert mmdet's ``norm_cfg`` to the ``norm_layer`` of this package's layers."""
 
 from typing import Optional
 
@@ -15,16 +15,16 @@ MODELS.register_module(module=PooledBatchNorm2d)
 
 
 def norm_layer_of(norm_cfg: Optional[dict]) -> NormLayer:
-    """Return the ``norm_layer`` that builds what ``norm_cfg`` describes.
+    """Return the ``norm_layer`` that builds the norm of a ``norm_cfg``.
 
-    ``BN`` is built as :class:`PooledBatchNorm2d`, since the layers normalise globally pooled maps,
-    of which a batch of one image has a single value per channel.
+    ``BN`` becomes :class:`PooledBatchNorm2d`, because the layers normalise globally pooled maps,
+    which have a single value per channel in a batch of one image.
 
     Args:
-        norm_cfg: As mmcv's ``build_norm_layer`` takes it; None is ``dict(type='BN')``.
+        norm_cfg: Argument of mmcv's ``build_norm_layer``; None means ``dict(type='BN')``.
 
     Raises:
-        ValueError: When building, if the channels do not fit the norm.
+        ArgumentError: When the norm is built, if its groups do not divide the channels.
     """
     cfg = dict(norm_cfg or dict(type='BN'))
     if cfg.get('type') in ('BN', 'BN2d', nn.BatchNorm2d):
@@ -34,8 +34,8 @@ def norm_layer_of(norm_cfg: Optional[dict]) -> NormLayer:
         groups = cfg.get('num_groups', 1)
         if channels % groups:
             raise ArgumentError(
-                f'norm_cfg={norm_cfg} does not fit a layer of {channels} channels; give the '
-                f"attention layer's own cfg a norm_cfg whose num_groups divides them"
+                f'norm_cfg={norm_cfg} does not fit a layer of {channels} channels; set a norm_cfg '
+                f"whose num_groups divides them in the attention layer's own cfg"
             )
         return build_norm_layer(cfg, channels)[1]
 

@@ -1,9 +1,9 @@
 """The attention layers as plugin layers of mmcv, and PSA as a convolution layer.
 
-They are registered in mmengine's root registry, as mmcv's own layers are, so that any model of
-the mm* stack finds them: plugin layers through ``plugins=[dict(cfg=dict(type='SELayer2d'), ...)]``,
-the convolution through ``dcn=dict(type='PSAConv2d')``. The names are those of the classes in
-:mod:`epsanet_mmdet.layers`. Layers that normalise take ``norm_cfg``, as mmcv's do.
+They are in mmengine's root registry, like mmcv's own layers, so every model of the mm* stack finds
+them: plugin layers in ``plugins=[dict(cfg=dict(type='SELayer2d'), ...)]``, the convolution in
+``dcn=dict(type='PSAConv2d')``. Their names are those of the classes in
+:mod:`epsanet_mmdet.layers`. Layers that normalise accept ``norm_cfg``, like those of mmcv.
 """
 
 import inspect
@@ -34,10 +34,10 @@ PLUGIN_LAYERS = (
 
 
 def as_plugin(layer: type[nn.Module]) -> type[nn.Module]:
-    """Return a subclass of a layer with mmcv's names of its arguments.
+    """Return a subclass of a layer whose arguments have mmcv's names.
 
-    These are ``in_channels`` for ``channels`` and, where the layer normalises, ``norm_cfg`` for
-    ``norm_layer``.
+    ``channels`` becomes ``in_channels`` and, in layers that normalise, ``norm_layer`` becomes
+    ``norm_cfg``.
     """
 
     def plain(self, in_channels: int, **kwargs) -> None:
@@ -58,10 +58,7 @@ def as_plugin(layer: type[nn.Module]) -> type[nn.Module]:
 
 
 def with_norm_cfg(cfg: dict, norm_cfg: dict) -> dict:
-    """Return the config of a plugin layer with a ``norm_cfg``, if it is ours and takes one.
-
-    One of its own stays.
-    """
+    """Return the config of a plugin layer, with ``norm_cfg`` as the default if it accepts one."""
     layer = cfg.get('type')
     if isinstance(layer, str):
         layer = MODELS.get(layer)
@@ -81,33 +78,32 @@ for _layer in PLUGIN_LAYERS:
 class PSAConv2d(layers.PSAModule):
     """PSA in place of a 3x3 convolution, with the arguments of ``nn.Conv2d``.
 
-    In a backbone of the ResNet family: ``dcn=dict(type='PSAConv2d')`` with
-    ``stage_with_dcn`` (mmdet's ``conv_cfg`` would also reach the 1x1 convolutions). In ResNet-50
-    this gives EPSANet-50 small; with ``groups=32``, as in ResNeXt-50 32x4d, EPSANet-50 large.
+    In backbones of the ResNet family, use ``dcn=dict(type='PSAConv2d')`` with ``stage_with_dcn``
+    (mmdet's ``conv_cfg`` would also replace the 1x1 convolutions). In ResNet-50, the result is
+    EPSANet-50 small; with ``groups=32``, as in ResNeXt-50 32x4d, it is EPSANet-50 large.
 
-    The branches' groups are ``branch_groups`` if given. Otherwise, a grouped convolution
-    (ResNeXt) passes its ``groups`` on to every branch, and an ungrouped one has those of
-    EPSANet small, each lowered to the largest that divides both the input channels and
-    the branch's output channels (Res2Net's convolutions are narrow).
+    By default, a grouped convolution (ResNeXt) passes its ``groups`` on to every branch. An
+    ungrouped one uses the groups of EPSANet small, each lowered to the largest number that divides
+    both the input channels and the branch's output channels (Res2Net's convolutions are narrow).
 
     Args:
         in_channels: Channels of the input.
-        out_channels: Channels of the output, divisible by the number of branches.
-        kernel_size: Only 3, the convolution that PSA replaces.
+        out_channels: Channels of the output, a multiple of the number of branches.
+        kernel_size: Must be 3.
         stride: Stride of all branches.
-        padding: Only the one that keeps the map's size: ``dilation``.
+        padding: Must be ``dilation``, which keeps the size of the map.
         dilation: Dilation of all branches.
-        groups: Groups of the convolution that PSA replaces.
-        bias: Only False.
+        groups: Groups of the replaced convolution.
+        bias: Must be False.
         kernel_sizes: Odd kernel size of each branch.
-        branch_groups: Groups of each branch.
+        branch_groups: Groups of each branch, see above.
         reduction: Reduction ratio of the squeeze MLP.
 
     Shape:
         (B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride)).
 
     Raises:
-        ValueError: If PSA cannot stand for such a convolution, or its branches do not fit.
+        ArgumentError: If PSA cannot replace such a convolution, or its branches do not fit.
     """
 
     # Attributes of a convolution that mmcv's ConvModule reads.
@@ -131,11 +127,11 @@ class PSAConv2d(layers.PSAModule):
         if kernel_size != 3 or padding != dilation:
             raise ArgumentError(
                 f'PSAConv2d replaces 3x3 convolutions that keep the map size, but got kernel_size='
-                f'{kernel_size}, padding={padding}, dilation={dilation}; in a backbone, give it '
+                f'{kernel_size}, padding={padding}, dilation={dilation}; in a backbone, select it '
                 f'through dcn and stage_with_dcn instead of conv_cfg'
             )
         if bias:
-            raise ArgumentError('PSAConv2d has no bias, but got bias=True; give it a norm_cfg')
+            raise ArgumentError('PSAConv2d has no bias, but got bias=True; use a norm_cfg')
         if branch_groups is None:
             branch_groups = _fitting_groups(in_channels, out_channels, len(kernel_sizes), groups)
         super().__init__(

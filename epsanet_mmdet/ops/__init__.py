@@ -1,7 +1,7 @@
 """Faster implementations of layers and models.
 
-Importing this package registers them (:mod:`epsanet_mmdet.layers.fusable`). Nothing else imports
-it: without this folder, everything computes the same by plain torch.
+Importing this package registers them, see :mod:`epsanet_mmdet.layers.fusable`. Without this folder,
+plain torch computes the same.
 """
 
 from ..utils.environment import check_stack

@@ -1,4 +1,4 @@
-"""PSA's attention as products of matrices."""
+"""Attention of PSA as matrix products."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,12 +7,12 @@ from torch import Tensor
 def branch_attention(
     means: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor
 ) -> Tensor:
-    """Return PSA's attention: softmax over the branches of the sigmoid of their squeeze MLP.
+    """Return the attention of PSA: softmax over the branches of the sigmoid of the squeeze MLP.
 
-    On single pixels, convolutions cost several times what these products of matrices do.
+    For single pixels, matrix products are several times faster than convolutions.
 
     Args:
-        means: (B, branches, C), of the branches' features.
+        means: Means of the branches' features, (B, branches, C).
         weight1: (hidden, C, 1, 1).
         bias1: (hidden,).
         weight2: (C, hidden, 1, 1).

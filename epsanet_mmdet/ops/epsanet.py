@@ -1,4 +1,4 @@
-"""EPSANet's blocks and stem on CPUs, in few passes over memory."""
+"""Blocks and stem of EPSANet on CPUs, in few passes over memory."""
 
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
@@ -14,29 +14,25 @@ from .cpu import kernels
 from .cpu.channel_norm import ChannelNorm
 from .cpu.evaluation import pointwise_conv, psa_attention, relu_max_pool
 from .cpu.training import conv1x1, norm_add_relu, norm_relu_branches, norm_relu_conv1x1
-from .psa import branch_features
-from .support import (
-    FORWARDS,
+from .parts import (
     Branches,
     Normed,
-    accelerates,
     branches_of,
     is_affine,
     is_complete_norm,
-    is_float32_on_cpu,
-    learns,
-    may_be_bypassed,
     norm_tensors,
     normed_of,
     squeeze_of,
 )
+from .psa import branch_features
+from .support import FORWARDS, accelerates, is_float32_on_cpu, may_be_bypassed, requires_grad
 
 LARGE_MAP = 2**21  # values
-FORWARDS.update({kind: kind.forward for kind in (Bottleneck, ResNet)})
+FORWARDS.update({cls: cls.forward for cls in (Bottleneck, ResNet)})
 
 
 class _Parts(NamedTuple):
-    """What a block computes with, in this order; before its shortcut, it may pool."""
+    """The parts of a block, in order; ``pools`` come before the shortcut."""
 
     reduce: Normed
     branches: Branches
@@ -67,7 +63,7 @@ class _Parts(NamedTuple):
 
 @accelerates(EPSABlock)
 def block_forward(block: EPSABlock, x: Tensor) -> Optional[Tensor]:
-    """Compute a block in four passes, and with gradients in about as many again."""
+    """Compute a block in four passes, and its gradients in about four more."""
     if Bottleneck.forward is not FORWARDS[Bottleneck] or type(block) is not EPSABlock:
         return None
     if not is_float32_on_cpu(x) or x.dim() != 4 or x.numel() == 0 or block.plugins:
@@ -76,12 +72,12 @@ def block_forward(block: EPSABlock, x: Tensor) -> Optional[Tensor]:
     if parts is None:
         return None
     tensors, compiles = parts.tensors, torch.compiler.is_compiling()
-    learning = learns(x, *tensors)
-    # Fewer passes of the library pay too, in evaluation, where maps do not fit the cache.
-    by_library = not (learning or compiles) and x.numel() > LARGE_MAP
+    needs_grad = requires_grad(x, *tensors)
+    # In evaluation, fewer passes of the library are faster, too, if maps do not fit the cache.
+    by_library = not (needs_grad or compiles) and x.numel() > LARGE_MAP
     if not (by_library or kernels.instruction_set()) or not is_float32_on_cpu(x, *tensors):
         return None
-    if not learning:
+    if not needs_grad:
         return _evaluate(parts, x) if all(is_affine(norm) for norm, _ in parts.norms) else None
     if compiles or block.with_cp:
         return None
@@ -92,7 +88,7 @@ def block_forward(block: EPSABlock, x: Tensor) -> Optional[Tensor]:
 
 
 def _parts_of(block: EPSABlock, channels: int) -> Optional[_Parts]:
-    """Return the parts of a block for that many channels; None if they have to be called."""
+    """Return the parts of a block for so many input channels, or None if they must be called."""
     psa, norm, downsample = block.conv2, block.norm2, block.downsample
     if not may_be_bypassed(PSAModule, psa) or not may_be_bypassed(nn.ReLU, block.relu):
         return None
@@ -152,13 +148,13 @@ def _train(block: EPSABlock, parts: _Parts, x: Tensor) -> Tensor:
     norm = ChannelNorm(parts.norm, parts.squeeze, len(parts.branches.weights))
     out = norm_relu_conv1x1(out, norm, parts.expand.weight)
     if out.shape != identity.shape:
-        return block.relu(parts.expand.norm(out) + identity)  # which torch refuses
+        return block.relu(parts.expand.norm(out) + identity)  # torch raises its error
     return norm_add_relu(out, ChannelNorm(parts.expand.norm), identity)
 
 
 @accelerates(EPSANet)
 def network_forward(network: EPSANet, x: Tensor) -> Optional[Tuple[Tensor, ...]]:
-    """Compute the stem's norm, ReLU and pool in one pass, and the stages as they are."""
+    """Compute norm, ReLU and pooling of the stem in one pass, and call the stages."""
     if ResNet.forward is not FORWARDS[ResNet] or type(network) is not EPSANet:
         return None
     if network.deep_stem or not is_float32_on_cpu(x) or not kernels.instruction_set():
@@ -173,7 +169,7 @@ def network_forward(network: EPSANet, x: Tensor) -> Optional[Tuple[Tensor, ...]]
         and (pool.kernel_size, pool.stride, pool.padding) == (3, 2, 1)
         and (pool.dilation, pool.ceil_mode, pool.return_indices) == (1, False, False)
         and is_float32_on_cpu(x, conv.weight, *norm_tensors(norm))
-        and not learns(x, conv.weight, conv.bias, *norm_tensors(norm))
+        and not requires_grad(x, conv.weight, conv.bias, *norm_tensors(norm))
     ):
         return None
     x = relu_max_pool(conv(x), *affine_of(norm))

@@ -1,8 +1,8 @@
-"""Grouped convolutions by the library, with narrow groups merged to fewer and wider ones.
+"""Grouped convolutions by the library, with narrow groups merged into fewer, wider ones.
 
-A convolution with G groups equals one with fewer groups whose weight is block-diagonal.
-Libraries compute many narrow groups so badly that multiplying with these zeros pays. The stored
-weight stays grouped. Figures: docs/internals/speed.md.
+A convolution with G groups equals one with fewer groups and a block-diagonal weight. Libraries are
+so slow on many narrow groups that multiplying with the zeros is faster. The stored weight stays
+grouped. Measurements: docs/internals/speed.md.
 """
 
 from itertools import combinations
@@ -16,7 +16,7 @@ from torch import Tensor
 def library_convs(
     x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
 ) -> Tensor:
-    """Convolve x by every weight, with the padding that keeps the map's size.
+    """Convolve x by each weight, with the padding that keeps the size of the map.
 
     Args:
         x: (B, C, H, W).
@@ -44,7 +44,7 @@ def library_convs(
 def library_conv(
     x: Tensor, weight: Tensor, groups: int, stride: int, dilation: int, merged: int
 ) -> Tensor:
-    """Convolve x by one weight, with its groups merged to fewer."""
+    """Convolve x by one weight with merged groups."""
     if merged != groups:
         weight = merge_groups(weight, groups, merged)
     padding = dilation * (weight.shape[-1] // 2)
@@ -52,7 +52,7 @@ def library_conv(
 
 
 def merged_groups(in_channels: int, groups: int, x: Tensor) -> int:
-    """Return the number of groups for the library: each at least as wide as pays on x's device."""
+    """Return the number of groups that is fastest on the device of x."""
     enough = enough_channels(x)
     while groups % 2 == 0 and in_channels // groups < enough:
         groups //= 2
@@ -60,12 +60,12 @@ def merged_groups(in_channels: int, groups: int, x: Tensor) -> int:
 
 
 def enough_channels(x: Tensor) -> int:
-    """Return the input channels of a group from which merging further stopped paying."""
+    """Return the number of input channels per group above which merging is not faster."""
     return 128 if x.is_cuda else 16
 
 
 def merge_groups(weight: Tensor, groups: int, merged: int) -> Tensor:
-    """Write the weight of a grouped convolution as that of one with fewer groups.
+    """Return the weight of the same convolution with fewer groups.
 
     Args:
         weight: (out_channels, in_channels / groups, kh, kw).
@@ -84,10 +84,10 @@ def merge_groups(weight: Tensor, groups: int, merged: int) -> Tensor:
 
 
 def _pairs(x: Tensor, weights: Sequence[Tensor], merged: Sequence[int]) -> List[Tuple[int, int]]:
-    """Return branches to be computed as one convolution, and the others paired with themselves.
+    """Return pairs of branches to compute as one convolution; others are paired with themselves.
 
-    A pair has groups in common, so few outputs in each that CPUs would idle, and kernels of equal
-    size, or the next smaller, which gets zeros around.
+    The branches of a pair have the same groups, so few outputs per group that CPUs would idle, and
+    kernels of the same or the next smaller size, which is padded with zeros.
     """
     here = x.device.type == 'cpu' and x.is_contiguous() and not torch.compiler.is_compiling()
     sizes = [w.shape[-1] for w in weights]
@@ -103,7 +103,7 @@ def _pairs(x: Tensor, weights: Sequence[Tensor], merged: Sequence[int]) -> List[
 
 
 def _joined(pair: Sequence[Tensor], groups: int) -> Tensor:
-    """Return the weight of one convolution whose groups have the outputs of both."""
+    """Return the weight of one convolution whose groups have the outputs of both weights."""
     margins = [(pair[0].shape[-1] - weight.shape[-1]) // 2 for weight in pair]
     padded = [F.pad(weight, (margin,) * 4) for weight, margin in zip(pair, margins)]
     return torch.stack([w.unflatten(0, (groups, -1)) for w in padded], dim=1).flatten(0, 2)

@@ -1,4 +1,4 @@
-"""Pyramid squeeze attention, on any device, in fewer and wider operations."""
+"""Pyramid Squeeze Attention on any device, in fewer and wider operations."""
 
 from typing import Optional
 
@@ -10,15 +10,16 @@ from ..layers.deployed_psa import DeployedPSA, PlainBranches
 from .attention import branch_attention
 from .cpu.branch_convs import branch_convs, computed_directly
 from .merging import library_convs
-from .support import Branches, accelerates, branches_of, may_be_bypassed, squeeze_of
+from .parts import Branches, branches_of, squeeze_of
+from .support import accelerates, may_be_bypassed
 
 
 @accelerates(PSAModule)
 def psa_forward(psa: PSAModule, x: Tensor) -> Optional[Tensor]:
-    """Weigh the branches by attention, with narrow groups merged or by our own kernel."""
+    """Compute PSA with merged groups or our own kernel, in less memory."""
     branches = branches_of(psa.convs)
     squeeze = None if branches is None else squeeze_of(psa, branches.width)
-    if squeeze is None or not _takes(branches, x):
+    if squeeze is None or not _supports(branches, x):
         return None
     features = branch_features(branches, x)
     attention = branch_attention(features.mean((3, 4)), *squeeze).to(features.dtype)
@@ -27,20 +28,20 @@ def psa_forward(psa: PSAModule, x: Tensor) -> Optional[Tensor]:
 
 @accelerates(DeployedPSA)
 def deployed_psa_forward(psa: DeployedPSA, x: Tensor) -> Optional[Tensor]:
-    """Compute the branches of a deployed module as those of another."""
+    """Compute the branches of a deployed module like those of :class:`PSAModule`."""
     branches = branches_of(psa.branches.convs)
     if branches is None or not may_be_bypassed(PlainBranches, psa.branches):
         return None
-    return psa.weigh(branch_features(branches, x)) if _takes(branches, x) else None
+    return psa.weigh(branch_features(branches, x)) if _supports(branches, x) else None
 
 
 def branch_features(branches: Branches, x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, branches, width, H', W')."""
+    """Convolve x by all branches: (B, C, H, W) -> (B, branches, width, H', W')."""
     function = branch_convs if computed_directly(x, *branches) else library_convs
     return function(x, *branches)
 
 
-def _takes(branches: Branches, x: Tensor) -> bool:
+def _supports(branches: Branches, x: Tensor) -> bool:
     return x.dim() == 4 and x.shape[1] == branches.in_channels
 
 
@@ -53,10 +54,10 @@ def _weigh(features: Tensor, attention: Tensor) -> Tensor:
 
 
 class _Weigh(torch.autograd.Function):
-    """``features * attention``, which keeps its output for the backward pass, not the features.
+    """``features * attention``, which saves its output for the backward pass, not the features.
 
-    The normalisation that follows keeps the same tensor, so the features take no memory. The
-    attention, a softmax over few values in 0..1, is far from zero.
+    The normalisation after it saves the same tensor, so the features need no memory. The attention
+    is far from zero, because it is a softmax over few values between 0 and 1.
     """
 
     @staticmethod

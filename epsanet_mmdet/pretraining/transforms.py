@@ -1,6 +1,6 @@
-"""The image transforms of ImageNet training that mmcv lacks.
+"""Image transforms for training on ImageNet that mmcv lacks.
 
-Resizing is Pillow's bilinear, with antialiasing, as in the published trainings.
+They resize with Pillow's antialiased bilinear filter, as the published trainings do.
 """
 
 import math
@@ -14,17 +14,17 @@ from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 from mmengine.structures import BaseDataElement
 
-TRIES = 10  # of a random crop, before the largest central one is taken
+TRIES = 10  # random crops to draw before falling back to the largest central one
 
 
 @TRANSFORMS.register_module()
 class RandomResizedCrop(BaseTransform):
-    """Cut out a random part and resize it to a square (arXiv 1409.4842).
+    """Crop a random part of the image and resize it to a square (arXiv 1409.4842).
 
     Args:
         size (int): Height and width of the result.
-        area (tuple): Smallest and largest part of the image's area.
-        ratio (tuple): Smallest and largest width over height of the part.
+        area (tuple): Range of the crop's share of the image area.
+        ratio (tuple): Range of the crop's width over height.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class RandomResizedCrop(BaseTransform):
 
     @cache_randomness
     def crop_box(self, height: int, width: int) -> Tuple[int, int, int, int]:
-        """Draw (left, top, width, height) of the part."""
+        """Draw the left edge, top edge, width and height of the crop."""
         for _ in range(TRIES):
             area = height * width * np.random.uniform(*self.area)
             ratio = math.exp(np.random.uniform(*np.log(self.ratio)))
@@ -54,14 +54,12 @@ class RandomResizedCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         left, top, w, h = self.crop_box(*results['img'].shape[:2])
         part = results['img'][top : top + h, left : left + w]
-        results['img'] = resize(part, self.size, self.size)
-        results['img_shape'] = results['img'].shape[:2]
-        return results
+        return _with_resized(results, part, self.size, self.size)
 
 
 @TRANSFORMS.register_module()
 class ResizeShortSide(BaseTransform):
-    """Resize so that the shorter side has a given length, keeping the ratio.
+    """Resize the shorter side to a given length and keep the aspect ratio.
 
     Args:
         size (int): Length of the shorter side.
@@ -73,16 +71,13 @@ class ResizeShortSide(BaseTransform):
     def transform(self, results: dict) -> dict:
         height, width = results['img'].shape[:2]
         short = min(height, width)
-        results['img'] = resize(
-            results['img'], int(self.size * width / short), int(self.size * height / short)
-        )
-        results['img_shape'] = results['img'].shape[:2]
-        return results
+        size = int(self.size * width / short), int(self.size * height / short)
+        return _with_resized(results, results['img'], *size)
 
 
 @TRANSFORMS.register_module()
 class PackClassInputs(BaseTransform):
-    """Pack an image and its class as :class:`ImageClassifier` takes them."""
+    """Pack an image and its label into the inputs of :class:`ImageClassifier`."""
 
     def transform(self, results: dict) -> dict:
         image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
@@ -93,6 +88,6 @@ class PackClassInputs(BaseTransform):
         return dict(inputs=torch.from_numpy(image), data_samples=sample)
 
 
-def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize an image (H, W, 3) of uint8."""
-    return mmcv.imresize(image, (width, height), interpolation='bilinear', backend='pillow')
+def _with_resized(results: dict, image: np.ndarray, width: int, height: int) -> dict:
+    image = mmcv.imresize(image, (width, height), interpolation='bilinear', backend='pillow')
+    return {**results, 'img': image, 'img_shape': image.shape[:2]}

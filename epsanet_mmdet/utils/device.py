@@ -1,4 +1,4 @@
-"""Devices by name."""
+"""Selecting a device by name."""
 
 from typing import Optional
 
@@ -8,13 +8,13 @@ from ..errors import ConfigError
 
 
 def usable_device(name: Optional[str] = None) -> torch.device:
-    """Give a device that tensors can be put on.
+    """Return a device after checking that it works.
 
     Args:
-        name: Such as ``'cpu'`` or ``'cuda:1'``; a GPU if there is one, by default.
+        name: Name such as ``'cpu'`` or ``'cuda:1'``; by default a GPU if there is one.
 
     Raises:
-        ConfigError: If there is no such device.
+        ConfigError: If the device cannot be used.
     """
     name = name or ('cuda' if torch.cuda.is_available() else 'cpu')
     try:

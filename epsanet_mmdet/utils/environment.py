@@ -1,4 +1,4 @@
-"""What this process runs on: the installed packages, checked on import, and the processor."""
+"""The installed packages, checked on import, and the processor."""
 
 import platform
 from importlib import import_module, metadata, util
@@ -11,7 +11,7 @@ from ..version import __version__
 
 TORCH_MINIMUM = Version('2.6')
 
-# import name -> distributions that provide it: (name, lowest version, first one too new)
+# import name -> distribution that provides it: (name, lowest version, first unsupported version)
 UPSTREAM = {
     'mmengine': ('mmengine', '0.10.4', '1.0'),
     'mmcv': ('mmcv', '2.0.0', '2.2.0'),
@@ -33,10 +33,11 @@ def check_stack(version_of: Optional[Callable[[str], Optional[str]]] = None) -> 
             current environment's.
 
     Returns:
-        True if the mm* packages are installed; without any of them, only ``layers`` works.
+        True if the mm* packages are installed. False if none is; then only ``layers`` works.
 
     Raises:
-        ImportError: If some are missing, if a version cannot work, or if mmcv lacks operators.
+        ImportError: If only some are installed, if a version is unsupported, or if mmcv was built
+            without its operators.
     """
     version_of = version_of or installed_version
     torch = version_of('torch')
@@ -50,8 +51,8 @@ def check_stack(version_of: Optional[Callable[[str], Optional[str]]] = None) -> 
     if any(upstream.values()) and any(onedl.values()):
         names = ', '.join(name for name, v in {**upstream, **onedl}.items() if v)
         raise ImportError(
-            f'{names} are installed beside each other and own the same files; '
-            'uninstall them all and install one stack: ' + INSTALL_HINT
+            f'{names} are installed together although they contain the same files; '
+            'uninstall all of them and install one stack: ' + INSTALL_HINT
         )
     stack, versions = (ONEDL, onedl) if any(onedl.values()) else (UPSTREAM, upstream)
     if not any(versions.values()):

@@ -1,4 +1,4 @@
-"""Parameters and FLOPs, counted as the published tables count them."""
+"""Parameters and FLOPs, counted like the published tables."""
 
 from typing import NamedTuple, Optional, Tuple
 
@@ -12,7 +12,7 @@ POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 class Flops(NamedTuple):
-    """FLOPs of one forward pass by kind of layer.
+    """FLOPs of one forward pass by type of layer.
 
     Attributes:
         weighted: Multiply-accumulates of convolutions and linear layers, and their biases.
@@ -28,27 +28,27 @@ class Flops(NamedTuple):
 
     @property
     def classification(self) -> int:
-        """As EPSANet's ImageNet table counts."""
+        """Total as in EPSANet's ImageNet table."""
         return self.weighted + self.norm
 
     @property
     def detection(self) -> int:
-        """As MMCV 1.x counted, and with it the COCO tables."""
+        """Total as counted by MMCV 1.x and in the COCO tables."""
         return sum(self)
 
 
 def count_parameters(module: nn.Module, trainable_only: bool = True) -> int:
-    """Count parameters; the published detection tables count the trainable ones."""
+    """Return the number of parameters; the published detection tables count trainable ones."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad or not trainable_only)
 
 
 @torch.no_grad()
 def count_flops(module: nn.Module, input_shape: Tuple[int, ...] = (3, 224, 224)) -> Flops:
-    """Count the FLOPs of one forward pass; operations that are no module do not count.
+    """Count the FLOPs of the modules in one forward pass.
 
     Args:
-        module: Called with one image; put in eval mode meanwhile.
-        input_shape: (C, H, W) of the image.
+        module: Module to call with one image, in evaluation mode.
+        input_shape: Shape (C, H, W) of the image.
     """
     totals = dict.fromkeys(Flops._fields, 0)
 
@@ -83,7 +83,7 @@ def _layer_flops(layer: nn.Module, kind: str, x: torch.Tensor, y: torch.Tensor) 
 
 
 def multiplications(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> int:
-    """Count the multiply-accumulates by which one of :data:`WEIGHTED` makes y of x."""
+    """Return the multiply-accumulates of a :data:`WEIGHTED` layer that computes y from x."""
     if isinstance(layer, TRANSPOSED):
         positions = x.numel() // layer.in_channels
     else:

@@ -1,5 +1,6 @@
-"""Recognising the ResNet that a checkpoint is of by the shapes of its tensors."""
+"""The ResNet variant that a checkpoint holds, recognised by the shapes of its tensors."""
 
+import itertools
 import re
 from typing import Mapping, NamedTuple, Optional, Tuple
 
@@ -20,11 +21,11 @@ class Architecture(NamedTuple):
     """The properties by which ResNets differ.
 
     Attributes:
-        depth: 50 and so on, or None where the blocks are in no published number.
-        kernel_sizes: Of PSA's branches, or None where there is no PSA.
-        groups: Of PSA's branches, or of the 3x3 convolutions.
+        depth: 18, 34, 50, 101 or 152, or None for other numbers of blocks.
+        kernel_sizes: Of the branches of PSA, or None without PSA.
+        groups: Of the branches of PSA, or of the 3x3 convolutions.
         width: Channels of the 3x3 convolutions, or of PSA, in the first stage.
-        deep_stem: Whether three convolutions stand in place of the first one.
+        deep_stem: Whether three convolutions replace the first one.
     """
 
     depth: Optional[int]
@@ -48,7 +49,11 @@ class Architecture(NamedTuple):
 
 
 def read_architecture(tensors: Mapping[str, Tensor]) -> Optional[Architecture]:
-    """Return the architecture of a ResNet by its tensors in mmdet's names, or None for others."""
+    """Return the architecture of a ResNet, or None for other networks.
+
+    Args:
+        tensors: In mmdet's names.
+    """
     convs = {k: v for k, v in tensors.items() if v.ndim == 4 and v.numel()}
     first = convs.get('layer1.0.conv1.weight')
     if first is None:
@@ -60,9 +65,8 @@ def read_architecture(tensors: Mapping[str, Tensor]) -> Optional[Architecture]:
             stage, block = map(int, found.groups())
             blocks[stage] = max(blocks.get(stage, 0), block + 1)
     bottleneck = 'layer1.0.conv3.weight' in tensors
-    branches = []
-    while f'layer1.0.conv2.conv_{len(branches) + 1}.weight' in convs:
-        branches.append(convs[f'layer1.0.conv2.conv_{len(branches) + 1}.weight'])
+    names = (f'layer1.0.conv2.conv_{i}.weight' for i in itertools.count(1))
+    branches = [convs[name] for name in itertools.takewhile(convs.__contains__, names)]
     middle = branches or [convs.get('layer1.0.conv2.weight', first)]
     width = first.size(0)
     return Architecture(
@@ -75,7 +79,7 @@ def read_architecture(tensors: Mapping[str, Tensor]) -> Optional[Architecture]:
 
 
 def explain_mismatch(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Return why a checkpoint is not a backbone's, and what to do.
+    """Return why a checkpoint does not fit a backbone, and the remedy.
 
     Args:
         given: The checkpoint's tensors in mmdet's names.
@@ -83,15 +87,13 @@ def explain_mismatch(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) 
     """
     theirs, ours = read_architecture(given), read_architecture(wanted)
     if theirs is None or ours is None:
-        return f'it is no ResNet (it has {next(iter(given), "nothing")}); give one of a ResNet'
+        return f'it is not a ResNet (it has {next(iter(given), "nothing")}); use one of a ResNet'
     if theirs.depth != ours.depth:
-        depths = [f'{a.depth} layers' if a.depth else 'other stages' for a in (theirs, ours)]
-        return (
-            f'it has {depths[0]} and the backbone has {depths[1]}; name a config of the same depth'
-        )
+        its, own = (f'{a.depth} layers' if a.depth else 'other stages' for a in (theirs, ours))
+        return f'it has {its} and the backbone has {own}; name a config of the same depth'
     if theirs.kernel_sizes is None and ours.kernel_sizes is not None:
         return (
-            f'it is {theirs}, without the PSA modules of {ours}; turn it into that with '
+            f'it is {theirs}, without the PSA modules of {ours}; convert it with '
             'tools/transplant.py'
         )
     if theirs.deep_stem != ours.deep_stem:

@@ -1,4 +1,4 @@
-"""Names of other ResNet implementations' tensors, in mmdet's ResNet with our plugins."""
+"""Tensor names of other ResNet implementations, and those of mmdet's ResNet with our plugins."""
 
 import re
 from typing import Dict, Mapping
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 
-# Patterns of their whole names and ours. Attention stands at the end of a block, where the
-# detection configs have it too, and BAM after stages. The kinds are told apart, since SE and FcaNet
-# have the same shapes and compute different things.
+# Patterns of their full names, and ours. Attention is at the end of a block, as in the detection
+# configs, and BAM after stages. Layers are distinguished by name, since SE and FcaNet have the same
+# shapes but compute different things.
 BLOCK = r'(layer\d+\.\d+\.)'
 NAMES = (
     # timm; Cadene's pretrained-models
     (BLOCK + r'(?:se|se_module)\.fc([12])\.(weight|bias)', r'\1se_layer2d.se.fc\2.\3'),
-    # moskomule's senet.pytorch and those that follow it
+    # moskomule's senet.pytorch and its derivatives
     (BLOCK + r'se\.fc\.0\.weight', r'\1se_layer2d.se.fc1.weight'),
     (BLOCK + r'se\.fc\.2\.weight', r'\1se_layer2d.se.fc2.weight'),
     # the authors' FcaNet
@@ -26,7 +26,7 @@ NAMES = (
     # Cadene's stem
     (r'layer0\.((?:conv|bn)1\.\w+)', r'\1'),
 )
-# The authors' CBAM and BAM, which compute something else than their papers.
+# The authors' CBAM and BAM, whose code differs from their papers.
 NAMES_AS_CODED = (
     (BLOCK + r'cbam\.ChannelGate\.mlp\.1\.(\w+)', r'\1cbam2d.channel.mlp.fc1.\2'),
     (BLOCK + r'cbam\.ChannelGate\.mlp\.3\.(\w+)', r'\1cbam2d.channel.mlp.fc2.\2'),
@@ -53,19 +53,19 @@ CONSTANT = re.compile(r'.*\.dct_layer\.weight')  # FcaNet's basis, which ours co
 
 
 def to_mmdet_names(tensors: Mapping[str, Tensor], model: nn.Module) -> Dict[str, Tensor]:
-    """Rename and reshape a classifier's tensors for a backbone; the head is left out.
+    """Rename and reshape the tensors of a classifier for a backbone, without the head.
 
-    torchvision's and timm's ResNet, and the EPSANet authors' code, have mmdet's names; attention
-    layers differ. Linear layers become 1x1 convolutions, and ECA's kernels are padded with zeros
-    where ours are longer; both change nothing in what is computed.
+    torchvision's and timm's ResNet and the EPSANet authors' code use mmdet's names, except for
+    attention layers. Linear layers become 1x1 convolutions, and ECA kernels are zero-padded where
+    ours are longer; neither changes the function.
 
     Args:
-        tensors: Weights by their own names.
+        tensors: By their original names.
         model: The backbone.
 
     Raises:
-        CheckpointError: If the weights are of the authors' CBAM or BAM, and the backbone's layers
-            compute what the paper says.
+        CheckpointError: If the weights are of the authors' CBAM or BAM, but the layers of the
+            backbone follow the paper.
     """
     wanted = model.state_dict()
     renamed = {}
@@ -93,8 +93,8 @@ def _require_as_coded(name: str, layer: nn.Module) -> None:
     if not layer.as_coded:
         kind = type(layer).__name__
         raise CheckpointError(
-            f"{name} is of the authors' code of {kind}, which computes something else than their "
-            f"paper; set as_coded=True in the config of the backbone's {kind}"
+            f"{name} is of the authors' code of {kind}, which differs from their paper; set "
+            f"as_coded=True in the config of the backbone's {kind}"
         )
 
 

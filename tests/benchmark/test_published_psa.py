@@ -13,7 +13,7 @@ GROUPS = {'small': (1, 4, 8, 16), 'large': (32,) * 4}
 
 @pytest.mark.parametrize('stride', [1, 2])
 def test_equals_the_formulas(stride):
-    module = PublishedPSA(PSAModule(64, 64, stride=stride)).double()
+    module = PublishedPSA(64, 64, stride=stride).double()
     x = torch.randn(2, 64, 9, 7, dtype=torch.float64)
     expected = psa(x, module.state_dict(), GROUPS['small'], stride)
     torch.testing.assert_close(module(x), expected)
@@ -36,4 +36,4 @@ def test_uses_plain_convolutions_alone_and_leaves_the_original():
     published = published_formulation(network)
     convs = [m for m in published.modules() if isinstance(m, torch.nn.Conv2d)]
     assert {type(conv) for conv in convs} == {torch.nn.Conv2d}
-    assert isinstance(network.layer1[0].conv2, PSAModule)
+    assert type(network.layer1[0].conv2) is PSAModule

@@ -48,6 +48,6 @@ def test_ratios_compare_calls_of_the_same_round(monkeypatch):
 def test_statistics():
     timing = Timing([1.0, 2.0, 3.0, 4.0, 100.0], [1.0, 1.1, 1.2, 1.3, 50.0])
     assert timing.median == 3 and timing.ratio == 1.2
-    assert timing.spread == pytest.approx((4 - 2) / 3)
-    assert timing.ratio_spread == pytest.approx(1.3 - 1.1)
-    assert Timing([1.0], [1.0]).spread == 0
+    assert timing.relative_iqr == pytest.approx((4 - 2) / 3)
+    assert timing.ratio_iqr == pytest.approx(1.3 - 1.1)
+    assert Timing([1.0], [1.0]).relative_iqr == 0

@@ -1,17 +1,17 @@
-"""How many iterations a start saves."""
+"""The head start is counted from smoothed losses that stay low, and each training runs once."""
 
 import json
 
 import head_start as module
 import numpy as np
 import pytest
-from donor_files import quiet
 from head_start import WINDOW, compare_starts, head_start, head_start_table, smoothed
+from teacher_files import quiet
 
 from epsanet_mmdet.weight_transfer import run_transplant
 
 
-def test_the_smoothed_loss_is_the_mean_of_the_last_ones():
+def test_the_smoothed_loss_is_a_moving_average():
     losses = list(range(50))
     found = smoothed(losses)
     assert len(found) == 50 - WINDOW + 1
@@ -19,7 +19,7 @@ def test_the_smoothed_loss_is_the_mean_of_the_last_ones():
     assert found[-1] == pytest.approx(np.mean(losses[-WINDOW:]))
 
 
-def test_as_good_is_when_the_mean_is_no_more_than_the_final_one_of_the_random_start():
+def test_a_start_is_there_when_its_mean_reaches_the_final_one_of_the_random_start():
     random = np.linspace(4, 2, 100)
     faster = np.linspace(4, 0, 100)  # half the iterations, but for the means' lag
     found = head_start(0, random, faster)
@@ -30,25 +30,25 @@ def test_as_good_is_when_the_mean_is_no_more_than_the_final_one_of_the_random_st
     assert f'| 0 | 100 | 2.192 | 0.384 | 100 | {first} |' in head_start_table([found])
 
 
-def test_a_loss_that_rises_again_was_not_there_yet():
+def test_a_loss_that_rises_again_does_not_count():
     dips = [3.0] * 40 + [1.0] * 40 + [3.0] * 40
     found = head_start(0, [3.0] * 100 + [2.0] * 20, dips + [1.0] * 40)
     assert found.final_random == pytest.approx(2) and found.reached_random == 120
     assert found.reached == 120 + WINDOW // 2
 
 
-def test_a_start_that_never_gets_there_is_said_so():
+def test_a_start_that_never_gets_there_is_reported():
     worse = head_start(3, np.linspace(4, 2, 100), np.linspace(4, 3, 100))
     assert worse.reached is None and 'never' in head_start_table([worse])
 
 
-def test_both_starts_train_and_what_is_done_is_not_done_again(
-    donor_file,
+def test_both_starts_train_and_stored_losses_are_reused(
+    teacher_file,
     tmp_path,
     monkeypatch,
 ):
     checkpoint = tmp_path / 'ours.pth'
-    run_transplant(donor_file, str(checkpoint), method='slice', image_size=32, progress=quiet)
+    run_transplant(teacher_file, str(checkpoint), method='slice', image_size=32, progress=quiet)
 
     def run():
         return compare_starts(

@@ -1,4 +1,4 @@
-"""Memory, open files and processes stay as many over a training."""
+"""A training whose memory, open files or processes grow is recognised."""
 
 import mmap
 import os
@@ -35,18 +35,18 @@ def test_a_trend_of_more_than_two_percent_is_not_flat(memory, flat):
     assert judge(samples(memory), warm_up=200)['flat'] is flat
 
 
-def test_files_that_are_left_open_are_seen():
+def test_files_left_open_are_detected():
     memory = [500.0] * 100
     assert not judge(samples(memory, files=lambda i: 20 + i // 10), warm_up=200)['flat']
     assert judge(samples(memory, files=lambda i: 20 + i % 2), warm_up=200)['flat']
 
 
-def test_too_few_samples_say_nothing():
+def test_too_few_samples_are_refused():
     with pytest.raises(ValueError, match='too few'):
         judge(samples([500.0] * 9), warm_up=0)
 
 
-def test_a_sample_counts_this_processes_files_children_and_memory():
+def test_a_sample_counts_files_children_and_memory_of_this_process():
     before = take_sample(1)
     # Mapped, as an allocator may serve it from memory that earlier tests have freed.
     ballast = mmap.mmap(-1, 64 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

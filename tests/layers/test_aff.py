@@ -1,3 +1,5 @@
+"""AFF and IAFF blend their inputs by the formulas of the paper."""
+
 import pytest
 import torch
 

@@ -1,3 +1,5 @@
+"""Spatial attention refuses kernels that cannot keep the size of the map."""
+
 import pytest
 
 from epsanet_mmdet.layers import SpatialAttention2d

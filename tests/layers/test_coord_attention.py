@@ -1,3 +1,5 @@
+"""The hidden width of coordinate attention follows the paper."""
+
 import pytest
 
 from epsanet_mmdet.layers import CoordAttention2d

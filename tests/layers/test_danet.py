@@ -1,3 +1,5 @@
+"""DANet trains on large maps in little memory, and in half precision without overflow."""
+
 import subprocess
 import sys
 

@@ -1,6 +1,9 @@
-import pytest
+"""ECA has the kernel size of its formula, and its variations the names of their checkpoints."""
 
-from epsanet_mmdet.layers import ECALayer2d
+import pytest
+import torch
+
+from epsanet_mmdet.layers import BidirectionalECA2d, DynamicMultiKernelECA2d, ECALayer2d
 
 
 @pytest.mark.parametrize(
@@ -19,3 +22,35 @@ def test_kernel_size_can_be_set():
 def test_refuses_a_kernel_that_is_not_odd(size):
     with pytest.raises(ValueError, match=f'odd kernel size, but got kernel_size={size}'):
         ECALayer2d(256, kernel_size=size)
+
+
+def test_bidirectional_eca_has_the_parameter_names_of_its_checkpoints():
+    shapes = {name: tuple(p.shape) for name, p in BidirectionalECA2d(64).named_parameters()}
+    assert shapes == {
+        'forward_conv.weight': (1, 1, 3),
+        'backward_conv.weight': (1, 1, 3),
+        'gate.fc1.weight': (4, 64, 1, 1),
+        'gate.fc1.bias': (4,),
+        'gate.fc2.weight': (2, 4, 1, 1),
+        'gate.fc2.bias': (2,),
+    }
+
+
+def test_bidirectional_eca_without_convolutions_gates_every_channel_by_the_sigmoid_of_a_half():
+    """Both directions are sigmoid(0) then, whatever the gate, and so is their mix."""
+    layer = BidirectionalECA2d(64)
+    for conv in (layer.forward_conv, layer.backward_conv):
+        torch.nn.init.zeros_(conv.weight)
+    x = torch.randn(2, 64, 3, 3)
+    torch.testing.assert_close(layer(x), x * torch.tensor(0.5).sigmoid())
+
+
+def test_dynamic_multi_kernel_eca_has_the_parameter_names_of_its_checkpoints():
+    shapes = {name: tuple(p.shape) for name, p in DynamicMultiKernelECA2d(64).named_parameters()}
+    assert shapes == {
+        'conv3.weight': (64, 1, 3),
+        'conv5.weight': (64, 1, 5),
+        'conv7.weight': (64, 1, 7),
+        'fc.weight': (3, 64),
+        'fc.bias': (3,),
+    }

@@ -1,3 +1,5 @@
+"""FcaNet pools with the authors' frequencies, on maps of every ResNet stage."""
+
 import pytest
 import torch
 from layer_references import fca
@@ -35,7 +37,7 @@ def test_basis_is_no_part_of_checkpoints():
     'arguments, message',
     [
         (dict(channels=40), 'multiple of 16 channels, but got channels=40'),
-        (dict(channels=64), 'give dct_size'),
+        (dict(channels=64), 'set dct_size'),
         (dict(channels=64, dct_size=6), 'at least 7, but got dct_size=6'),
     ],
 )

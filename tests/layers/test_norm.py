@@ -1,3 +1,5 @@
+"""Our batch norms are torch's, except for single values and on several CPU processes."""
+
 import pytest
 import torch
 from torch import nn

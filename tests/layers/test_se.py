@@ -1,6 +1,9 @@
+"""SE has the published numbers of parameters, and its MLP the names of the authors' code."""
+
+import pytest
 import torch
 
-from epsanet_mmdet.layers import SELayer2d
+from epsanet_mmdet.layers import SELayer2d, SqueezeMLP
 
 
 def test_has_no_bias_by_default():
@@ -15,3 +18,13 @@ def test_with_bias_is_the_papers():
 def test_fewer_channels_than_the_reduction_leave_one_hidden():
     assert SELayer2d(8).se.fc1.out_channels == 1
     assert SELayer2d(8)(torch.ones(1, 8, 2, 2)).shape == (1, 8, 2, 2)
+
+
+def test_its_mlp_has_the_parameter_names_of_the_authors_code():
+    names = {'fc1.weight', 'fc1.bias', 'fc2.weight', 'fc2.bias'}
+    assert set(SqueezeMLP(32).state_dict()) == names
+
+
+def test_its_mlp_refuses_a_reduction_of_0():
+    with pytest.raises(ValueError, match='reduction=0'):
+        SqueezeMLP(32, 0)

@@ -1,3 +1,5 @@
+"""AFFFPN is mmdet's FPN except for the fusion of levels."""
+
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,3 +1,5 @@
+"""AFFResNet has the published sizes and is mmdet's ResNet except for the fusions."""
+
 import pytest
 import torch
 from mmcv.cnn import is_norm

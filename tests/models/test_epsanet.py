@@ -9,6 +9,7 @@ from mmdet.models.backbones import ResNet
 from mmdet.registry import MODELS
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import save_checkpoint
+from norm_statistics import randomise
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -24,16 +25,6 @@ TWO_STAGES = dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0
 def tiny(**kwargs) -> EPSANet:
     """Two narrow stages: whatever holds for every block shows here."""
     return EPSANet(50, **{**TWO_STAGES, **kwargs})
-
-
-def randomise(model: nn.Module) -> nn.Module:
-    """Give its batch norms statistics and weights as after training."""
-    for module in model.modules():
-        if isinstance(module, _BatchNorm):
-            for tensor in (module.weight.data, module.bias.data, module.running_var):
-                tensor.uniform_(0.5, 1.5)
-            module.running_mean.uniform_(-0.5, 0.5)
-    return model
 
 
 def shapes(model: nn.Module) -> dict:

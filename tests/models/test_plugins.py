@@ -1,3 +1,5 @@
+"""Every attention layer works as a plugin of mmdet, and PSA in place of 3x3 convolutions."""
+
 import os
 import pickle
 import subprocess
@@ -168,7 +170,7 @@ def test_plugins_of_our_backbones_normalise_as_the_backbone(type):
 
 def test_groups_that_do_not_divide_the_channels_are_named():
     cfg = dict(type='BAM2d', norm_cfg=dict(type='GN', num_groups=32))
-    with pytest.raises(ValueError, match='does not fit a layer of 16 channels; give the attention'):
+    with pytest.raises(ValueError, match='does not fit a layer of 16 channels; set a norm_cfg'):
         build_plugin_layer(cfg, in_channels=256)
 
 

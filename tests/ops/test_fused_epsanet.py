@@ -9,7 +9,7 @@ from mmdet.models.backbones import ResNet
 from norm_statistics import randomise
 from torch import nn
 
-from epsanet_mmdet.benchmark import saved_bytes
+from epsanet_mmdet.benchmark import activation_bytes
 from epsanet_mmdet.models import EPSANet
 from epsanet_mmdet.models.epsanet import EPSABlock
 from epsanet_mmdet.ops.cpu import kernels
@@ -124,7 +124,7 @@ def test_training_saves_no_more_than_resnet_s_does(arch, norm_eval):
     images, saved = torch.randn(2, 3, 96, 96), []
     for model in (EPSANet(50, arch, **options), ResNet(50, **options)):
         model.train(True)
-        saved.append(saved_bytes(model, lambda model=model: model(images)))
+        saved.append(activation_bytes(model, lambda model=model: model(images)))
     assert saved[0] <= 1.01 * saved[1]
 
 
@@ -190,9 +190,6 @@ def test_plugins_are_called():
         model(torch.randn(1, 3, 64, 64))
     without_kernels = kernels.instruction_set() is None
     assert fused['EPSABlock'] == (0 if without_kernels else 13)
-
-
-PARTS = ['conv1', 'bn1', 'conv2', 'conv2.conv_4', 'conv2.se', 'bn2', 'conv3', 'bn3', 'relu']
 
 
 def test_a_batch_without_images_learns_nothing():

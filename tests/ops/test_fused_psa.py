@@ -8,7 +8,7 @@ from fusing import counted, plainly
 from mmdet.models.backbones import ResNet
 from torch import nn
 
-from epsanet_mmdet.benchmark import saved_bytes
+from epsanet_mmdet.benchmark import activation_bytes
 from epsanet_mmdet.layers import PSAModule
 from epsanet_mmdet.models import EPSANet
 from epsanet_mmdet.models.deployed import deploy
@@ -90,14 +90,14 @@ def test_keeps_one_map_of_its_output_s_size_for_training():
     layer = nn.Sequential(PSAModule(64, 64), nn.BatchNorm2d(64))
     x = torch.randn(2, 64, 32, 32, requires_grad=True)
     # What comes in, and what the norm keeps as well.
-    assert saved_bytes(layer, lambda: layer(x)) < 2.1 * x.nbytes
+    assert activation_bytes(layer, lambda: layer(x)) < 2.1 * x.nbytes
     with plainly():
-        assert saved_bytes(layer, lambda: layer(x)) > 2.9 * x.nbytes
+        assert activation_bytes(layer, lambda: layer(x)) > 2.9 * x.nbytes
 
 
 def test_epsanet_keeps_no_map_more_for_training_than_resnet():
     image, networks = torch.randn(1, 3, 224, 224), (EPSANet(50), ResNet(50))
-    ours, resnet = (saved_bytes(n, lambda n=n: n(image)) for n in networks)
+    ours, resnet = (activation_bytes(n, lambda n=n: n(image)) for n in networks)
     assert ours < 1.001 * resnet  # the attention's vectors remain
 
 

@@ -1,10 +1,14 @@
-"""Merging groups changes how a convolution is computed, and nothing else."""
+"""Merging groups changes only how a convolution is computed; exports keep the original groups."""
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from epsanet_mmdet.layers.deployed_psa import split_groups
+from epsanet_mmdet.deploy import export_onnx
+from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.layers.deployed_psa import DeployedPSA, split_groups
+from epsanet_mmdet.models.deployed import deploy
 from epsanet_mmdet.ops.merging import library_convs, merge_groups, merged_groups
 
 
@@ -67,3 +71,65 @@ def test_alike_branches_are_one_convolution(monkeypatch):
     weights = [torch.randn(16, 4, k, k) for k in (7, 5, 5, 3)]
     library_convs(torch.randn(2, 64, 9, 11), weights, (16,) * 4, 1, 1)
     assert len(calls) == 3
+
+
+# Exported programs hold the groups of the layer, because another device merges differently.
+
+LAYER_GROUPS = [1, 4, 8, 16]
+EXPORTED = {
+    'layer': lambda: PSAModule(64, 64).eval(),
+    'deployed': lambda: deploy(PSAModule(64, 64).eval()),
+}
+
+
+@pytest.fixture(params=EXPORTED)
+def layer(request):
+    return EXPORTED[request.param]()
+
+
+@pytest.mark.parametrize('strict', [False, True])
+def test_a_program_of_torch_export_has_the_layer_s_own_groups(layer, strict):
+    program = torch.export.export(layer, (torch.randn(2, 64, 9, 11),), strict=strict)
+    convs = [n for n in program.graph.nodes if n.target is torch.ops.aten.conv2d.default]
+    found = sorted(n.args[6] if len(n.args) > 6 else 1 for n in convs)
+    assert [g for g in found if g > 1] == LAYER_GROUPS[1:]
+    assert 'epsanet_mmdet' not in program.graph_module.code
+    x = torch.randn(2, 64, 9, 11)
+    torch.testing.assert_close(program.module()(x), layer(x), rtol=1e-4, atol=1e-5)
+
+
+def test_torchscript_has_the_layer_s_own_groups(layer):
+    traced = torch.jit.trace(layer, torch.randn(2, 64, 9, 11))
+    found = []
+    for node in traced.inlined_graph.nodes():
+        if node.kind() == 'aten::_convolution':
+            found.append(node.inputsAt(8).toIValue())
+    assert sorted(g for g in found if g > 1) == LAYER_GROUPS[1:]
+    assert 'epsanet_mmdet::' not in str(traced.inlined_graph)
+
+
+class Backbone(nn.Module):
+    """A backbone of one PSA module, of images of three channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.psa = nn.Conv2d(3, 64, 1), PSAModule(64, 64)
+
+    def forward(self, x):
+        return (self.psa(self.stem(x)),)
+
+
+def test_an_onnx_model_has_the_layer_s_own_groups(tmp_path):
+    onnx = pytest.importorskip('onnx', reason='needs the export extra')
+    pytest.importorskip('onnxscript', reason='needs the export extra')
+    export_onnx(deploy(Backbone().eval()), tmp_path / 'model.onnx')
+    graph = onnx.load(tmp_path / 'model.onnx').graph
+    convs = [node for node in graph.node if node.op_type == 'Conv']
+    found = sorted({a.name: a for a in node.attribute}['group'].i for node in convs)
+    assert [g for g in found if g > 1] == LAYER_GROUPS[1:]
+
+
+def test_a_deployed_module_has_the_layer_s_own_groups():
+    deployed = deploy(PSAModule(64, 64).eval())
+    assert isinstance(deployed, DeployedPSA)
+    assert [conv.groups for conv in deployed.branches.convs] == LAYER_GROUPS[::-1]

@@ -1,1 +1,1 @@
-"""Implementations for CPUs: C++ kernels (``csrc``), and the operators of torch that call them."""
+"""Implementations for CPUs: kernels in C++ (``csrc``) and the operators that call them."""

@@ -1,7 +1,6 @@
-"""Maps that are scaled and shifted channel by channel, and their gradients, by our own kernels.
+"""Scale and shift maps channel by channel with our own kernels, and compute the gradients.
 
-All maps are (B, C, H, W), all that belongs to channels is (B, C), and all is contiguous and in
-float32.
+Maps are (B, C, H, W) and values of channels (B, C), all contiguous and float32.
 """
 
 from typing import List, NamedTuple, Optional, Sequence, Tuple
@@ -13,7 +12,7 @@ from . import kernels
 
 
 def moments(x: Tensor) -> Tuple[Tensor, Tensor]:
-    """Return mean and variance of each channel of each image."""
+    """Return the mean and the variance of each channel of each image."""
     rows = x.shape[:2]
     mean, variance = x.new_empty(2, *rows)
     written = (kernels.address(t, *rows) for t in (mean, variance))
@@ -33,14 +32,15 @@ def affine(
 
 
 class AffineGradient(NamedTuple):
-    """The gradients of :func:`affine` where scale and shift may depend on x by its moments.
+    """Gradients of :func:`affine`, whose scale and shift may depend on the moments of x.
 
     Attributes:
-        x: As given to it.
-        scale, shift: As given to it.
-        centre: Of x; the closer to its mean, the more precise is :meth:`sums`.
-        out: Its result; None if it is to be computed again, which takes that there was no ``add``.
-        relu: As given to it.
+        x: Argument of :func:`affine`.
+        scale: Argument of :func:`affine`.
+        shift: Argument of :func:`affine`.
+        centre: Centre of x; the closer to its mean, the more precise is :meth:`sums`.
+        out: Result of :func:`affine`. If it had no ``add``, None recomputes the result.
+        relu: Argument of :func:`affine`.
         grad: Gradient of the result.
     """
 
@@ -53,7 +53,7 @@ class AffineGradient(NamedTuple):
     grad: Tensor
 
     def sums(self) -> Tuple[Tensor, Tensor]:
-        """Return the sums of ``g`` and of ``g * (x - centre)``: ``g`` is what passed the ReLU."""
+        """Return the sums of ``g`` and of ``g * (x - centre)``; ``g`` passed the ReLU."""
         sums, products = self.x.new_empty(2, *self.x.shape[:2])
         self._call('affine_sums', channels=[sums, products, None, None], maps=[None, None])
         return sums, products
@@ -61,7 +61,7 @@ class AffineGradient(NamedTuple):
     def gradients(
         self, slope: Tensor, constant: Tensor, with_add: bool
     ) -> Tuple[Tensor, Optional[Tensor]]:
-        """Return ``scale * g + slope * (x - centre) + constant`` and, if wanted, ``g``."""
+        """Return ``scale * g + slope * (x - centre) + constant`` and, with ``with_add``, ``g``."""
         grad_x = kernels.fresh(self.x, *self.x.shape)
         grad_add = kernels.fresh(self.x, *self.x.shape) if with_add else None
         channels = [None, None, slope, constant]

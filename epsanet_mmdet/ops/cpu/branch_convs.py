@@ -1,7 +1,7 @@
-"""Several convolutions of one map into one tensor on CPUs, as one operator of torch.
+"""Several convolutions of one map into one tensor on CPUs, as an operator of torch.
 
-Branches of few channels a group are computed by our own kernel where that pays, the others by the
-library with merged groups.
+Our own kernel computes branches with few channels per group, where it is faster. The library
+computes the others with merged groups.
 """
 
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -12,35 +12,14 @@ from torch import Tensor
 
 from ...layers.deployed_psa import split_groups
 from ..merging import library_conv, merge_groups, merged_groups
-from ..support import gradient_is_watched
+from ..support import gradient_is_observed
 from . import direct_conv, kernels
 from .direct_conv import LARGEST_KERNEL, Conv
+from .operators import operator
 
-# Input channels of a group up to which the direct kernel is the faster; and those where it is so in
-# forward passes alone, of maps at least this wide.
+# The direct kernel is faster up to NARROW input channels per group, and in forward passes over maps
+# of at least WIDE_MAP columns up to NARROW_FORWARD.
 NARROW, NARROW_FORWARD, WIDE_MAP = 16, 32, 20
-
-torch.library.define(
-    'epsanet_mmdet::branch_convs',
-    '(Tensor x, Tensor[] weights, int[] groups, int stride, int dilation) -> Tensor',
-    tags=torch.Tag.pt2_compliant_tag,
-)
-torch.library.define(
-    'epsanet_mmdet::branch_convs_backward',
-    '(Tensor grad, Tensor x, Tensor[] weights, int[] groups, int stride, int dilation,'
-    ' bool[] needed) -> Tensor[]',
-    tags=torch.Tag.pt2_compliant_tag,
-)
-
-
-def branch_convs(
-    x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
-) -> Tensor:
-    """As :func:`~epsanet_mmdet.ops.merging.library_convs`, by an operator.
-
-    It is known to autograd and ``torch.compile``.
-    """
-    return torch.ops.epsanet_mmdet.branch_convs(x, weights, groups, stride, dilation)
 
 
 def computed_directly(
@@ -51,9 +30,9 @@ def computed_directly(
     dilation: int,
     narrow: int = NARROW,
 ) -> List[int]:
-    """Return which convolutions of x the direct kernel computes faster than the library.
+    """Return the indices of the convolutions that the direct kernel computes faster.
 
-    The choice is a fixed table, so that equal inputs are always computed in the same way.
+    The choice follows fixed rules, so equal inputs are always computed in the same way.
 
     Args:
         x: (B, C, H, W).
@@ -61,9 +40,9 @@ def computed_directly(
         groups: Groups of each.
         stride: Stride of all.
         dilation: Dilation of all.
-        narrow: Input channels of a group up to which the direct kernel is taken.
+        narrow: Greatest number of input channels per group for the direct kernel.
     """
-    possible = min(stride, dilation) == 1 and kernels.takes(x, *weights) and x.dim() == 4
+    possible = min(stride, dilation) == 1 and kernels.supports(x, *weights) and x.dim() == 4
     if not possible or x.numel() == 0:
         return []
     return [i for i, (w, g) in enumerate(zip(weights, groups)) if _pays(x, w, g, narrow)]
@@ -82,14 +61,17 @@ def _pays(x: Tensor, weight: Tensor, groups: int, narrow: int) -> bool:
 
 
 def _narrow_forward(x: Tensor, stride: int) -> int:
-    """Return ``narrow`` of :func:`computed_directly` for a forward pass over x."""
+    """Return ``narrow`` for a forward pass over x."""
     return NARROW_FORWARD if stride == 1 and x.shape[-1] >= WIDE_MAP else NARROW
 
 
-@torch.library.impl('epsanet_mmdet::branch_convs', 'cpu')
-def _forward(
+@operator(
+    lambda x, weights, groups, stride, dilation: x.new_empty(_shape(x, weights, groups, stride))
+)
+def branch_convs(
     x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
 ) -> Tensor:
+    """Compute :func:`~..merging.library_convs`, with our own kernel where that is faster."""
     features = kernels.fresh(x, *_shape(x, weights, groups, stride))
     narrow = _narrow_forward(x, stride)
     direct, library = _split(x, weights, groups, stride, dilation, narrow)
@@ -101,8 +83,12 @@ def _forward(
     return features
 
 
-@torch.library.impl('epsanet_mmdet::branch_convs_backward', 'cpu')
-def _backward(
+def _empty_gradients(grad, x, weights, groups, stride, dilation, needed) -> List[Tensor]:
+    return [t.new_empty(t.shape if n else 0) for t, n in zip([x, *weights], needed)]
+
+
+@operator(_empty_gradients)
+def branch_convs_backward(
     grad: Tensor,
     x: Tensor,
     weights: Sequence[Tensor],
@@ -111,6 +97,7 @@ def _backward(
     dilation: int,
     needed: Sequence[bool],
 ) -> List[Tensor]:
+    """Return the gradients of x and the weights, which are empty where they are not needed."""
     x_needed, *weight_needed = needed
     direct, library = _split(x, weights, groups, stride, dilation)
     grad_x, grads = _library_backward(
@@ -140,7 +127,7 @@ def _backward(
 def _split(
     x, weights, groups, stride, dilation, narrow=NARROW
 ) -> Tuple[List[int], List[Tuple[int, int]]]:
-    """Return branches for our own kernel, and those for the library with their merged groups."""
+    """Return the branches for our own kernel, and the others with their merged groups."""
     direct = computed_directly(x, weights, groups, stride, dilation, narrow)
     others = [i for i in range(len(weights)) if i not in direct]
     if x.numel() == 0:
@@ -151,13 +138,13 @@ def _split(
 def _library_backward(
     grad, x, weights, groups, stride, dilation, needed, merged: Dict[int, int]
 ) -> Tuple[Optional[Tensor], List[Optional[Tensor]]]:
-    """Return gradients of x and the weights through the branches of ``merged``, by the library."""
+    """Return the library's gradients of x and the weights through the branches in ``merged``."""
     x_needed, *weight_needed = needed
     grad_x, grads = None, [None] * len(weights)
     for i, fewer in merged.items():
         weight = merge_groups(weights[i], groups[i], fewer) if fewer != groups[i] else weights[i]
         reach, height = dilation * (weight.shape[-1] // 2), x.shape[2]
-        # oneDNN has fast gradients only of weights that are no higher than the map.
+        # oneDNN's gradients of weights are fast only if the kernel is not higher than the map.
         margin = max(0, reach - (height - 1) // 2) if weight_needed[i] else 0
         padded = F.pad(x, (0, 0, margin, margin)) if margin else x
         padding, strides, dilations = [reach - margin, reach], [stride] * 2, [dilation] * 2
@@ -188,17 +175,6 @@ def _shape(x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: 
     return [x.shape[0], len(weights), outputs, *size]
 
 
-@torch.library.register_fake('epsanet_mmdet::branch_convs')
-def _(x, weights, groups, stride, dilation):
-    return x.new_empty(_shape(x, weights, groups, stride))
-
-
-@torch.library.register_fake('epsanet_mmdet::branch_convs_backward')
-def _(grad, x, weights, groups, stride, dilation, needed):
-    tensors = [x, *weights]
-    return [t.new_empty(t.shape if need else 0) for t, need in zip(tensors, needed)]
-
-
 def _save(ctx, inputs, output) -> None:
     x, weights, *ctx.options = inputs
     ctx.save_for_backward(x, *weights)
@@ -207,7 +183,7 @@ def _save(ctx, inputs, output) -> None:
 def _differentiate(ctx, grad: Tensor):
     x, *weights = ctx.saved_tensors
     needed = [ctx.needs_input_grad[0], *ctx.needs_input_grad[1]]
-    if gradient_is_watched(grad):
+    if gradient_is_observed(grad):
         by_library = dict(enumerate(ctx.options[0]))
         grad_x, grads = _library_backward(grad, x, weights, *ctx.options, needed, by_library)
         return grad_x, grads, None, None, None

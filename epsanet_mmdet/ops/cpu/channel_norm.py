@@ -1,4 +1,4 @@
-"""Batch norms, with PSA's attention before or without, as the scale and shift of every channel."""
+"""Batch norms, optionally after PSA's attention, as one scale and shift for every channel."""
 
 from typing import List, Optional, Sequence, Tuple
 
@@ -11,13 +11,13 @@ from .affine import AffineGradient, moments
 
 
 class ChannelNorm:
-    """A batch norm, and what it needs to become the scale and shift of every channel.
+    """A batch norm, optionally after the attention of a PSA module.
 
     Args:
-        norm: With affine parameters and running statistics.
-        squeeze: If given, the map is the features of a PSA module's branches, to be weighted first
-            by their attention: weights and biases of its squeeze MLP.
-        branches: Number of these branches.
+        norm: Batch norm with affine parameters and running statistics.
+        squeeze: Weights and biases of the PSA module's squeeze MLP. If given, the map consists of
+            the features of its branches, which the attention weights first.
+        branches: Number of branches.
     """
 
     def __init__(
@@ -27,12 +27,12 @@ class ChannelNorm:
         self.parameters = [norm.weight, norm.bias, *squeeze]
 
     def attention(self, means: Tensor, squeeze: Sequence[Tensor]) -> Tensor:
-        """(B, C), means of the map's channels -> (B, C)."""
+        """Return the attention (B, C), given the means (B, C) of the map's channels."""
         branches = means.unflatten(1, (self.branches, -1))
         return branch_attention(branches, *squeeze).flatten(1)
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor, *squeeze: Tensor) -> Tensor:
-        """Return the normalised map by torch's own operations, differentiable twice."""
+        """Return the normalised map, computed by torch's own operations."""
         if self.is_weighted:
             x = x * self.attention(x.mean((2, 3)), squeeze)[..., None, None]
         norm = self.norm
@@ -43,7 +43,7 @@ class ChannelNorm:
         return (x - mean[:, None, None]) * scale[:, None, None] + bias[:, None, None]
 
     def update(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Update the running statistics by those of a batch of that many values."""
+        """Update the running statistics by those of a batch with ``count`` values per channel."""
         norm = self.norm
         norm.num_batches_tracked.add_(1)
         momentum = norm.momentum
@@ -56,13 +56,13 @@ class ChannelNorm:
 class NormedMap:
     """The scale and shift of every channel of a map by a :class:`ChannelNorm`, and their gradients.
 
-    The map ``x``, weighted by the attention ``a`` (1 without), becomes ``z = a * x`` and then
-    ``weight * (z - centre) * inverse + bias``, with the centre and the inverse of the deviation of
-    z over the batch, or in evaluation the running ones.
+    The map ``x``, weighted by the attention ``a`` (1 without PSA), becomes ``z = a * x`` and then
+    ``weight * (z - centre) * inverse + bias``. The centre and the inverse standard deviation are
+    those of z over the batch, or in evaluation mode the running ones.
 
     Args:
         x: (B, C, H, W), contiguous.
-        norm: The norm; in training, its running statistics learn.
+        norm: The norm. In training mode, its running statistics are updated.
 
     Attributes:
         scale: (B, C).
@@ -72,17 +72,17 @@ class NormedMap:
     def __init__(self, x: Tensor, norm: ChannelNorm) -> None:
         self.norm, self.count, self.attention = norm, len(x) * x.shape[2] * x.shape[3], None
         module = norm.norm
-        self.learns = module.training
+        self.training = module.training
         weight, bias, *squeeze = norm.parameters
-        self.centre, spread = module.running_mean, module.running_var
-        if self.learns or norm.is_weighted:
+        self.centre, variance = module.running_mean, module.running_var
+        if self.training or norm.is_weighted:
             self.mean, self.variance = moments(x)
         else:
             self.mean, self.variance = self.centre.expand(x.shape[:2]).contiguous(), None
         if norm.is_weighted:
             self.attention = norm.attention(self.mean, squeeze).contiguous()
-        if self.learns:
-            self.centre, spread = torch.empty_like(weight), torch.empty_like(weight)
+        if self.training:
+            self.centre, variance = torch.empty_like(weight), torch.empty_like(weight)
         self.inverse = torch.empty_like(weight)
         self.scale, self.shift = torch.empty_like(self.mean), torch.empty_like(self.mean)
         rows, address = x.shape[:2], kernels.address
@@ -90,13 +90,13 @@ class NormedMap:
             *rows,
             *(address(t, *rows) for t in (self.mean, self.variance, self.attention)),
             *(address(t, rows[1]) for t in (weight, bias)),
-            *(kernels.bits(module.eps), self.learns),
-            *(address(t, rows[1]) for t in (self.centre, spread, self.inverse)),
+            *(kernels.bits(module.eps), self.training),
+            *(address(t, rows[1]) for t in (self.centre, variance, self.inverse)),
             *(address(t, *rows) for t in (self.scale, self.shift)),
         ]
         kernels.call('norm', numbers)
-        if self.learns:
-            norm.update(self.centre, spread, self.count)
+        if self.training:
+            norm.update(self.centre, variance, self.count)
 
     def backward(
         self,
@@ -110,12 +110,12 @@ class NormedMap:
         """Return the gradients of the map, of what was added to it, and of the norm's parameters.
 
         Args:
-            x: As given before.
-            grad: Gradient of what was normalised, added to and rectified, contiguous.
-            parameters: Of the norm.
-            out: What was rectified, if anything was added before.
-            relu: Whether anything was rectified.
-            with_add: Whether the gradient of what was added is wanted.
+            x: The map.
+            grad: Gradient of the result, contiguous.
+            parameters: Parameters of the norm.
+            out: Result of the ReLU, needed if something was added before it.
+            relu: True if a ReLU was applied.
+            with_add: Return the gradient of what was added, too.
         """
         passes = AffineGradient(x, self.scale, self.shift, self.mean, out, relu, grad)
         weight, _, *squeeze = parameters
@@ -125,7 +125,7 @@ class NormedMap:
         rows, address = x.shape[:2], kernels.address
         pixels = x.shape[2] * x.shape[3]
         numbers = [
-            *(*rows, pixels, self.learns),
+            *(*rows, pixels, self.training),
             *(address(t, *rows) for t in (self.mean, self.variance, self.attention)),
             *(address(t, rows[1]) for t in (weight, self.centre, self.inverse)),
             *(address(t, *rows) for t in sums),

@@ -1,4 +1,4 @@
-"""Grouped convolutions of few channels per group on CPUs, by our own kernel."""
+"""Grouped convolutions with few channels per group on CPUs, by our own kernel."""
 
 from typing import List, NamedTuple, Sequence
 
@@ -11,7 +11,7 @@ LARGEST_KERNEL = 9
 
 
 class Conv(NamedTuple):
-    """A convolution with odd square kernels that pads so that stride 1 keeps the map's size.
+    """A convolution with an odd square kernel and the padding that keeps the size at stride 1.
 
     Attributes:
         weight: (out_channels, in_channels / groups, k, k), contiguous.
@@ -31,12 +31,12 @@ class Conv(NamedTuple):
 
 
 def forward(x: Tensor, convs: Sequence[Conv], outs: Sequence[Tensor]) -> None:
-    """Convolve x.
+    """Convolve x by several convolutions of the same stride.
 
     Args:
         x: (B, C, H, W), each image contiguous.
-        convs: Convolutions of one stride.
-        outs: (B, out_channels, ceil(H / stride), ceil(W / stride)) each, to write to.
+        convs: The convolutions.
+        outs: Outputs to write to, (B, out_channels, ceil(H / stride), ceil(W / stride)) each.
     """
     _check(x, convs, outs)
     correlations = [
@@ -47,28 +47,28 @@ def forward(x: Tensor, convs: Sequence[Conv], outs: Sequence[Tensor]) -> None:
 
 
 def input_gradient(grad: Tensor, conv: Conv, out: Tensor, accumulate: bool) -> None:
-    """Gradient of a convolution with respect to its input.
+    """Compute the gradient of a convolution with respect to its input.
 
-    It is a correlation of the output's gradient with the transposed weight, turned by 180
-    degrees. With a stride, it is one for each remainder of the input's rows and columns, with
-    those taps that reach there.
+    It is a correlation of the output's gradient with the transposed weight, rotated by 180 degrees.
+    With a stride, there is one correlation for each remainder of the input's rows and columns, with
+    the taps that reach them.
 
     Args:
         grad: (B, out_channels, out_h, out_w), gradient of the output, each image contiguous.
         conv: The convolution.
-        out: (B, C, H, W), to write or add to.
-        accumulate: Whether to add.
+        out: Gradient to write or add to, (B, C, H, W).
+        accumulate: Add to ``out``.
     """
     _check(out, [conv], [grad])
     outputs, inputs, size, _ = conv.weight.shape
     split = conv.weight.view(conv.groups, outputs // conv.groups, inputs, size, size)
-    turned = split.transpose(1, 2).flip(3, 4).flatten(0, 1)
+    rotated = split.transpose(1, 2).flip(3, 4).flatten(0, 1)
     stride, pad = conv.stride, -(-conv.reach // conv.stride)
     correlations, kept = [], []
     for i in range(min(stride, out.shape[2])):
         for j in range(min(stride, out.shape[3])):
             part = out[:, :, i::stride, j::stride]
-            # The taps that reach input i are k = i + reach modulo the stride.
+            # Input i is reached by the taps k = i + reach modulo the stride.
             first = [(r + conv.reach) % stride for r in (i, j)]
             if max(first) >= size:
                 if not accumulate:
@@ -76,7 +76,7 @@ def input_gradient(grad: Tensor, conv: Conv, out: Tensor, accumulate: bool) -> N
                 continue
             last = [f + (size - 1 - f) // stride * stride for f in first]
             rows, columns = (slice(size - 1 - k, None, stride) for k in last)
-            weight = turned[:, :, rows, columns].contiguous()
+            weight = rotated[:, :, rows, columns].contiguous()
             kept.append(weight)
             if stride == 1:
                 shift = [0, 0]
@@ -91,13 +91,13 @@ def input_gradient(grad: Tensor, conv: Conv, out: Tensor, accumulate: bool) -> N
 def weight_gradients(
     x: Tensor, grads: Sequence[Tensor], convs: Sequence[Conv], outs: Sequence[Tensor]
 ) -> None:
-    """Gradients of convolutions with respect to their weights.
+    """Compute the gradients of convolutions of the same stride with respect to their weights.
 
     Args:
         x: (B, C, H, W), each image contiguous.
-        grads: (B, out_channels, out_h, out_w) each, gradients of the outputs, each map contiguous.
-        convs: Convolutions of one stride, with kernels up to 9 x 9.
-        outs: Like the weights, contiguous, to write to.
+        grads: Gradients of the outputs, (B, out_channels, out_h, out_w), each map contiguous.
+        convs: The convolutions, with kernels up to 9x9.
+        outs: Gradients to write to, shaped like the weights and contiguous.
     """
     _check(x, convs, grads)
     numbers = _map(x, convs[0].stride)
@@ -111,7 +111,7 @@ def weight_gradients(
 
 
 def _check(x: Tensor, convs: Sequence[Conv], outs: Sequence[Tensor]) -> None:
-    """Raise a RuntimeError unless the convolutions of x have outputs of these shapes."""
+    """Raise a RuntimeError unless the kernel supports the convolutions and the shapes match."""
     for conv, out in zip(convs, outs, strict=True):
         outputs, inputs, height, width = conv.weight.shape
         size = [-(-side // max(conv.stride, 1)) for side in x.shape[2:]]

@@ -1,7 +1,7 @@
-"""The package's own kernels for CPUs: loading and calling them, and choosing an instruction set.
+"""Load and call the package's own kernels for CPUs, and select their instruction set.
 
-They are plain C++ without torch (``csrc``), built when the package is installed and a compiler is
-there. Where they are missing, :func:`instruction_set` is None and nothing may be called.
+They are plain C++ without torch (``csrc``) and are built at installation if there is a compiler.
+Without them, :func:`instruction_set` returns None and no kernel may be called.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ from ...errors import ArgumentError
 from ..support import PLAIN_TENSORS, is_float32_on_cpu
 
 VARIABLE = 'EPSANET_CPU_KERNELS'
-# What the structs of problem.h are described by, in the order of epsanet_numbers.
+# Number of fields of each struct in problem.h, in the order of epsanet_numbers.
 NUMBERS = (8, 18, 11, 20, 11, 12, 6, 9, 16, 14, 17)
 FUNCTIONS = (
     'pointwise',
@@ -35,7 +35,7 @@ FUNCTIONS = (
 
 
 def instruction_sets() -> List[str]:
-    """Return those that the kernels were built for and this processor has, the fastest first."""
+    """Return the names of the instruction sets built and supported here, the fastest first."""
     names = []
     while _library and (name := _library.epsanet_instruction_set(len(names))):
         names.append(name.decode())
@@ -43,21 +43,21 @@ def instruction_sets() -> List[str]:
 
 
 def instruction_set() -> Optional[str]:
-    """Return the one in use; None if the kernels are missing or switched off."""
+    """Return the name of the instruction set in use, or None if the kernels are not used."""
     return _instruction_set
 
 
 @contextmanager
 def use_instruction_set(name: Optional[str]) -> Iterator[None]:
-    """Use another of :func:`instruction_sets`, or None for torch's own operations.
+    """Use another of the :func:`instruction_sets`, or with None torch's own operations.
 
-    For comparisons. The environment variable ``EPSANET_CPU_KERNELS`` does the same for a whole
-    process: ``off``, or the name of an instruction set.
+    This is for comparisons. The environment variable ``EPSANET_CPU_KERNELS`` has the same effect on
+    a whole process; its value is ``off`` or the name of an instruction set.
     """
     global _instruction_set
     if name is not None and name not in instruction_sets():
         options = ', '.join(instruction_sets()) or 'none'
-        raise ArgumentError(f'The kernels have no {name!r} here, but: {options}')
+        raise ArgumentError(f'The kernels have no {name!r} here; choose one of {options}')
     before, _instruction_set = _instruction_set, name
     try:
         yield
@@ -65,13 +65,13 @@ def use_instruction_set(name: Optional[str]) -> Iterator[None]:
         _instruction_set = before
 
 
-def takes(x: Tensor, *others: Optional[Tensor]) -> bool:
-    """Return whether the kernels are there, and compute with these tensors."""
+def supports(x: Tensor, *others: Optional[Tensor]) -> bool:
+    """Return True if the kernels are available and can compute with these tensors."""
     return _instruction_set is not None and is_float32_on_cpu(x, *others)
 
 
 def fresh(like: Tensor, *shape: int) -> Tensor:
-    """Return memory to write to, in large pages where the system has them: much faster to fill."""
+    """Return uninitialised memory in large pages, if available, which are much faster to fill."""
     memory = like.new_empty(shape)
     if _library:
         _library.epsanet_fresh(memory.data_ptr(), memory.nbytes)
@@ -79,18 +79,18 @@ def fresh(like: Tensor, *shape: int) -> Tensor:
 
 
 def address(tensor: Optional[Tensor], *shape: int, free: int = 0) -> int:
-    """Return where a tensor begins, for :func:`call`, once it holds all that a kernel will touch.
+    """Return the address of a tensor after checking all memory that a kernel will access.
 
     No other address reaches native code.
 
     Args:
-        tensor: Its address; 0 for None.
-        shape: What the kernel takes its shape to be.
-        free: Number of leading dimensions whose strides the kernel is given. The other
-            dimensions have to be contiguous.
+        tensor: Tensor, or None for address 0.
+        shape: Shape that the kernel assumes.
+        free: Number of leading dimensions whose strides are passed to the kernel. The other
+            dimensions must be contiguous.
 
     Raises:
-        RuntimeError: If it is something else than float32 numbers of this shape in a CPU's memory.
+        RuntimeError: If it is not a float32 tensor of this shape in the memory of a CPU.
     """
     if tensor is None:
         return 0
@@ -132,7 +132,7 @@ def _strides(tensor: Tensor) -> tuple:
 
 
 def bits(value: float) -> int:
-    """Return a number as :func:`call` takes it."""
+    """Return the bits of a double as an integer for :func:`call`."""
     return struct.unpack('q', struct.pack('d', value))[0]
 
 
@@ -140,12 +140,12 @@ def call(function: str, numbers: Sequence[int], *more: int) -> None:
     """Call a kernel.
 
     Args:
-        function: Its name in the library, without the prefix.
-        numbers: Fields of its struct in csrc/problem.h; pointers by :func:`address`.
+        function: Name of the kernel in the library, without the prefix.
+        numbers: Fields of its struct in csrc/problem.h; pointers come from :func:`address`.
         more: Further arguments.
 
     Raises:
-        MemoryError: If there is none for its scratch.
+        MemoryError: If there is no memory for the kernel's scratch space.
     """
     task = (ctypes.c_int64 * len(numbers))(*numbers)
     if getattr(_library, f'epsanet_{function}')(_instruction_set.encode(), task, *more):
@@ -153,14 +153,14 @@ def call(function: str, numbers: Sequence[int], *more: int) -> None:
 
 
 def load_kernels(path: Path) -> Optional[ctypes.CDLL]:
-    """Load the kernels; return None if they are missing or do not fit this system or code."""
+    """Load the kernels; return None if they are missing or of another system or version."""
     try:
         library = ctypes.CDLL(str(path))
     except OSError:
         return None
     if not _is_of_this_version(library):
         warnings.warn(
-            f'{path} is of another version and not used; install epsanet_mmdet again to build it',
+            f'{path} is of another version and not used; install epsanet_mmdet again to rebuild it',
             stacklevel=2,
         )
         return None
@@ -177,7 +177,7 @@ def load_kernels(path: Path) -> Optional[ctypes.CDLL]:
 
 
 def _is_of_this_version(library: ctypes.CDLL) -> bool:
-    """Return whether the library reads what this module writes: else it would read beyond it."""
+    """Return True if the structs of the library have the fields that this module writes."""
     try:
         count = library.epsanet_numbers
     except AttributeError:
@@ -187,12 +187,12 @@ def _is_of_this_version(library: ctypes.CDLL) -> bool:
 
 
 def default_instruction_set() -> Optional[str]:
-    """Return the one to use: what the environment variable says, else the fastest."""
+    """Return the instruction set that the environment variable selects, by default the fastest."""
     names = instruction_sets()
     wanted = os.environ.get(VARIABLE, 'on')
     if wanted not in ('on', 'off', *names):
         options = ', '.join(('on', 'off', *names))
-        raise ArgumentError(f'{VARIABLE}={wanted!r} is not possible here; choose one of {options}')
+        raise ArgumentError(f'{VARIABLE}={wanted!r} is not supported here; choose one of {options}')
     if wanted == 'off' or not names:
         return None
     return names[0] if wanted == 'on' else wanted

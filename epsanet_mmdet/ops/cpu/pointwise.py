@@ -1,4 +1,4 @@
-"""1x1 convolutions on CPUs by our own kernel, with what surrounds them, and their gradients."""
+"""1x1 convolutions on CPUs by our own kernel, fused with what surrounds them; and gradients."""
 
 from typing import Optional
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from . import kernels
 
-# Below these pixels, a batch's images are copied side by side, for matrices that are large enough.
+# Maps of fewer pixels are copied side by side, because larger matrices are faster to multiply.
 SMALL_MAP = 128
 
 
@@ -21,14 +21,14 @@ def pointwise(
     add: Optional[Tensor] = None,
     in_scale: Optional[Tensor] = None,
     in_shift: Optional[Tensor] = None,
-    turned: bool = False,
+    transposed: bool = False,
 ) -> Tensor:
-    """As :func:`~.evaluation.pointwise_conv`, of which scale and shift may be None.
+    """Compute :func:`~.evaluation.pointwise_conv`, optionally without scale and shift.
 
-    The weight is (out_channels, C, 1, 1), or (C, out_channels, 1, 1) if it is ``turned``.
+    The weight is (out_channels, C, 1, 1), or (C, out_channels, 1, 1) if ``transposed``.
     """
     batch, channels, height, width = x.shape
-    outputs = weight.shape[turned]
+    outputs = weight.shape[transposed]
     if x.numel() == 0 or outputs == 0 or stride < 1 or (in_scale is None) != (in_shift is None):
         raise RuntimeError(
             f'the kernel for 1x1 convolutions needs values, a stride of at least 1 and in_scale '
@@ -42,7 +42,7 @@ def pointwise(
         t if t is None else t.contiguous() for t in (in_scale, in_shift, add)
     )
     out = kernels.fresh(x, *output_shape(x, outputs, stride))
-    address, matrix = kernels.address, (channels, outputs) if turned else (outputs, channels)
+    address, matrix = kernels.address, (channels, outputs) if transposed else (outputs, channels)
     numbers = [
         address(x, batch, channels, height, width),
         *(batch, channels, height, width, channels * height * width),
@@ -51,19 +51,19 @@ def pointwise(
         *(address(scale, outputs), address(shift, outputs)),
         *(address(in_scale, batch, channels), address(in_shift, channels)),
         *(address(add, *out.shape), address(out, *out.shape)),
-        *(*out.shape[1:], relu, turned),
+        *(*out.shape[1:], relu, transposed),
     ]
     kernels.call('pointwise', numbers)
     return out
 
 
 def output_shape(x: Tensor, outputs: int, stride: int) -> tuple:
-    """(B, outputs, ceil(H / stride), ceil(W / stride))."""
+    """Return (B, outputs, ceil(H / stride), ceil(W / stride))."""
     return (x.shape[0], outputs, *[(side + stride - 1) // stride for side in x.shape[2:]])
 
 
 def input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
-    """Gradient of a 1x1 convolution of stride 1 with respect to its input.
+    """Return the gradient of a 1x1 convolution of stride 1 with respect to its input.
 
     Args:
         grad: (B, out_channels, H, W), gradient of the output.
@@ -72,11 +72,11 @@ def input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
     Returns:
         (B, C, H, W).
     """
-    return pointwise(grad, weight, turned=True)
+    return pointwise(grad, weight, transposed=True)
 
 
 def weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
-    """Gradient of a 1x1 convolution of stride 1 with respect to its weight.
+    """Return the gradient of a 1x1 convolution of stride 1 with respect to its weight.
 
     Args:
         grad: (B, out_channels, H, W), gradient of the output.
@@ -96,5 +96,5 @@ def weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
 
 
 def _side_by_side(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (C, B * H * W)."""
+    """Rearrange (B, C, H, W) to (C, B * H * W)."""
     return x.transpose(0, 1).flatten(1)

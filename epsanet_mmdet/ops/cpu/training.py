@@ -1,8 +1,8 @@
-"""What an EPSANet block computes in training on CPUs, in few passes over memory.
+"""Parts of EPSANet blocks in training on CPUs, in few passes over memory.
 
-Convolutions take the map before its normalisation and compute from that, in the backward pass
-again, what they are given: the normalised and rectified map is not saved. All else is of the size
-of channels, (B, C).
+Convolutions receive the map before its normalisation. They compute the normalised and rectified map
+from it, and again in the backward pass, so that it is not saved. Everything else is as small as the
+channels, (B, C).
 """
 
 from typing import Callable, List, Optional, Sequence, Tuple
@@ -12,14 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from ..support import Branches, gradient_is_watched, modes_watch
+from ..parts import Branches
+from ..support import gradient_is_observed, modes_observe
 from .affine import affine
+from .branch_convs import branch_convs, branch_convs_backward
 from .channel_norm import ChannelNorm, NormedMap
 from .pointwise import input_gradient, pointwise, weight_gradient
 
 
 class _NormReLUConv(Function):
-    """A convolution of a map that is normalised and rectified first."""
+    """A convolution after normalisation and ReLU."""
 
     @staticmethod
     def forward(ctx, x: Tensor, norm: ChannelNorm, conv, *tensors: Tensor) -> Tensor:
@@ -32,7 +34,7 @@ class _NormReLUConv(Function):
         x, *tensors = ctx.saved_tensors
         parameters, weights = tensors[: ctx.count], tensors[ctx.count :]
         needed = ctx.needs_input_grad
-        if gradient_is_watched(grad) or modes_watch():
+        if gradient_is_observed(grad) or modes_observe():
             norm, conv = ctx.normed.norm, ctx.conv
             return _plain_gradients(
                 lambda: conv.plain(norm.plain(x, *parameters).relu(), weights),
@@ -54,7 +56,7 @@ def _plain_gradients(
     needed: Sequence[bool],
     grad: Tensor,
 ) -> Tuple[Optional[Tensor], ...]:
-    """Return the gradients of a function of torch's own operations; None where not needed."""
+    """Return the gradients of a function, computed by autograd; None where not needed."""
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         out = function()
@@ -87,16 +89,14 @@ class _Branches:
         self.options = branches[1:]
 
     def forward(self, x: Tensor, scale: Tensor, shift: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        operator = torch.ops.epsanet_mmdet.branch_convs
-        return operator(affine(x, scale, shift), weights, *self.options).flatten(1, 2)
+        return branch_convs(affine(x, scale, shift), weights, *self.options).flatten(1, 2)
 
     def backward(
         self, grad, x, scale, shift, weights, learning
     ) -> Tuple[Tensor, List[Optional[Tensor]]]:
         grad = grad.unflatten(1, (len(weights), -1))
-        operator = torch.ops.epsanet_mmdet.branch_convs_backward
         x, needed = affine(x, scale, shift), [True, *learning]
-        grad_x, *of_weights = operator(grad, x, weights, *self.options, needed)
+        grad_x, *of_weights = branch_convs_backward(grad, x, weights, *self.options, needed)
         return grad_x, [g if need else None for g, need in zip(of_weights, learning)]
 
     def plain(self, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
@@ -109,7 +109,7 @@ class _Branches:
 
 
 class _Norm(Function):
-    """A normalised map, to which one may be added, and which may be rectified."""
+    """A norm, an optional addition and an optional ReLU."""
 
     @staticmethod
     def forward(
@@ -124,7 +124,7 @@ class _Norm(Function):
     def backward(ctx, grad: Tensor):
         x, out, *parameters = ctx.saved_tensors
         needed = ctx.needs_input_grad
-        if gradient_is_watched(grad) or modes_watch():
+        if gradient_is_observed(grad) or modes_observe():
             grad = grad * (out > 0) if ctx.relu else grad
             norm, inputs = ctx.normed.norm, [x, None, None, None, *parameters]
             of_norm = [need and i != 1 for i, need in enumerate(needed)]
@@ -151,7 +151,7 @@ class _Pointwise(Function):
     def backward(ctx, grad: Tensor):
         x, weight = ctx.saved_tensors
         needed, stride = ctx.needs_input_grad, ctx.stride
-        if gradient_is_watched(grad) or modes_watch():
+        if gradient_is_observed(grad) or modes_observe():
             return _plain_gradients(
                 lambda: F.conv2d(x, weight, None, stride), [x, weight, None], needed, grad
             )
@@ -167,17 +167,17 @@ class _Pointwise(Function):
 
 
 def conv1x1(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """A 1x1 convolution: (B, C, H, W) -> (B, out_channels, H', W')."""
+    """Apply a 1x1 convolution: (B, C, H, W) -> (B, out_channels, H', W')."""
     return _Pointwise.apply(x, weight, stride)
 
 
 def norm_relu_conv1x1(x: Tensor, norm: ChannelNorm, weight: Tensor) -> Tensor:
-    """A 1x1 convolution of a map that is normalised and rectified first."""
+    """Apply a norm, a ReLU and a 1x1 convolution."""
     return _NormReLUConv.apply(x.contiguous(), norm, _Conv1x1, *norm.parameters, weight)
 
 
 def norm_relu_branches(x: Tensor, norm: ChannelNorm, branches: Branches) -> Tensor:
-    """The branches of a PSA module, unweighted, of a map that is normalised and rectified first."""
+    """Apply a norm, a ReLU and the branches of a PSA module, without their attention."""
     conv = _Branches(branches)
     return _NormReLUConv.apply(x.contiguous(), norm, conv, *norm.parameters, *branches.weights)
 
@@ -185,6 +185,6 @@ def norm_relu_branches(x: Tensor, norm: ChannelNorm, branches: Branches) -> Tens
 def norm_add_relu(
     x: Tensor, norm: ChannelNorm, add: Optional[Tensor] = None, relu: bool = True
 ) -> Tensor:
-    """``relu(norm(x) + add)``."""
+    """Return ``relu(norm(x) + add)``."""
     add = None if add is None else add.contiguous()
     return _Norm.apply(x.contiguous(), add, norm, relu, *norm.parameters)

@@ -206,4 +206,6 @@ def _model(model: Config, plan: Plan, small_anchors: bool) -> Dict:
         changes['rpn_head.anchor_generator.scales'] = [4]
     for head in find_class_heads(model):
         changes[f'{head.removeprefix("model.")}.num_classes'] = python_text.Name('len(classes)')
-    return python_text.nested(changes)
+    nested = Config()
+    nested.merge_from_dict(changes)
+    return nested.to_dict()

@@ -10,7 +10,7 @@ from epsanet_mmdet.layers import PSAModule
 from epsanet_mmdet.ops.cpu import kernels
 from epsanet_mmdet.ops.cpu.affine import affine
 from epsanet_mmdet.ops.cpu.channel_norm import ChannelNorm, NormedMap
-from epsanet_mmdet.ops.support import squeeze_of
+from epsanet_mmdet.ops.parts import squeeze_of
 
 pytestmark = pytest.mark.skipif(not kernels.instruction_sets(), reason='kernels not built')
 

@@ -14,7 +14,7 @@ from epsanet_mmdet.ops.cpu.training import (
     norm_relu_branches,
     norm_relu_conv1x1,
 )
-from epsanet_mmdet.ops.support import branches_of, squeeze_of
+from epsanet_mmdet.ops.parts import branches_of, squeeze_of
 
 pytestmark = pytest.mark.skipif(not kernels.instruction_sets(), reason='kernels not built')
 

@@ -1,0 +1,28 @@
+"""Passes read their input sizes and run with or without our kernels."""
+
+import pytest
+import torch
+
+from epsanet_mmdet.benchmark import Input, build_network, parse_input
+from epsanet_mmdet.benchmark.passes import make_pass
+from epsanet_mmdet.layers.fusable import FUSED
+from epsanet_mmdet.models import EPSANet
+
+CPU = torch.device('cpu')
+TINY = Input(2, 64, 64)
+
+
+def test_torch_s_own_operations_can_be_measured_beside_our_kernels(monkeypatch):
+    kernels = pytest.importorskip('epsanet_mmdet.ops.cpu.kernels')
+    fused, used = FUSED[EPSANet], []
+    monkeypatch.setitem(
+        FUSED, EPSANet, lambda *given: used.append(kernels.instruction_set()) or fused(*given)
+    )
+    for name in ('epsanet50-s+library', 'epsanet50-s'):
+        make_pass(build_network(name, CPU), 'inference', TINY, CPU, 'fp32')()
+    assert used == [None, kernels.instruction_set()]
+
+
+def test_reads_inputs():
+    assert parse_input('4x800x1333') == Input(4, 800, 1333)
+    assert parse_input(str(TINY)) == TINY
