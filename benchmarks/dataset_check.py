@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from epsanet_mmdet.own_data.command import run_check
+from epsanet_mmdet.own_data.check import run_check
 from epsanet_mmdet.utils.command_line import CommandParser, run_command
 
 

@@ -11,7 +11,7 @@ from shapes_training import train, training_config
 
 from epsanet_mmdet.datasets.shapes import write_shapes
 from epsanet_mmdet.evaluation.plots import COLOURS, STYLE
-from epsanet_mmdet.utils.storage import write_whole
+from epsanet_mmdet.utils.storage import write_json
 
 WINDOW = 20  # iterations of which the loss is averaged
 
@@ -87,7 +87,7 @@ def compare_starts(
                     )
                 losses[start], _ = train(config, f'{start}-seed{seed}')
                 stored = dict(settings=settings, losses=losses[start])
-                write_whole(json.dumps(stored).encode(), file)
+                write_json(stored, file)
             progress(f'seed {seed}, {start}: loss {smoothed(losses[start])[-1]:.3f} at the end')
         found.append(head_start(seed, losses['random'], losses['transplant']))
         pairs.append(losses)

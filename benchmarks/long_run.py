@@ -17,6 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from epsanet_mmdet.config.data import set_image_scale
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.datasets.shapes import write_shapes
 from epsanet_mmdet.demo import CONFIG
@@ -160,10 +161,7 @@ def run_long(
     write_shapes(str(work_dir / 'data'), train=images, val=8, size=size)
     epochs = -(-iterations // -(-images // batch_size))
     config = load_config(CONFIG, dict(data_root=str(work_dir / 'data'), work_dir=str(work_dir)))
-    for loader in (config.train_dataloader, config.val_dataloader):
-        for step in loader.dataset.pipeline:
-            if step.type == 'Resize':
-                step.scale = (size, size)
+    set_image_scale(config, (size, size))
     hook = dict(
         type='ResourcesHook',
         interval=10,

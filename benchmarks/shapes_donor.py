@@ -1,14 +1,12 @@
 """A ResNet-50 that has learned to detect generated shapes: a donor that needs no data."""
 
-import io
 from pathlib import Path
 from typing import Callable
 
-import torch
 from shapes_training import train, training_config
 
 from epsanet_mmdet.datasets.shapes import write_shapes
-from epsanet_mmdet.utils.storage import write_whole
+from epsanet_mmdet.utils.storage import save_whole
 
 DATA_SEED = 1000  # so that a transplant is trained on other images than its donor was
 
@@ -51,8 +49,6 @@ def train_donor(
     config.log_level = 'INFO'
     losses, detector = train(config, 'donor')
     weights = {k: v.detach().cpu() for k, v in detector.backbone.state_dict().items()}
-    content = io.BytesIO()
-    torch.save(weights, content)
-    write_whole(content.getvalue(), out_file)
+    save_whole(weights, out_file)
     progress(f'{out_file}: ResNet-50 from a detector, loss {losses[-1]:.3f} at the end')
     return str(out_file)

@@ -9,6 +9,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
+from epsanet_mmdet.config.data import set_image_scale
 from epsanet_mmdet.config.load import load_config
 
 CONFIG = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
@@ -36,9 +37,7 @@ def training_config(
     config.train_dataloader.batch_size = batch_size
     config.train_dataloader.num_workers = 0
     config.train_dataloader.persistent_workers = False
-    for step in config.train_dataloader.dataset.pipeline:
-        if step.type == 'Resize':
-            step.scale = (size, size)
+    set_image_scale(config, (size, size))
     config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
     config.optim_wrapper.optimizer.lr = learning_rate
     config.param_scheduler = [

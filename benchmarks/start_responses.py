@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List, Sequence
 
-from epsanet_mmdet.utils.storage import write_whole
-from epsanet_mmdet.weight_transfer.command import read_matching_donor, transplant_and_measure
-from epsanet_mmdet.weight_transfer.images import read_pictures
 from epsanet_mmdet.weight_transfer.response import StageResponse
 from epsanet_mmdet.weight_transfer.starts import METHODS, FitSettings
+
+from epsanet_mmdet.utils.storage import write_json
+from epsanet_mmdet.weight_transfer.command import read_matching_donor, transplant_and_measure
+from epsanet_mmdet.weight_transfer.images import read_pictures
 
 
 def compare_methods(
@@ -66,7 +67,7 @@ def compare_methods(
                 giver, arch, method, pictures, FitSettings(positions, seed=seed)
             )
             stored = dict(settings=settings, stages=[list(stage) for stage in stages])
-            write_whole(json.dumps(stored).encode(), file)
+            write_json(stored, file)
             progress(f'{arch}, {method}: {time.process_time() - started:.0f} s of CPU time')
         found[method] = [StageResponse(*stage) for stage in stored['stages']]
     return found

@@ -1,8 +1,7 @@
 """EPSANet, and the attention and fusion modules it is compared with, for MMDetection.
 
-Importing this package registers everything in mmdet's registries; a config does so with
-``custom_imports = dict(imports=['epsanet_mmdet'])``. Without the mm* packages only
-``epsanet_mmdet.layers`` can be used, which needs torch alone.
+Importing this package registers its modules in mmdet's registries; configs import it with
+``custom_imports = dict(imports=['epsanet_mmdet'])``. ``epsanet_mmdet.layers`` needs only torch.
 """
 
 import warnings
@@ -15,7 +14,7 @@ from .version import __version__
 __all__ = ['__version__', 'infer']
 
 if check_stack():
-    # mmengine's, whenever a tool starts; which users of this package cannot change.
+    # Raised by mmengine at every start; users of this package cannot fix it.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     from . import checkpoint, datasets, engine, models  # noqa: F401
     from .registry import SCOPE  # noqa: F401
@@ -31,7 +30,7 @@ if find_spec('.ops', __name__):
 
 
 def __getattr__(name: str):
-    """Import :func:`epsanet_mmdet.inference.infer` when it is first used."""
+    """Import :func:`epsanet_mmdet.inference.infer` on first use."""
     if name == 'infer':
         from .inference import infer
 

@@ -1,17 +1,17 @@
 """The main job on an embedded default: generate data, train, test, and draw what came out."""
 
-import json
 from pathlib import Path
 from typing import Dict, Sequence
 
 import cv2
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from pycocotools.coco import COCO
 
 from .config.load import load_config
 from .datasets.shapes import CLASSES, write_shapes
 from .engine.runner import BriefRunner
+from .evaluation.training_log import read_training_log
 from .inference import infer
 from .utils.drawing import draw_objects
 from .utils.images import load_image
@@ -47,7 +47,7 @@ def run_demo(work_dir: str = 'work_dirs/demo', seed: int = 0) -> Dict[str, float
     draw_predictions(
         str(work_dir / f'{CONFIG}.py'), checkpoint, ann_files['val'], work_dir / 'predictions.png'
     )
-    draw_curves(Path(runner.log_dir) / 'vis_data' / 'scalars.json', work_dir / 'curves.png')
+    draw_curves(work_dir, work_dir / 'curves.png')
     return metrics
 
 
@@ -76,26 +76,21 @@ def draw_predictions(
     cv2.imwrite(str(out_file), np.vstack([truth, _titled(np.hstack(predicted_row), 'predictions')]))
 
 
-def draw_curves(scalars_file: Path, out_file: Path) -> None:
-    """Plot the loss of every logged iteration and the AP of every validation."""
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
-
-    records = [json.loads(line) for line in scalars_file.read_text().splitlines()]
-    losses = [record for record in records if 'loss' in record]
-    scores = [record for record in records if 'coco/bbox_mAP_50' in record]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
-    left.plot([r['step'] for r in losses], [r['loss'] for r in losses])
+def draw_curves(work_dir: Path, out_file: Path) -> None:
+    """Plot the training loss and the validation AP that a training logged."""
+    log = read_training_log(work_dir)
+    figure = Figure((10, 4), layout='constrained')
+    left, right = figure.subplots(1, 2)
+    loss = log.losses['loss']
+    left.plot(list(loss), list(loss.values()))
     left.set(title='training loss', xlabel='iteration', ylim=(0, None))
-    for kind, name in (('bbox', 'box'), ('segm', 'mask')):
-        for metric, style in ((f'{kind}_mAP_50', '-o'), (f'{kind}_mAP', '--o')):
-            values = [record[f'coco/{metric}'] for record in scores]
-            label = f'{name} AP50' if metric.endswith('50') else f'{name} AP'
-            right.plot([record['step'] for record in scores], values, style, label=label)
-    right.set(title='held-out images', xlabel='epoch', ylim=(0, 1))
+    for iou_type, name in (('bbox', 'box'), ('segm', 'mask')):
+        for key, label, style in (('mAP_50', 'AP50', '-o'), ('mAP', 'AP', '--o')):
+            curve = log.metrics[f'coco/{iou_type}_{key}']
+            right.plot(list(curve), list(curve.values()), style, label=f'{name} {label}')
+    right.set(title='held-out images', xlabel=log.metrics_unit, ylim=(0, 1))
     right.legend()
     figure.savefig(out_file, dpi=100)
-    plt.close(figure)
 
 
 def _enlarged(

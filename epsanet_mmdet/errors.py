@@ -1,6 +1,6 @@
-"""Errors that a user can fix: one line that names the thing and the remedy.
+"""Errors that a user can fix. Each message is one line with the cause and the remedy.
 
-The command line tools print them without a traceback and exit with status 1.
+The command line tools print the message without a traceback and exit with status 1.
 """
 
 
@@ -9,11 +9,11 @@ class UserError(Exception):
 
 
 class ArgumentError(UserError, ValueError):
-    """Arguments of a layer or backbone that do not fit together."""
+    """Invalid or incompatible arguments of a layer or backbone."""
 
 
 class ConfigError(UserError):
-    """A config that cannot be found or cannot work."""
+    """A config that does not exist or is not valid."""
 
 
 class DataError(UserError):
@@ -21,7 +21,7 @@ class DataError(UserError):
 
 
 class CheckpointError(UserError):
-    """A checkpoint that cannot be read, is refused, or is of another model."""
+    """A checkpoint that cannot be read, is unsafe, or belongs to another model."""
 
 
 class StorageError(UserError):
@@ -29,15 +29,15 @@ class StorageError(UserError):
 
 
 class NonFiniteError(UserError):
-    """A training whose loss or weights have become NaN or infinite."""
+    """A loss or weights that became NaN or infinite in training."""
 
 
 class ExpectationError(UserError):
-    """A measured ratio above the one expected."""
+    """A measured ratio above the expected one."""
 
 
 class DifferenceError(UserError):
-    """A deployed network that does not compute what the trained one does."""
+    """A deployed network whose outputs differ from those of the trained one."""
 
 
 class ExtraError(UserError):

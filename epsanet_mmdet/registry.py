@@ -1,8 +1,8 @@
-"""The scope ``epsanet_mmdet`` in mmengine's registries, and of its configs.
+"""The scope ``epsanet_mmdet`` of mmengine's registries and configs.
 
-``type='epsanet_mmdet.EPSANet'`` names this package's EPSANet from whichever scope; mmengine imports
-this module when it meets the scope. ``default_scope = 'epsanet_mmdet'`` and bases named
-``epsanet_mmdet::epsanet/...`` find mmdet's modules too, as this package's configs need both.
+``type='epsanet_mmdet.EPSANet'`` works in every scope; mmengine imports this module to resolve it.
+With ``default_scope = 'epsanet_mmdet'``, and in bases such as ``epsanet_mmdet::epsanet/...``,
+mmdet's modules are found too.
 """
 
 from typing import Optional, Type
@@ -15,10 +15,10 @@ SCOPE = 'epsanet_mmdet'
 
 
 class ScopedRegistry(Registry):
-    """A registry of this package's scope, whose modules are in mmdet's registry and above.
+    """Registry of this package's scope that looks modules up in a registry of mmdet.
 
     Args:
-        mmdet_registry: That one; it becomes a sibling.
+        mmdet_registry: The registry of mmdet; it becomes a sibling.
     """
 
     def __init__(self, mmdet_registry: Registry) -> None:
@@ -32,7 +32,7 @@ class ScopedRegistry(Registry):
         )
 
     def get(self, key: str) -> Optional[Type]:
-        """Return the class of a name, as mmdet's registry does."""
+        """Return the class that a name, with or without the scope, has in mmdet's registry."""
         return self.mmdet_registry.get(key.removeprefix(f'{SCOPE}.'))
 
 
@@ -42,7 +42,6 @@ REGISTRIES = [
     if isinstance(registry, Registry) and registry.scope == 'mmdet'
 ]
 
-# mmengine's list of packages whose configs can be bases. It looks for a distribution of the name
-# given here, then for a module, beside which is ``.mim``. Where an editable install is, it does not
-# see; where this module is, it does.
+# Packages whose configs can be bases. mmengine looks for ``.mim`` beside the distribution or the
+# module named here. It does not find editable installs by their distribution, so this is a module.
 MODULE2PACKAGE[SCOPE] = __name__

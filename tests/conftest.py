@@ -9,8 +9,8 @@ os.environ['OMP_NUM_THREADS'] = '1'
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
-from donor_files import donor_file  # noqa: E402, F401
 from slow_first import pytest_collection_modifyitems  # noqa: E402, F401
+from teacher_files import teacher_file  # noqa: E402, F401
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / 'shared' / 'data'

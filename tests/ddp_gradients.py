@@ -1,4 +1,4 @@
-"""Losses and gradients of a tiny Mask R-CNN for a joint batch, in one process or shared out.
+"""Losses and gradients of a tiny Mask R-CNN for one batch, in one process or several.
 
     torchrun --nproc_per_node=2 tests/ddp_gradients.py CONFIG OUT
 

@@ -1,10 +1,10 @@
-"""Changes single bits of a run's files, and looks what --resume would take.
+"""Change single bits of a run's files, and check what --resume would load.
 
     python tests/flip_bits.py --real CHECKPOINT --count 2000
 
 changes, one at a time, every bit of a small checkpoint, of the record and of ``last_checkpoint``,
-and random bits of a large checkpoint. The folder holds that checkpoint, ``epoch_3.pth``, and an
-earlier one. Prints a table of what was resumed; only the last two columns are failures.
+and random bits of a large checkpoint. The folder contains that checkpoint, ``epoch_3.pth``, and an
+earlier one. It prints a table of what was resumed; only the last two columns are failures.
 """
 
 import random
@@ -34,12 +34,12 @@ OUTCOMES = (
 
 
 class Run:
-    """A run's folder with two checkpoints, as far as the hook looks at a runner.
+    """A run's folder with two checkpoints, and the attributes of a runner that the hook reads.
 
     Args:
-        folder: Where.
+        folder: The folder.
         latest: The checkpoint of epoch 3, as bytes.
-        load: Reads a checkpoint of epoch 3 to compare; None compares bytes.
+        load: Whether to load the checkpoints and compare their content.
     """
 
     def __init__(self, folder: Path, latest: bytes, load: bool = True) -> None:
@@ -54,11 +54,12 @@ class Run:
         return restricted_load(str(path)) if self.load else path
 
     def outcome(self, changed: str) -> str:
-        """Return which of :data:`OUTCOMES` resuming has now."""
+        """Return the one of :data:`OUTCOMES` that resuming has now."""
         warnings: List[str] = []
-        with mock.patch.object(checkpoint_record, '_warn', warnings.append):
+        note = lambda message, **_: warnings.append(message)  # noqa: E731
+        with mock.patch.object(checkpoint_record, 'print_log', note):
             try:
-                found = AtomicCheckpointHook()._find_latest(self)
+                found = AtomicCheckpointHook().find_latest_checkpoint(self)
                 content = self.read(Path(found))
             except Exception:
                 return 'error'

@@ -1,4 +1,4 @@
-"""The process that opens untrusted checkpoints, forked instead of started: many files a second."""
+"""The process that opens untrusted checkpoints, forked to read many files a second."""
 
 import importlib.util
 import os
@@ -13,8 +13,8 @@ import torch
 from epsanet_mmdet.checkpoint import restricted_load, untrusted
 from epsanet_mmdet.errors import CheckpointError
 
-torch.set_num_threads(1)  # a fork has only one of them, and would wait for the others
-sys.path.insert(0, str(Path(untrusted.CHILD).parent))  # as Python does for a script
+torch.set_num_threads(1)  # a fork would wait for threads that it does not have
+sys.path.insert(0, str(Path(untrusted.CHILD).parent))  # which Python does for a script
 _spec = importlib.util.spec_from_file_location('reading_child', untrusted.CHILD)
 child = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(child)
@@ -22,13 +22,13 @@ sys.path.pop(0)
 
 
 def read_untrusted(job: child.Job) -> None:
-    """Read as the child process does."""
+    """Read like the child process."""
     torch.serialization.clear_safe_globals()  # the child has not imported the package
     child.run(job)
 
 
 def read_own(job: child.Job) -> None:
-    """Read as a run reads its own checkpoints, but within the limits."""
+    """Read like a run that resumes, but within the limits."""
     child.limit(job)
     restricted_load(job.source, 'cpu')
 
@@ -39,29 +39,29 @@ def read_forked(
     seconds: int = 10,
     read: Callable[[child.Job], None] = read_untrusted,
 ) -> Path:
-    """Have a fork of this process read a checkpoint.
+    """Read a checkpoint in a fork of this process.
 
     Args:
         path: The checkpoint.
-        memory: Bytes that it may take.
-        seconds: Of CPU time that it may take.
-        read: Reads it, in the fork.
+        memory: Limit of memory in bytes.
+        seconds: Limit of CPU time.
+        read: Function that reads it, called in the fork.
 
     Returns:
-        The safetensors file that it wrote, if it did.
+        The safetensors file that the fork wrote, if any.
 
     Raises:
-        CheckpointError: If it refuses the file, or the system kills it.
-        AssertionError: If something else is raised.
+        CheckpointError: If the fork refuses the file, or the system kills it.
+        AssertionError: If any other error is raised.
     """
     out, said = (Path(f'{path}.{suffix}') for suffix in ('out', 'said'))
-    job = child.Job(path, str(out), memory, seconds, memory)
+    job = child.Job(path, str(out), memory, seconds)
     process = os.fork()
     if process == 0:
         status, text = 3, ''
         try:
-            signal.alarm(60)  # of a fork that hangs
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what torch says of pickles
+            signal.alarm(60)  # in case the fork hangs
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # torch's warnings about pickles
             read(job)
             status = 0
         except child.Refused as error:
@@ -88,9 +88,9 @@ def read_forked(
 
 @pytest.fixture
 def forked_child(monkeypatch):
-    """Fork the reading process where a test reads many files; others start the real one."""
+    """Fork the child process instead of starting it, in tests that read many files."""
 
     def convert(path: str, out: str) -> None:
         os.replace(read_forked(path, memory=2**31), out)
 
-    monkeypatch.setattr(untrusted, '_convert_in_child', convert)
+    monkeypatch.setattr(untrusted, 'convert_in_child', convert)

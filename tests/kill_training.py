@@ -1,11 +1,11 @@
-"""Kills trainings at random moments, resumes them, and compares how they end.
+"""Kill trainings at random moments, resume them, and compare their final states.
 
     python tests/kill_training.py --kills 30
 
-trains a small Mask R-CNN with tools/train.py's own code in processes forked from this one, so
-that a start costs little, and ends them with SIGKILL: in turn at any moment, and while a
-checkpoint is being written. Prints JSON: what the kills hit, and whether every training ended
-with the weights and the optimizer's state of an undisturbed one.
+trains a small Mask R-CNN with the code of tools/train.py in forks of this process, which start
+quickly, and ends them with SIGKILL, alternately at any moment and while a checkpoint is being
+written. It prints as JSON what the kills hit, and whether every training ended with the weights
+and the optimizer's state of an undisturbed one.
 """
 
 import json
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Dict, Optional
 from unittest import mock
 
-os.environ['OMP_NUM_THREADS'] = '1'  # a forked process waits forever for another thread
+os.environ['OMP_NUM_THREADS'] = '1'  # a fork would wait forever for other threads
 
 import torch  # noqa: E402
 
@@ -83,11 +83,7 @@ def write_config(folder: Path, workers: int) -> Path:
 
 
 def start(config: Path, work_dir: Path, *arguments: str) -> int:
-    """Fork a process that runs tools/train.py, in a group of its own.
-
-    Returns:
-        Its id.
-    """
+    """Run tools/train.py in a fork with its own process group, and return its id."""
     pid = os.fork()
     if pid:
         return pid
@@ -110,7 +106,7 @@ def start(config: Path, work_dir: Path, *arguments: str) -> int:
 
 
 def finished(pid: int, wait: bool = False) -> Optional[int]:
-    """Give a process's exit status, or None while it runs."""
+    """Return the exit status of a process, or None while it runs."""
     found, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if found else None
 
@@ -125,7 +121,7 @@ def kill_group(pid: int) -> None:
 
 
 def kill_at(pid: int, delay: float) -> bool:
-    """Kill a process after a while; False if it ended before."""
+    """Kill a process after a delay; return False if it ended before."""
     end = time.monotonic() + delay
     while time.monotonic() < end:
         if finished(pid) is not None:
@@ -136,7 +132,7 @@ def kill_at(pid: int, delay: float) -> bool:
 
 
 def kill_in_write(pid: int, work_dir: Path, writes: int, chance: random.Random) -> bool:
-    """Kill a process in the course of a checkpoint's write; False if it ended before."""
+    """Kill a process while it writes a checkpoint; return False if it ended before."""
     seen = set()
     while finished(pid) is None:
         names = [entry.name for entry in os.scandir(work_dir)]
@@ -153,7 +149,7 @@ def kill_in_write(pid: int, work_dir: Path, writes: int, chance: random.Random) 
 
 
 def terminate_and_resume(config: Path, work_dir: Path) -> int:
-    """End a training with SIGTERM in mid-course, and resume it to its end.
+    """End a training with SIGTERM halfway, and resume it to its end.
 
     Returns:
         The exit status on SIGTERM.
@@ -170,7 +166,7 @@ def terminate_and_resume(config: Path, work_dir: Path) -> int:
 
 
 def final_state(work_dir: Path) -> Dict[str, torch.Tensor]:
-    """Give the weights and the optimizer's tensors at the end of a training."""
+    """Return the weights and the optimizer's tensors at the end of a training."""
     checkpoint = restricted_load((work_dir / 'last_checkpoint').read_text())
     state = dict(checkpoint['state_dict'])
     for number, values in checkpoint['optimizer']['state'].items():
@@ -184,13 +180,13 @@ def same(first: Dict[str, torch.Tensor], second: Dict[str, torch.Tensor]) -> boo
 
 
 def kill_and_resume(folder: Path, kills: int, seed: int = 0, workers: int = 0) -> dict:
-    """Kill trainings ``kills`` times in all; each is resumed until it ends.
+    """Kill trainings ``kills`` times in total, and resume each until it ends.
 
     Args:
-        folder: For the data, the config and the runs.
-        kills: How many.
-        seed: Of the moments.
-        workers: Processes that load data, in each training.
+        folder: Folder for the data, the config and the runs.
+        kills: Number of kills.
+        seed: Seed of their moments.
+        workers: Data workers of each training.
     """
     chance = random.Random(seed)
     config = write_config(folder, workers)

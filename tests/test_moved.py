@@ -1,4 +1,4 @@
-"""Modules import under their old names, with a warning that names the new ones."""
+"""Modules and what they define are found under their old names, with a warning."""
 
 import importlib
 import pickle
@@ -29,14 +29,24 @@ def test_submodules_that_kept_their_names_are_found_below_old_packages():
     assert load_untrusted is epsanet_mmdet.checkpoint.load_untrusted
 
 
-def test_what_was_pickled_under_an_old_name_loads():
+def test_objects_pickled_under_an_old_name_load():
     old = b'cepsanet_mmdet.backbones.epsanet\nEPSANet\n.'
     assert pickle.loads(old) is epsanet_mmdet.models.EPSANet
 
 
-def test_names_that_never_were_are_not_found():
+def test_names_that_never_existed_are_not_found():
     for name in ('backbones.nothing', 'nothing', 'reports'):
         with pytest.raises(ModuleNotFoundError):
             importlib.import_module(f'epsanet_mmdet.{name}')
     with pytest.raises(ImportError):
         from epsanet_mmdet.backbones import Nothing  # noqa: F401
+
+
+def test_a_renamed_function_warns_and_is_the_new_one():
+    from epsanet_mmdet.utils.command_line import run_command
+
+    with pytest.warns(DeprecationWarning, match=r'exit_on_user_error is now .*\.run_command$'):
+        from epsanet_mmdet.engine.mmdet_tools import exit_on_user_error
+    assert exit_on_user_error is run_command
+    with pytest.raises(ImportError):
+        from epsanet_mmdet.engine.mmdet_tools import nothing  # noqa: F401

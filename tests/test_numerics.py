@@ -1,4 +1,4 @@
-"""Gradients and losses stay finite: on images with nothing to learn, and in mixed precision."""
+"""Losses and gradients stay finite, on images without objects and in mixed precision too."""
 
 import json
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ DETECTORS = ('mask-rcnn', 'faster-rcnn', 'retinanet')
 
 
 def build(detector: str):
-    """Build a detector with the embedded example's slim backbone."""
+    """Build a detector with the slim backbone of the shapes example."""
     init_default_scope('mmdet')
     slim = load_config(SLIM).model
     if detector == 'mask-rcnn':
@@ -109,7 +109,7 @@ def test_losses_and_gradients_are_finite(case, detector, detectors):
 
 
 def test_boxes_of_no_area_do_not_reach_the_model(tmp_path):
-    """Their logarithm is no number; COCO's reader in mmdet leaves out what is below a pixel."""
+    """The logarithm of their size is not finite; mmdet skips boxes smaller than a pixel."""
     root = write_coco(tmp_path, train=2)
     path = root / 'annotations' / 'train.json'
     content = json.loads(path.read_text())
@@ -131,7 +131,7 @@ def test_boxes_of_no_area_do_not_reach_the_model(tmp_path):
 
 
 class MixedPrecision(OptimWrapper):
-    """mmengine's ``AmpOptimWrapper``, which wants a GPU, on any device."""
+    """mmengine's ``AmpOptimWrapper``, which needs a GPU, for any device."""
 
     def __init__(self, dtype, device, **kwargs):
         super().__init__(**kwargs)
@@ -174,5 +174,5 @@ def test_two_hundred_iterations_in_mixed_precision(dtype):
     batches = [batch(*case, images=1, size=64) for case in (good, CASES['no objects'], good, good)]
     losses = [float(model.train_step(batches[i % 4], wrapper)['loss']) for i in range(ITERATIONS)]
     assert all(parameter.isfinite().all() for parameter in model.parameters())
-    assert wrapper.skipped <= 20  # of fp16's loss scale, which begins too large on purpose
+    assert wrapper.skipped <= 20  # the loss scale of fp16 starts too large on purpose
     assert sum(losses[-20:]) < 0.7 * sum(losses[:20])

@@ -1,10 +1,11 @@
-"""Mask R-CNN with EPSANet learns real images by heart."""
+"""Mask R-CNN with EPSANet overfits four real images."""
 
 import json
 
 import pytest
 from mmengine.runner import Runner
 
+from epsanet_mmdet.config.data import set_image_scale
 from epsanet_mmdet.config.load import load_config
 
 CHANNELS = 64
@@ -36,10 +37,7 @@ def four_images(tiny_coco, tmp_path):
 @pytest.mark.slow(minutes=7)
 def test_box_ap50_on_four_training_images_reaches_080(tiny_coco, four_images, tmp_path):
     config = load_config('mask-rcnn_epsanet50-s_fpn_1x_coco', dict(data_root=str(tiny_coco)))
-    for pipeline in (config.train_dataloader.dataset, config.val_dataloader.dataset):
-        for step in pipeline.pipeline:
-            if step.type == 'Resize':
-                step.scale = SCALE
+    set_image_scale(config, SCALE)
     config.train_dataloader.dataset.pipeline = [
         step for step in config.train_dataloader.dataset.pipeline if step.type != 'RandomFlip'
     ]
@@ -66,7 +64,7 @@ def test_box_ap50_on_four_training_images_reaches_080(tiny_coco, four_images, tm
                 batch_size=4,
                 num_workers=0,
                 persistent_workers=False,
-                # mmengine waits two seconds after every epoch, here after every iteration.
+                # mmengine waits two seconds after every epoch, which would be one iteration.
                 sampler=dict(type='InfiniteSampler', _delete_=True),
                 dataset=train_on,
             ),

@@ -1,4 +1,4 @@
-"""The wheel carries what mim and mmengine look for, and installing it changes no environment."""
+"""The wheel has all that mim and mmengine look for, and installing it changes no environment."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_registry import check_base
+from package_base import check_base
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,7 +52,7 @@ def archive(tree, tmp_path_factory):
     return next(folder.glob('*.tar.gz'))
 
 
-def test_carries_every_config_tool_and_template(wheel):
+def test_the_wheel_has_every_config_tool_and_template(wheel):
     names = set(wheel.namelist())
     for folder, pattern in (('configs', '*'), ('tools', '*')):
         for path in (ROOT / folder).rglob(pattern):
@@ -64,17 +64,17 @@ def test_carries_every_config_tool_and_template(wheel):
 
 
 @pytest.mark.skipif(shutil.which('c++') is None, reason='needs a C++ compiler')
-def test_carries_the_compiled_kernel(wheel):
+def test_the_wheel_has_the_compiled_kernel(wheel):
     assert 'epsanet_mmdet/ops/cpu/_cpu_kernels.so' in wheel.namelist()
 
 
-def test_source_archive_installs_without_a_compiler(archive, wheel, tmp_path):
+def test_the_source_archive_installs_without_a_compiler(archive, wheel, tmp_path):
     built = build_wheel(archive, tmp_path, CC='false', CXX='false')
     missing = set(wheel.namelist()) - set(built.namelist())
     assert missing <= {'epsanet_mmdet/ops/cpu/_cpu_kernels.so'}
 
 
-def test_source_archive_carries_the_kernel_s_sources(archive):
+def test_the_source_archive_has_the_sources_of_the_kernel(archive):
     names = {name.split('/', 1)[1] for name in tarfile.open(archive).getnames() if '/' in name}
     folder = 'epsanet_mmdet/ops/cpu/csrc'
     sources = {f'{folder}/{path.name}' for path in (ROOT / folder).iterdir()}
@@ -86,11 +86,11 @@ def test_configs_of_the_wheel_are_bases_named_by_the_package(wheel, tmp_path):
     check_base(tmp_path, PYTHONPATH=str(tmp_path / 'site'))
 
 
-def test_carries_no_tests(wheel):
+def test_the_wheel_has_no_tests(wheel):
     assert not any(name.startswith('tests') for name in wheel.namelist())
 
 
-def test_requires_none_of_the_stack_unless_asked(wheel):
+def test_the_wheel_requires_the_mm_packages_only_as_extras(wheel):
     name = next(name for name in wheel.namelist() if name.endswith('METADATA'))
     metadata = message_from_string(wheel.read(name).decode())
     plain = [line for line in metadata.get_all('Requires-Dist') if 'extra ==' not in line]

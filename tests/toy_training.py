@@ -1,16 +1,16 @@
-"""A training of a second: random data, dropout, batch norm, momentum, and the project's hooks."""
+"""A training of one second: random data, dropout, batch norm, momentum, and the shipped hooks."""
 
 import random
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 from unittest import mock
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import DATASETS, METRICS, MODELS
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import nn
@@ -58,14 +58,42 @@ class ToyModel(BaseModel):
 
 @MODELS.register_module()
 class ValidatedToy(ToyModel):
-    """With a validation, whose results a metric makes up."""
+    """A model with a validation step, to be scored by :class:`GivenScores`."""
 
     def val_step(self, data):
         return [BaseDataElement()]
 
 
+@METRICS.register_module()
+class GivenScores:
+    """A metric with results from ``scores``, one per validation; 0.5 once they are used up."""
+
+    scores: List[Any] = []
+
+    def __init__(self, **_: Any) -> None:
+        self.dataset_meta = None
+        self.prefix = None
+
+    def process(self, *args, **kwargs) -> None:
+        pass
+
+    def evaluate(self, size: int) -> Dict[str, float]:
+        score = GivenScores.scores.pop(0) if GivenScores.scores else 0.5
+        return score if isinstance(score, dict) else dict(acc=score)
+
+
+VALIDATED = dict(  # options of toy_config for a validation after each epoch
+    val_dataloader=dict(
+        dataset=dict(type='NoisyData', count=2), sampler=dict(type='DefaultSampler')
+    ),
+    val_cfg=dict(type='ValLoop'),
+    val_evaluator=dict(type='GivenScores'),
+    model__type='ValidatedToy',
+)
+
+
 def toy_config(work_dir: Path, **options) -> Config:
-    """Give the config of a run with the hooks of configs/_base_/default_runtime.py.
+    """Return the config of a run with the hooks of configs/_base_/default_runtime.py.
 
     Args:
         work_dir: Its folder.
@@ -102,10 +130,10 @@ def toy_config(work_dir: Path, **options) -> Config:
 
 def toy_runner(work_dir: Path, **options) -> Runner:
     """Build the run of :func:`toy_config`."""
-    with mock.patch('mmengine.runner.runner.collect_env', dict):  # which asks compilers
+    with mock.patch('mmengine.runner.runner.collect_env', dict):  # which runs compilers
         return Runner.from_cfg(toy_config(work_dir, **options))
 
 
 def weights(runner: Runner) -> Dict[str, torch.Tensor]:
-    """Copy a run's model, the buffers included."""
+    """Return a copy of a run's parameters and buffers."""
     return {name: value.clone() for name, value in runner.model.state_dict().items()}

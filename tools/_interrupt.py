@@ -1,7 +1,7 @@
 """Exit with one line and status 130 on Ctrl-C while Python is still importing packages.
 
-Importing takes seconds, so each tool imports this module first. Later,
-:func:`epsanet_mmdet.utils.command_line.run_command` takes over.
+Imports take seconds, so each tool imports this module first.
+:func:`epsanet_mmdet.utils.command_line.run_command` handles a later Ctrl-C.
 """
 
 import os
@@ -13,5 +13,5 @@ def end(number, frame):
     os._exit(130)
 
 
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # or a shell has it ignored
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # shells may ignore it
     signal.signal(signal.SIGINT, end)

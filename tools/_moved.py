@@ -1,4 +1,4 @@
-"""Tools that are now in ``benchmarks``, under their old names."""
+"""Run scripts that moved to ``benchmarks`` under their old names."""
 
 import runpy
 import sys
@@ -8,7 +8,7 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / 'benchmarks'
 
 
 def run_benchmark(name: str) -> None:
-    """Run a script of ``benchmarks``, after a warning about its old name."""
+    """Run a script of ``benchmarks`` after a warning about its old name."""
     script = BENCHMARKS / name
     old = Path(sys.argv[0]).name
     if not script.is_file():

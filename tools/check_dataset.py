@@ -8,7 +8,7 @@ import sys
 
 import _interrupt  # noqa: F401
 
-from epsanet_mmdet.own_data.command import run_check
+from epsanet_mmdet.own_data.check import run_check
 from epsanet_mmdet.utils.command_line import CommandParser, run_command
 
 

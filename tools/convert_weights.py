@@ -9,7 +9,6 @@ from mmengine.config import DictAction
 
 from epsanet_mmdet.utils.command_line import CommandParser, run_command, step
 from epsanet_mmdet.weight_transfer.conversion import convert_weights
-from epsanet_mmdet.weight_transfer.state_dicts import comparison_table
 
 
 def parse_args():
@@ -34,13 +33,7 @@ def parse_args():
 def main():
     args = parse_args()
     with step(f"converting '{args.source}'"):
-        result = convert_weights(**vars(args))
-    print(f'{result.layout}\n{comparison_table(result.comparison)}')
-    print(f'Written to {result.out}')
-    if not result.comparison.complete:
-        print('note: not all tensors matched, so this is not the network that was trained')
-    if not result.in_use:
-        print(f'Use it with --cfg-options model.backbone.init_cfg.checkpoint={result.out}')
+        print(convert_weights(**vars(args)))
 
 
 if __name__ == '__main__':

@@ -1,8 +1,7 @@
-"""Create the environment of this checkout: the pinned mm* stack, and this package.
+"""Create the environment of this checkout: the pinned mm* stack and this package.
 
-Needs nothing but Python's standard library. A second run, or a run after an interruption,
-continues where the first stopped. A torch that is already installed, in the environment or in the
-Python that runs this script, is kept.
+Needs only Python's standard library. After an interruption, run it again to continue. A torch that
+is installed in the environment, or in the Python that runs this script, is kept.
 """
 
 import argparse
@@ -14,7 +13,6 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +46,7 @@ def main():
     build_mmcv(python, pins)
     say('installing the rest of the stack and epsanet_mmdet')
     pip(python, *rest_of(pins), '-e', f'{ROOT}[test,export]')
-    mend_opencv(python)
+    replace_opencv(python)
     run([python, '-W', 'ignore', '-c', 'import mmcv.ops, mmdet, epsanet_mmdet'])
     stamp.write_text(state)
     say(f'ready: {venv}')
@@ -104,7 +102,7 @@ def create_venv(venv, python):
     options = [] if inherits else ['--system-site-packages']
     say(f'creating {venv}' + (', with the torch of this Python' if options else ''))
     if subprocess.run([sys.executable, '-c', 'import ensurepip'], capture_output=True).returncode:
-        # Debian without python3-venv: let the pip that is there install one.
+        # Debian without python3-venv: install pip with the pip of this Python.
         run([sys.executable, '-m', 'venv', '--without-pip', *options, venv])
         run([sys.executable, '-m', 'pip', '--python', python, 'install', '-q', 'pip'])
     else:
@@ -125,43 +123,40 @@ def pinned(pins, *names):
 
 
 def rest_of(pins):
-    """Return all pins but torch and mmcv, which are there by now."""
+    """Return all pins but those of torch and mmcv, which are installed first."""
     lines = [line for line in pins.read_text().splitlines() if '==' in line]
     return [line for line in lines if line.split('==')[0] not in ('torch', *MMCV_BUILD)]
 
 
 def build_mmcv(python, pins):
-    """Install mmcv with its operators: it must see torch while it builds, so no isolation."""
+    """Install mmcv with its operators, without build isolation because the build needs torch."""
     if not subprocess.run([str(python), '-c', 'import mmcv._ext'], capture_output=True).returncode:
         return
     requirement = pinned(pins, *MMCV_BUILD)
     say(f'building {requirement} from source: 2 to 10 minutes the first time')
     log = Path(python).parent.parent / 'mmcv-build.log'
-    with tempfile.TemporaryDirectory() as folder, open(log, 'w') as output:
+    with tempfile.TemporaryDirectory() as folder, open(log, 'wb', buffering=0) as output:
         environment = dict(os.environ, MMCV_WITH_OPS='1', CFLAGS=compiler_flags(python, folder))
         command = [python, '-m', 'pip', 'install', '-v', '--no-build-isolation', '--no-deps']
         process = subprocess.Popen(
-            [*map(str, command), requirement], env=environment, stdout=output, stderr=output
+            [*map(str, command), requirement],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
-        watch(process, log)
-    if process.returncode:
-        fail(f'mmcv did not build; the compiler says why in {log}')
-
-
-def watch(process, log):
-    started, shown = time.time(), None
-    while process.poll() is None:
-        time.sleep(5)
-        steps = re.findall(r'^\s*(\[\d+/\d+\]) ', log.read_text(errors='replace'), re.MULTILINE)
-        if steps and steps[-1] != shown:
-            shown = steps[-1]
-            say(f'mmcv: file {shown}, {time.time() - started:.0f} s')
+        for line in process.stdout:
+            output.write(line)
+            step = re.match(rb'\s*(\[\d+/\d+\]) ', line)
+            if step:
+                say(f'mmcv: file {step[1].decode()}')
+    if process.wait():
+        fail(f'mmcv did not build; see the compiler errors in {log}')
 
 
 def compiler_flags(python, folder):
-    """Optimise, leave out debug information, and precompile torch's headers if that works.
+    """Return flags that optimise without debug information and, if possible, precompile headers.
 
-    The header halves the build. The compiler ignores it where flags differ.
+    Precompiled headers of torch halve the build time. The compiler ignores them where flags differ.
     """
     flags = '-O2 -g0 -DNDEBUG -fwrapv -w'
     header = Path(folder, 'torch_types.h')
@@ -175,10 +170,10 @@ def compiler_flags(python, folder):
     return flags if done.returncode else f'{flags} -include {header}'
 
 
-def mend_opencv(python):
-    """Swap opencv-python for its headless build where the system lacks libGL."""
+def replace_opencv(python):
+    """Replace opencv-python by its headless build if the system lacks libGL."""
     if subprocess.run([str(python), '-c', 'import cv2'], capture_output=True).returncode:
-        say('this system lacks libraries for windows: taking opencv-python-headless')
+        say('this system has no libGL: installing opencv-python-headless')
         probe = 'from importlib.metadata import version; print(version("opencv-python"))'
         version = subprocess.check_output([str(python), '-c', probe], text=True).strip()
         run([python, '-m', 'pip', 'uninstall', '-q', '-y', 'opencv-python'])

@@ -1,7 +1,7 @@
 """Convert a ResNet checkpoint to starting weights for an EPSANet backbone.
 
-With --images, PSA is fitted to the responses of the ResNet on these images; use a hundred or more.
-Without --images, the weights of PSA are cut from those of the ResNet.
+With --images, PSA is fitted to the ResNet's activations on these images; use a hundred or more.
+Without --images, the filters of PSA are cut from those of the ResNet.
 """
 
 import _interrupt  # noqa: F401
@@ -12,7 +12,7 @@ from epsanet_mmdet.weight_transfer import METHODS, run_transplant
 
 def parse_args():
     parser = CommandParser(description=__doc__)
-    parser.add_argument('donor', help='checkpoint of a ResNet-50, 101 or 152, file or URL')
+    parser.add_argument('teacher', help='checkpoint of a ResNet-50, 101 or 152, file or URL')
     parser.add_argument(
         'out',
         nargs='?',
@@ -21,7 +21,7 @@ def parse_args():
     parser.add_argument(
         '--arch', default='small', help='small, large or large-paper (default: %(default)s)'
     )
-    parser.add_argument('--depth', type=int, help='50, 101 or 152 (default: that of the donor)')
+    parser.add_argument('--depth', type=int, help='50, 101 or 152 (default: that of the ResNet)')
     parser.add_argument('--images', help='folder with any images')
     parser.add_argument(
         '--method', help=f'{", ".join(METHODS)} (default: fit with --images, permute without)'
@@ -53,7 +53,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    with step(f"transplanting '{args.donor}'"):
+    with step(f"transplanting '{args.teacher}'"):
         print(run_transplant(**vars(args)))
 
 

@@ -70,7 +70,7 @@ def run_benchmark(
     peaks = Work(*map(max, before, measure_peaks(used, dtype)))  # the speed may have changed
     settings = dict(**machine, precision=precision, repeats=repeats)
     if out:
-        write_whole(as_json(measurements, settings, peaks).encode(), out)
+        write_whole(as_json(measurements, settings, peaks), out)
     write(', '.join(f'{key} {value}' for key, value in settings.items()) + '\n')
     write(format_tables(measurements, peaks))
     for line in check_expectations(expectations, measurements):

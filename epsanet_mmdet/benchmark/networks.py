@@ -5,10 +5,9 @@ import os.path as osp
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
 import torch
-from mmdet.registry import MODELS
-from mmengine.registry import init_default_scope
 from torch import nn
 
+from ..config.build import build_without_weights
 from ..config.load import load_config
 from ..errors import ArgumentError, ConfigError
 from ..models.deployed import deploy
@@ -125,9 +124,8 @@ def split_options(name: str) -> Tuple[str, Tuple[str, ...]]:
 
 
 def _build(base: str) -> nn.Module:
-    init_default_scope('mmdet')
     if base in BACKBONES:
-        return MODELS.build({**BACKBONES[base], **TRAINABLE})
+        return build_without_weights({**BACKBONES[base], **TRAINABLE})
     config_name, _, part = base.partition(':') if base.endswith(':backbone') else (base, '', '')
     try:
         config = load_config(config_name)
@@ -137,9 +135,8 @@ def _build(base: str) -> nn.Module:
         raise ConfigError(f'{error}; backbones by name are {", ".join(BACKBONES)}')
     if not config.get('model') or not config.model.get('backbone'):
         raise ConfigError(f"config '{config_name}' has no model with a backbone; choose another")
-    config.model.backbone.init_cfg = None  # speed does not depend on weights
     try:
-        return MODELS.build(config.model.backbone if part else config.model)
+        return build_without_weights(config.model.backbone if part else config.model)
     except (TypeError, ValueError, KeyError, AssertionError) as error:
         reason = f'{type(error).__name__}: {error}'.splitlines()[0]
         raise ConfigError(f"the model of config '{config_name}' cannot be built: {reason}")

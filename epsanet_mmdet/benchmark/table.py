@@ -1,12 +1,11 @@
 """Measurements as Markdown and as JSON."""
 
 import json
-import platform
-from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import torch
 
+from ..utils.environment import processor
 from ..version import __version__
 from .measurement import Measurement
 from .passes import TRAINING
@@ -55,9 +54,10 @@ def as_json(measurements: Sequence[Measurement], settings: Dict[str, Any], peaks
 
 
 def describe_machine(device: torch.device) -> Dict[str, Any]:
-    """Say what is measured on: device, threads, and versions."""
+    """Return the device (a CPU with its widest instructions), the threads and the versions."""
+    cpu = f'{processor()}, {torch.backends.cpu.get_cpu_capability()}'
     return dict(
-        device=torch.cuda.get_device_name(device) if device.type == 'cuda' else _processor(),
+        device=torch.cuda.get_device_name(device) if device.type == 'cuda' else cpu,
         threads=torch.get_num_threads(),
         torch=torch.__version__,
         epsanet_mmdet=__version__,
@@ -82,13 +82,3 @@ def _row(m: Measurement, peaks: Work) -> str:
 
 def _rate(per_second: float, peak: float) -> str:
     return f'{per_second / 1e9:.1f} ({per_second / peak:.0%})'
-
-
-def _processor() -> str:
-    """Name the processor, with the widest instructions that torch uses on it."""
-    names = [platform.processor() or platform.machine()]
-    info = Path('/proc/cpuinfo')
-    if info.is_file():
-        models = [line for line in info.read_text().splitlines() if line.startswith('model name')]
-        names = [line.split(':', 1)[1].strip() for line in models[:1]] or names
-    return f'{names[0]}, {torch.backends.cpu.get_cpu_capability()}'

@@ -1,4 +1,4 @@
-"""Checkpoints: loading that runs no code, matching, and weights that may be absent."""
+"""Checkpoints: safe loading, matching architectures, and optional pre-trained weights."""
 
 from .load import restricted_load
 from .loaders import restrict_loaders

@@ -1,17 +1,16 @@
-"""Loading a run's own checkpoints, running no code from them.
+"""Load a run's own checkpoints without running code from them.
 
 torch's restricted unpickler refuses what mmengine <= 0.10.7 puts in its checkpoints, and OneDL's
 mmengine 0.10.12 falls back to an unrestricted load. Here a list of harmless types is added to
-torch's, which then refuses anything else, and to it the user may add more by
-``torch.serialization.add_safe_globals``. What this run did not write itself goes to
-:func:`~epsanet_mmdet.checkpoint.untrusted.load_untrusted`.
+torch's; users may add more with ``torch.serialization.add_safe_globals``. Files that this run did
+not write are loaded by :func:`~epsanet_mmdet.checkpoint.untrusted.load_untrusted`.
 """
 
 import functools
 from collections import OrderedDict, defaultdict
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterator, Tuple, Union
+from typing import Any, BinaryIO, Dict, Tuple, Union
 
 import torch
 from mmengine.config import ConfigDict
@@ -19,62 +18,90 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
 from ..errors import CheckpointError
+from ..utils.files import open_regular
 from .reader import harmless
-from .safetensors_files import SUFFIX, check_file
+from .safetensors_files import SUFFIX
 
-torch_load = torch.serialization.load  # not torch.load, which people replace
+torch_load = torch.serialization.load  # not torch.load, which other programs patch
 ZIP, OLD_FORMAT = b'PK\x03\x04', b'\x80\x02\x8a\n'  # the first bytes of a file
+
+
+class _History(HistoryBuffer):
+    """Stand-in for a ``HistoryBuffer`` that is being loaded.
+
+    The real one registers the statistics named in the file for the whole class.
+    """
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        state.pop('statistics_methods', None)
+        vars(self).update(state)
+        self.__class__ = HistoryBuffer
+
+
 OWNERS = {harmless.HISTORY: HistoryBuffer, harmless.ONE_CYCLE: OneCycleParamScheduler}
 HARMLESS = harmless.harmless_types(
-    HistoryBuffer,
-    ConfigDict,
-    {
-        f'{owner}.{name}': getattr(OWNERS[owner], name)
-        for owner, names in harmless.FUNCTIONS.items()
-        for name in names
-    },
+    _History, ConfigDict, lambda owner, name: getattr(OWNERS[owner], name)
 )
 torch.serialization.add_safe_globals(HARMLESS)
 
 
 def restricted_load(file: Union[str, Path, BinaryIO], map_location: Any = None, **_: Any) -> Any:
-    """Load a checkpoint that this run wrote, with all that it needs to resume.
+    """Load a checkpoint that this run wrote, with everything needed to resume.
 
-    Only torch's types, :func:`~.reader.harmless.harmless_types` and those that the user added by
-    ``torch.serialization.add_safe_globals`` are rebuilt. Nothing limits the memory and time that
-    the file takes. The config that mmengine stores as text is left out: it would be run.
+    Only torch's own types, :func:`~.reader.harmless.harmless_types` and those that the user added
+    with ``torch.serialization.add_safe_globals`` are rebuilt. Memory and time are not limited.
+    The config that mmengine stores as text is dropped, since mmengine would run it.
 
     Args:
         file: Path or file object.
-        map_location: As in ``torch.load``.
+        map_location: See ``torch.load``.
 
     Raises:
-        CheckpointError: If the file is damaged, tries to call something else, or holds weights
-            alone.
-        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file is damaged, calls anything else, or holds weights only.
+        FileNotFoundError: If the file does not exist.
     """
-    source = getattr(file, 'name', 'the checkpoint') if hasattr(file, 'read') else file
+    is_open = hasattr(file, 'read')
+    source = getattr(file, 'name', 'the checkpoint') if is_open else file
     _check_restricted()
-    with _opened(file) as stream, _kept_statistics():
+    _allow_registered_statistics()
+    with nullcontext(file) if is_open else open_checkpoint(file) as stream:
         start = stream.tell()
         head = stream.read(4)
         stream.seek(start)
         if head != ZIP and str(source).endswith(SUFFIX):
             raise CheckpointError(
-                f'{source} holds weights alone, nothing to resume from; start from it by load_from'
+                f'{source} holds weights only, nothing to resume from; start from it with load_from'
             )
         if head == OLD_FORMAT:
             raise CheckpointError(
-                f"{source} is in torch's format before 1.6, of which parts may be missing; load "
-                'it as weights, such as by load_from'
+                f"{source} is in torch's format before 1.6, which may lack parts; load it as "
+                'weights, for example with load_from'
             )
         try:
             checkpoint = torch_load(stream, map_location=map_location, weights_only=True)
             checkpoint = _finished(checkpoint, {})
-        except Exception as error:  # whatever damaged bytes lead to inside torch
+        except Exception as error:  # damaged bytes raise all kinds of errors inside torch
             raise CheckpointError(f'{source} {harmless.explain(error)}') from error
     drop_config_text(checkpoint)
     return checkpoint
+
+
+def open_checkpoint(path: Union[str, Path]) -> BinaryIO:
+    """Open a checkpoint for reading.
+
+    Raises:
+        CheckpointError: If it is a folder, a pipe or a device, or there is no permission.
+        FileNotFoundError: If it does not exist.
+    """
+    try:
+        return open_regular(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CheckpointError(
+            f'{path} cannot be read ({error.strerror}); name a .pth or .safetensors file that you '
+            'may read'
+        ) from None
 
 
 @functools.cache
@@ -82,38 +109,15 @@ def _check_restricted() -> None:
     if not harmless.is_restricted(torch_load):
         raise CheckpointError(
             'torch.serialization.load is replaced by a function that runs code from checkpoints; '
-            'remove what replaces it, or import epsanet_mmdet before'
+            'remove the replacement, or import epsanet_mmdet first'
         )
 
 
-@contextmanager
-def _opened(file: Any) -> Iterator[BinaryIO]:
-    if hasattr(file, 'read'):
-        yield file
-        return
-    check_file(file)
-    with open(file, 'rb') as stream:
-        yield stream
-
-
-@contextmanager
-def _kept_statistics() -> Iterator[None]:
-    """Keep a checkpoint from changing the statistics of ``HistoryBuffer``, and from calling them.
-
-    A pickled buffer names all that are registered, and adds them to the class when it is loaded.
-    """
-    methods = HistoryBuffer._statistics_methods
-    kept = {name: getattr(HistoryBuffer, name) for name in harmless.FUNCTIONS[harmless.HISTORY]}
-    kept.update(methods)
-    for method in kept.values():
+def _allow_registered_statistics() -> None:
+    """Allow a pickled ``HistoryBuffer`` to name the statistics that this program registered."""
+    for method in HistoryBuffer._statistics_methods.values():
         if getattr(HistoryBuffer, method.__name__, None) is not method:
             _allow_to_mention(f'{method.__module__}.{method.__qualname__}')
-    try:
-        yield
-    finally:
-        methods.update(kept)
-        for name in methods.keys() - kept.keys():
-            del methods[name]
 
 
 @functools.cache
@@ -122,7 +126,7 @@ def _allow_to_mention(name: str) -> None:
 
 
 def _finished(value: Any, done: Dict[int, Tuple[Any, Any]]) -> Any:
-    """Return a loaded value with its ``defaultdict`` in place and its sparse tensors checked."""
+    """Return a loaded value with each ``defaultdict`` restored and sparse tensors checked."""
     if id(value) in done:
         return done[id(value)][1]
     done[id(value)] = value, value
@@ -158,7 +162,7 @@ def _check_sparse(value: torch.Tensor) -> None:
 
 
 def drop_config_text(checkpoint: Any) -> None:
-    """Drop the configs stored as Python, which mmengine runs on resuming and inferring."""
+    """Drop configs stored as Python text, which mmengine would run."""
     if not isinstance(checkpoint, dict):
         return
     hub = checkpoint.get('message_hub')

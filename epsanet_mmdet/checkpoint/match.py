@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 from ..layers import FUSIONS
+from .compare import compare
 
 MATCH_MINIMUM = 0.75
 RESHAPED_MAXIMUM = 0.04  # other numbers of classes give less, another kernel size in PSA more
@@ -29,25 +30,21 @@ def require_match(module: nn.Module) -> None:
 def _refuse_mismatch(module: nn.Module, state_dict: Dict[str, Tensor], prefix: str, *_) -> None:
     plugins = _plugin_prefixes(module)
     given = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
-    given, wanted = (
-        {k: v for k, v in _shapes(tensors).items() if not k.startswith(plugins)}
-        for tensors in (given, module.state_dict())
+    found = compare(
+        {k: v for k, v in given.items() if not k.startswith(plugins)},
+        {k: v for k, v in module.state_dict().items() if not k.startswith(plugins)},
     )
-    matched = {name for name, shape in wanted.items() if given.get(name) == shape}
-    reshaped = [name for name in wanted if name in given and name not in matched]
-    enough = len(matched) >= MATCH_MINIMUM * max(len(wanted), len(given))
-    if enough and len(reshaped) <= RESHAPED_MAXIMUM * len(wanted):
+    enough = len(found.matched) >= MATCH_MINIMUM * max(found.wanted, found.given)
+    if enough and len(found.reshaped) <= RESHAPED_MAXIMUM * found.wanted:
         return
     hint = 'load a checkpoint of this architecture'
-    if not matched and any(name.startswith('backbone.') for name in given):
+    if not found.matched and any(name.startswith('backbone.') for name in given):
         hint = "it holds a whole detector: add prefix='backbone.' to init_cfg"
-    missing = [name for name in wanted if name not in given]
-    unexpected = [name for name in given if name not in wanted]
     raise CheckpointError(
         f'the checkpoint is of another architecture than {type(module).__name__}: '
-        f'{len(matched)} of its {len(given)} tensors match the {len(wanted)} of the model '
-        f'({_sample("missing", missing)}, {_sample("unexpected", unexpected)}, '
-        f'{_sample("of another shape", reshaped)}); {hint}'
+        f'{len(found.matched)} of its {found.given} tensors match the {found.wanted} of the model '
+        f'({_sample("missing", found.missing)}, {_sample("unexpected", found.unexpected)}, '
+        f'{_sample("of another shape", found.reshaped)}); {hint}'
     )
 
 
@@ -64,14 +61,6 @@ def _plugin_prefixes(module: nn.Module) -> Tuple[str, ...]:
         for position in ('after_conv1', 'after_conv2', 'after_conv3')
         for plugin in getattr(block, f'{position}_plugin_names', ())
     )
-
-
-def _shapes(state_dict: Dict[str, Tensor]) -> Dict[str, tuple]:
-    return {
-        name: tuple(value.shape)
-        for name, value in state_dict.items()
-        if isinstance(value, Tensor) and not name.endswith('num_batches_tracked')
-    }
 
 
 def _sample(what: str, names: list) -> str:

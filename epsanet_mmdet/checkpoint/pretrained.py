@@ -1,4 +1,4 @@
-"""Backbone weights that a config names before they exist."""
+"""Backbone weights that a config names and a pre-training may not have written yet."""
 
 import logging
 import os.path as osp
@@ -13,15 +13,15 @@ from .match import require_match
 
 @WEIGHT_INITIALIZERS.register_module()
 class PretrainedIfPresent(PretrainedInit):
-    """``Pretrained``, or mmdet's random ResNet initialisation where the file does not exist.
+    """``Pretrained``, or mmdet's random ResNet initialization if the file does not exist.
 
-    EPSANet's authors published no weights, so the configs name the file that a pre-training
-    would leave, and warn when it is not there.
+    The authors of EPSANet published no weights, so the configs name the file that a pre-training
+    writes. A warning is logged if it does not exist.
 
     Args:
         checkpoint (str): File or URL of the backbone's weights.
         prefix (str, optional): Prefix of the backbone in the checkpoint.
-        map_location (str): Where to load the tensors.
+        map_location (str): Device to load the tensors on.
     """
 
     def __call__(self, module: nn.Module) -> None:
@@ -30,13 +30,13 @@ class PretrainedIfPresent(PretrainedInit):
             super().__call__(module)
             for child in module.modules():
                 if child is not module and hasattr(child, 'init_weights'):
-                    child.is_init = True  # or it would initialise itself over what was loaded
+                    child.is_init = True  # or it would overwrite the loaded weights
             return
         print_log(
-            f'{type(module).__name__} starts from random weights: there is no '
-            f"'{self.checkpoint}'. Detectors need pre-trained backbones: put one there, or set "
+            f"{type(module).__name__} starts from random weights: '{self.checkpoint}' does not "
+            'exist. Detectors need pre-trained backbones: put the weights there, set '
             'model.backbone.init_cfg.checkpoint, or use a *-scratch config, which trains '
-            'everything from the start and longer.',
+            'the backbone too and takes longer.',
             logger='current',
             level=logging.WARNING,
         )

@@ -1,7 +1,7 @@
-"""Size and SHA-256 of every checkpoint, recorded when it is written, compared before it is resumed.
+"""Size and SHA-256 of every checkpoint, recorded when it is written and verified before resuming.
 
-Each folder of checkpoints has one record, :data:`RECORD`: a line of JSON, and the SHA-256 of that
-line, so that damage to the record is not taken for damage to a checkpoint.
+Each folder of checkpoints has one record, :data:`RECORD`: a line of JSON and the SHA-256 of that
+line, so that damage to the record is not mistaken for damage to a checkpoint.
 """
 
 import hashlib
@@ -24,13 +24,13 @@ Fingerprint = Tuple[int, str]  # size in bytes, SHA-256
 
 
 def write_recorded(data: bytes, path: Union[str, Path]) -> None:
-    """Write a file whole or not at all, and record its size and SHA-256.
+    """Write a file atomically, and record its size and SHA-256.
 
-    The record admits the old file and the new one until the new one is in place, so that a
-    process that is killed in between leaves a file that verifies.
+    The record lists the old file and the new one until the new one is in place, so that the file
+    verifies wherever the process is killed.
 
     Raises:
-        StorageError: If the disk is full, read-only or the like; the old file is untouched.
+        StorageError: If the disk is full, read-only or the like; an existing file is unchanged.
     """
     path = Path(path)
     known = read_record(path.parent) or {}
@@ -41,7 +41,7 @@ def write_recorded(data: bytes, path: Union[str, Path]) -> None:
 
 
 def read_record(folder: Union[str, Path]) -> Optional[Dict[str, List[Fingerprint]]]:
-    """Return what is recorded of a folder's checkpoints by name, or None if that is damaged."""
+    """Return the record of a folder by file name, or None if it is damaged."""
     try:
         content = Path(folder, RECORD).read_bytes()
     except FileNotFoundError:
@@ -60,18 +60,18 @@ def _write_record(folder: Path, record: Dict[str, List[Fingerprint]]) -> None:
 
 
 def find_fault(path: Union[str, Path], own: bool = True) -> Optional[str]:
-    """Return what is wrong with a checkpoint file, or None if nothing was found.
+    """Return what is wrong with a checkpoint file, or None.
 
-    A file that is recorded must have the size and SHA-256 of the record. One that is not, as from
-    earlier versions, must have the check sums inside its zip archive and load.
+    A recorded file must have the recorded size and SHA-256. An unrecorded one, from an earlier
+    version, must match the checksums in its zip archive and load.
 
     Args:
         path: The file.
-        own: Whether this machine wrote it; others, if not recorded, are not loaded to see.
+        own: Whether a run on this machine wrote it; unrecorded files of others are not loaded.
     """
     path = Path(path)
     if not path.is_file():
-        return 'is no file' if path.exists() else 'does not exist'
+        return 'is not a file' if path.exists() else 'does not exist'
     recorded = (read_record(path.parent) or {}).get(path.name)
     try:
         if recorded is None:
@@ -79,19 +79,15 @@ def find_fault(path: Union[str, Path], own: bool = True) -> Optional[str]:
         size = path.stat().st_size
         if size not in [entry[0] for entry in recorded]:
             return f'has {size:,} bytes, and had {recorded[-1][0]:,} when it was written'
-        if (size, _sha256(path)) not in recorded:
-            return 'is not as it was written: its SHA-256 is not the recorded one'
+        with path.open('rb') as file:
+            digest = hashlib.sha256()
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+        if (size, digest.hexdigest()) not in recorded:
+            return 'has changed since it was written: its SHA-256 differs from the recorded one'
     except OSError as error:
         return f'cannot be read ({error.strerror})'
     return None
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _unrecorded_fault(path: Path) -> Optional[str]:
@@ -100,20 +96,20 @@ def _unrecorded_fault(path: Path) -> Optional[str]:
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
             if damaged is not None:
-                return f'is damaged: the check sum of {damaged!r} inside is not right'
+                return f'is damaged: the checksum of {damaged!r} inside is wrong'
         restricted_load(str(path), map_location='cpu')
     except OSError:
         raise
-    except Exception as error:  # whatever damaged bytes lead to
+    except Exception as error:  # damaged bytes raise all kinds of errors
         return f'cannot be loaded: {next(iter(str(error).splitlines()), type(error).__name__)}'
     return None
 
 
 @register_backend('atomic')
 class AtomicBackend(LocalBackend):
-    """mmengine's local files, written whole and recorded: ``backend_args=dict(backend='atomic')``.
+    """mmengine's local files, written with :func:`write_recorded`.
 
-    See :func:`write_recorded`.
+    Select it with ``backend_args=dict(backend='atomic')``.
     """
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
@@ -131,16 +127,16 @@ class AtomicBackend(LocalBackend):
 
 
 def find_latest(candidates: List[Path], named: str) -> Optional[Path]:
-    """Return the checkpoint to resume from, and log a warning of each that has to be passed over.
+    """Return the checkpoint to resume from, and log a warning for each one that is skipped.
 
     Args:
         candidates: Files, the newest first.
-        named: Name of the one to prefer, as ``last_checkpoint`` has it.
+        named: Name of the file to prefer, from ``last_checkpoint``.
     """
     for folder in {path.parent for path in candidates}:
         if read_record(folder) is None:
             _warn(
-                f"'{folder / RECORD}' is damaged: its checkpoints are checked by loading them, "
+                f"'{folder / RECORD}' is damaged: its checkpoints are verified by loading them, "
                 'which does not find all damage'
             )
     newest = next(iter(candidates), None)
@@ -150,11 +146,9 @@ def find_latest(candidates: List[Path], named: str) -> Optional[Path]:
             if path.name != named:
                 _warn(f"last_checkpoint names {named[:100]!r}; resuming from '{path}'")
             elif path != newest:
-                _warn(
-                    f"resuming from '{path}', as last_checkpoint names it; {newest.name} is newer"
-                )
+                _warn(f"resuming from '{path}', named in last_checkpoint; {newest.name} is newer")
             return path
-        _warn(f"'{path}' {fault}; it is passed over")
+        _warn(f"'{path}' {fault}; skipping it")
     return None
 
 

@@ -1,8 +1,6 @@
-"""Weights as safetensors: the form to share, since such a file holds nothing but numbers."""
+"""Weights as safetensors, the format to share: such a file contains no code."""
 
-import io
 import json
-import os.path as osp
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Dict, Tuple, Union
@@ -13,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import CheckpointError
-from ..utils.storage import write_whole
+from ..utils.storage import save_whole, write_whole
 
 SUFFIX = '.safetensors'
 
@@ -23,8 +21,8 @@ def write_weights(tensors: Dict[str, Tensor], meta: Dict, path: Union[str, Path]
 
     Args:
         tensors: The ``state_dict``.
-        meta: What else to know of it: strings, numbers, and lists and dicts of them.
-        path: File to write, whole or not at all.
+        meta: Metadata: strings, numbers, and lists and dicts of them.
+        path: File to write or replace.
 
     Raises:
         StorageError: If it cannot be written.
@@ -34,19 +32,18 @@ def write_weights(tensors: Dict[str, Tensor], meta: Dict, path: Union[str, Path]
         saved = getattr(tensors, '_metadata', {})
         versions = {name: facts['version'] for name, facts in saved.items() if 'version' in facts}
         metadata = dict(meta=json.dumps(meta), versions=json.dumps(versions))
-        content = save(own, {'format': 'pt', **metadata})
+        write_whole(save(own, {'format': 'pt', **metadata}), path)
     else:
-        buffer = io.BytesIO()
-        torch.save(dict(meta=meta, state_dict=tensors), buffer)
-        content = buffer.getvalue()
-    write_whole(content, path)
+        save_whole(dict(meta=meta, state_dict=tensors), path)
 
 
 def read_weights_file(path: Union[str, Path], map_location: Any = None) -> Dict:
-    """Read a safetensors file as a checkpoint: ``state_dict``, and ``meta`` where we wrote it.
+    """Read a safetensors file as a checkpoint of ``meta`` and ``state_dict``.
+
+    ``meta`` is empty unless :func:`write_weights` wrote the file.
 
     Raises:
-        CheckpointError: If it is damaged, or no safetensors file.
+        CheckpointError: If it is damaged, or not a safetensors file.
     """
     tensors, metadata = read_tensors(path, map_location)
     versions = _read_dict(metadata.get('versions', ''))
@@ -59,13 +56,13 @@ def read_weights_file(path: Union[str, Path], map_location: Any = None) -> Dict:
 def _read_dict(text: str) -> Dict:
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError):  # it is another tool's
+    except (ValueError, RecursionError):  # written by another tool
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def with_versions(tensors: Dict[str, Tensor], versions: Dict[str, int]) -> OrderedDict:
-    """Return a ``state_dict`` that knows the versions of the modules that it is of."""
+    """Return tensors as a ``state_dict`` that records the versions of its modules."""
     state = OrderedDict(tensors)
     state._metadata = OrderedDict(
         (name, dict(version=number)) for name, number in versions.items() if type(number) is int
@@ -77,40 +74,21 @@ def read_tensors(path: Union[str, Path], map_location: Any = None) -> Tuple[Dict
     """Read the tensors and the metadata of a safetensors file.
 
     Args:
-        path: File; it may be removed or changed afterwards.
+        path: The file; it may be changed or removed afterwards.
         map_location: Device of the tensors; anything but a device means the CPU.
 
     Raises:
-        CheckpointError: If it is damaged, or no safetensors file.
+        CheckpointError: If it is damaged, or not a safetensors file.
     """
     is_device = isinstance(map_location, (str, torch.device))
     device = torch.device(map_location if is_device else 'cpu')
     try:
         with safe_open(str(path), 'pt') as file:
-            # copied, or they would be windows into the file
+            # clone, since they are views of the mapped file
             tensors = {k: file.get_tensor(k).clone().to(device) for k in file.keys()}
             return tensors, file.metadata() or {}
     except SafetensorError as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(
-            f'{path} is damaged or no safetensors file ({reason}); get it again'
-        ) from None
-
-
-def check_file(path: Union[str, Path]) -> None:
-    """Check that a checkpoint is a file that can be opened: a pipe would be waited for.
-
-    Raises:
-        CheckpointError: If it is something else, or there is no permission.
-        FileNotFoundError: If there is no such file.
-    """
-    if osp.exists(path) and not osp.isfile(path):
-        raise CheckpointError(f'{path} is no file; give the .pth or .safetensors file itself')
-    try:
-        open(path, 'rb').close()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise CheckpointError(
-            f'{path} cannot be read ({error.strerror}); check its permissions'
+            f'{path} is damaged or not a safetensors file ({reason}); download or copy it again'
         ) from None

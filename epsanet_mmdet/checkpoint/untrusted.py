@@ -1,8 +1,8 @@
-"""Opening checkpoints that this run did not write, in a process of its own.
+"""Load checkpoints that this run did not write, in a child process.
 
-A pickle can ask for terabytes or for hours, and torch's readers are compiled code that was not
-written for hostile input. So a child process opens the file, limited in memory and time by the
-operating system, and writes what it holds as safetensors; this process reads nothing else.
+A pickle can request terabytes or hours, and torch's readers are compiled code that was not
+written for hostile input. So a child process, whose memory and time the operating system limits,
+opens the file and writes its content as safetensors, which is all that this process reads.
 """
 
 import json
@@ -17,49 +17,50 @@ from typing import Any, Dict, List, Union
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .load import drop_config_text
-from .safetensors_files import SUFFIX, check_file, read_tensors, read_weights_file, with_versions
+from .load import drop_config_text, open_checkpoint
+from .safetensors_files import SUFFIX, read_tensors, read_weights_file, with_versions
 
 CHILD = osp.join(osp.dirname(osp.abspath(__file__)), 'reader', 'child.py')
 MIB = 2**20
-MEMORY = 512 * MIB, 4  # bytes, and more for every byte of the file
-SECONDS = 20, 0.25 / MIB  # of CPU time, likewise
-PATIENCE = 60, 5  # seconds that the child has in all: to start, and times its CPU time
+MEMORY = 512 * MIB, 4  # bytes, and bytes for each byte of the file
+SECONDS = 20, 0.25 / MIB  # CPU time, likewise
+PATIENCE = 60, 5  # seconds until the child is killed: constant, and factor of its CPU time
 
 
 def load_untrusted(path: Union[str, Path], map_location: Any = None) -> Any:
-    """Load a checkpoint in a child process: tensors, and what can be written as JSON.
+    """Load the tensors of a checkpoint, and everything in it that JSON can hold.
 
-    Optimiser state, logging buffers and the config stored as text are left out. A safetensors
-    file has nothing that could run, so it is read directly. The child's memory, CPU time and
-    output are limited in proportion to the file: all three on Linux, not memory on macOS, and on
-    Windows only the time until the child is killed.
+    Optimizer state, logging buffers and the config stored as text are dropped. Safetensors files
+    contain no code and are read directly. The memory, CPU time and output of the child process
+    are limited in proportion to the file; macOS does not limit memory, and Windows only the time
+    until the child is killed.
 
     Args:
-        path: File.
+        path: The file.
         map_location: Device of the tensors; anything but a device means the CPU.
 
     Raises:
-        CheckpointError: If the file is no checkpoint, tries to call something, or takes more
-            memory or time than a file of its size may.
-        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file is not a checkpoint, calls something, or needs more memory or
+            time than a file of its size should.
+        FileNotFoundError: If the file does not exist.
     """
-    check_file(path)
+    open_checkpoint(path).close()
     if str(path).endswith(SUFFIX):
         return read_weights_file(path, map_location)
     with tempfile.TemporaryDirectory(prefix='epsanet-', ignore_cleanup_errors=True) as folder:
         out = osp.join(folder, 'content.safetensors')
-        _convert_in_child(str(path), out)
+        convert_in_child(str(path), out)
         tensors, metadata = read_tensors(out, map_location)
     checkpoint = _decode(json.loads(metadata['content']), tensors)
     drop_config_text(checkpoint)
     return checkpoint
 
 
-def _convert_in_child(path: str, out: str) -> None:
+def convert_in_child(path: str, out: str) -> None:
+    """Have a child process write the content of a checkpoint to ``out`` as safetensors."""
     size = osp.getsize(path)
     memory, seconds = (int(base + share * size) for base, share in (MEMORY, SECONDS))
-    job = dict(source=osp.abspath(path), out=out, memory=memory, seconds=seconds, disk=memory)
+    job = dict(source=osp.abspath(path), out=out, memory=memory, seconds=seconds)
     modules = os.pathsep.join(folder for folder in sys.path if folder)
     patience = PATIENCE[0] + PATIENCE[1] * seconds
     try:
@@ -84,13 +85,13 @@ def _convert_in_child(path: str, out: str) -> None:
     last = (done.stdout or done.stderr).decode(errors='replace').strip().splitlines()[-1:]
     try:
         reason = json.loads(last[0])
-    except (ValueError, IndexError):  # it did not get so far as to open the file
+    except (ValueError, IndexError):  # it failed before it opened the file
         reason = f'cannot be read: the process that opens it failed ({"".join(last)})'
     raise CheckpointError(f'{path} {reason}')
 
 
 def _decode(value: Any, tensors: Dict[str, Tensor]) -> Any:
-    """Return what the child encoded."""
+    """Return the value that the child encoded."""
     if not isinstance(value, list):
         return value
     kind, *items = value

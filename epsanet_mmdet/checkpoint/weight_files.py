@@ -1,10 +1,9 @@
-"""Reading weights from the files that classifiers are published in."""
+"""Read weights from the files in which classifiers and detectors are published."""
 
 import os.path as osp
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Union
 
-import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
@@ -12,36 +11,31 @@ from ..errors import CheckpointError
 from .safetensors_files import SUFFIX
 from .untrusted import load_untrusted
 
-# Where training scripts keep the weights, averaged ones first. mmengine's EMAHook needs no entry:
-# it saves the averaged weights as 'state_dict' and the others as 'ema_state_dict'.
+# Keys under which training scripts save weights, averaged ones first. mmengine's EMAHook saves the
+# averaged weights as 'state_dict' and the others as 'ema_state_dict'.
 HOLDERS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
 WRAPPERS = ('module.', '_orig_mod.', 'model.')  # DataParallel, torch.compile, Lightning
 
 
 class Weights(NamedTuple):
-    """Weights of a backbone, perhaps with a head.
+    """Weights of a backbone, with or without a head."""
 
-    Attributes:
-        tensors: By name, without the prefixes of wrappers and of ``backbone.``.
-        layout: What kind of file they come from, for people to read.
-    """
-
-    tensors: Dict[str, Tensor]
-    layout: str
+    tensors: Dict[str, Tensor]  # by name, without ``backbone.`` and the prefixes of wrappers
+    layout: str  # description of the file
 
 
 def read_weights(source: Union[str, Path]) -> Weights:
-    """Read weights from ``.pth`` and the like, or ``.safetensors``, running no code.
+    """Read weights without running code from the file.
 
-    Understood are plain weights, as torchvision and timm publish, and checkpoints of training
-    scripts, of mmengine, and of detectors, of which the backbone alone is taken. Averaged weights
-    are preferred, half precision becomes single.
+    The file may hold plain weights, as torchvision and timm publish them, or a checkpoint of a
+    training script or of mmengine. Of a detector only the backbone is read. Averaged weights are
+    preferred, and half precision is converted to single.
 
     Args:
-        source: File, or a URL of one.
+        source: Path or URL of a ``.pth`` or ``.safetensors`` file.
 
     Raises:
-        CheckpointError: If there is no such file, it is damaged, or holds no weights.
+        CheckpointError: If the file does not exist, is damaged, or holds no weights.
     """
     source = str(source)
     if '://' in source:
@@ -55,12 +49,12 @@ def read_weights(source: Union[str, Path]) -> Weights:
         layout = 'safetensors'
     tensors = {k: v for k, v in tensors.items() if isinstance(k, str) and isinstance(v, Tensor)}
     if not tensors:
-        raise CheckpointError(f"'{source}' holds no weights; give a state_dict or a checkpoint")
+        raise CheckpointError(f"'{source}' holds no weights; name a file with a state_dict")
     for name, value in tensors.items():
         if value.is_complex():
-            raise CheckpointError(f"'{source}' has complex numbers in {name}; give real weights")
-    tensors = _unwrap(tensors)
-    return Weights({name: _single(value) for name, value in tensors.items()}, layout)
+            raise CheckpointError(f"'{source}' has complex numbers in {name}; use real weights")
+    tensors = {k: v.float() if v.is_floating_point() else v for k, v in _unwrap(tensors).items()}
+    return Weights(tensors, layout)
 
 
 def _find_weights(content: Any) -> tuple:
@@ -79,17 +73,8 @@ def _find_weights(content: Any) -> tuple:
 
 
 def _unwrap(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    wrapped = True
-    while wrapped:
-        wrapped = False
-        for prefix in WRAPPERS:
-            if any(name.startswith(prefix) for name in tensors):
-                wrapped = True
-                tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    while found := [p for p in WRAPPERS if any(name.startswith(p) for name in tensors)]:
+        tensors = {name.removeprefix(found[0]): value for name, value in tensors.items()}
     backbone = 'backbone.'
     inside = {k.removeprefix(backbone): v for k, v in tensors.items() if k.startswith(backbone)}
     return inside or tensors
-
-
-def _single(value: Tensor) -> Tensor:
-    return value.to(torch.float32) if value.is_floating_point() else value

@@ -1,1 +1,1 @@
-"""Configs: loading, options, and values that come from data sets."""
+"""Load, check, change and write configs, and build models from them."""

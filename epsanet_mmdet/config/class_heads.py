@@ -1,4 +1,4 @@
-"""The heads of a model that have an output for every class."""
+"""The heads of a model that predict classes."""
 
 from typing import Dict, Sequence
 
@@ -8,11 +8,11 @@ from ..errors import ConfigError
 
 
 def find_class_heads(model: Dict, name: str = 'model') -> Dict[str, int]:
-    """Find ``num_classes`` in a model's config, by the name of the head that has it."""
+    """Return ``num_classes`` of every head in a model's config, by the head's dotted name."""
     heads = {}
     items = model.items() if isinstance(model, dict) else enumerate(model)
     for key, value in items:
-        if key == 'num_classes' and not name.endswith('rpn_head'):  # that tells objects apart only
+        if key == 'num_classes' and not name.endswith('rpn_head'):  # it has one
             heads[name] = value
         elif isinstance(value, (dict, list, tuple)):
             heads.update(find_class_heads(value, f'{name}.{key}'))
@@ -20,10 +20,14 @@ def find_class_heads(model: Dict, name: str = 'model') -> Dict[str, int]:
 
 
 def check_class_heads(model: Dict, dataset: Dict) -> None:
-    """Check that all heads of a model have as many classes as a data set, both as configs.
+    """Check that the heads of a model have as many classes as a data set.
+
+    Args:
+        model: Config of the model.
+        dataset: Config of the data set.
 
     Raises:
-        ConfigError: Naming the head and the classes.
+        ConfigError: If a head has another number of classes.
     """
     classes: Sequence[str] = (dataset.get('metainfo') or {}).get('classes')
     classes = CocoDataset.METAINFO['classes'] if classes is None else classes

@@ -1,18 +1,17 @@
-"""Finding and loading configs."""
+"""Find, load and change configs."""
 
-import difflib
 import os.path as osp
 import textwrap
 from pathlib import Path
 from typing import Dict, Optional
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 from ..errors import ConfigError
+from ..utils.text import suggestion
+from .data import dataset_options, idle_worker_options
 from .options import check_options
 from .python_text import check_names
-
-DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def configs_dir() -> Path:
@@ -23,10 +22,10 @@ def configs_dir() -> Path:
 
 
 def find_config(name: str) -> str:
-    """Find a config by its path, or a shipped one by its bare name.
+    """Return the path of a config, from its path or from the bare name of a shipped one.
 
     Raises:
-        ConfigError: If there is none; it names the closest ones.
+        ConfigError: If there is no such config; it suggests the closest names.
     """
     if osp.isfile(name):
         return name
@@ -38,23 +37,22 @@ def find_config(name: str) -> str:
     stem = name[:-3] if name.endswith('.py') else name
     if stem in shipped:
         return str(shipped[stem])
-    close = difflib.get_close_matches(osp.basename(stem), shipped, n=3, cutoff=0.3)
     raise ConfigError(
         f"there is no config '{name}', neither as a file nor by name; "
-        f'close to it are: {", ".join(close) or "none"}'
+        f'{suggestion(osp.basename(stem), shipped, most=3)}'
     )
 
 
 def load_config(name: str, options: Optional[Dict] = None) -> Config:
-    """Load a config by path or bare name. A config is a program: loading it runs its code.
+    """Load a config by path or bare name. Configs are programs: loading one executes it.
 
     Args:
         name: Path, or bare name such as ``mask-rcnn_epsanet50-s_fpn_1x_coco``.
-        options: Overrides as of ``--cfg-options``, see :func:`merge_options`.
+        options: Overrides, see :func:`merge_options`.
 
     Raises:
-        ConfigError: If there is no such config, it cannot be read, nothing reads one of the
-            options, or it has a name that mmengine's dump of it would not keep.
+        ConfigError: If the config does not exist or cannot be read, or for the reasons of
+            :func:`merge_options`.
     """
     config = read_config(find_config(name))
     merge_options(config, options or {})
@@ -65,16 +63,16 @@ def merge_options(config: Config, options: Dict) -> Dict:
     """Merge overrides into a config.
 
     Args:
-        config: Changed in place.
-        options: Overrides as of ``--cfg-options``. ``data_root`` and ``skip_bad_images`` reach
-            every data set of the config.
+        config: The config, changed in place.
+        options: Values by dotted key, as for ``--cfg-options``. ``data_root`` and
+            ``skip_bad_images`` apply to every data set.
 
     Returns:
-        The overrides that were merged besides, under which mmdet's own tools get the same config.
+        Further overrides that were merged. With these, mmdet's own tools build the same config.
 
     Raises:
-        ConfigError: If nothing reads one of them, it does not fit, or a name of the config is one
-            that mmengine's dump would not keep.
+        ConfigError: If nothing reads an option, an option does not fit the config, or mmengine's
+            dump of the config would change a name in it.
     """
     check_options(config, options)
     implied = dataset_options(config, options)
@@ -106,71 +104,3 @@ def read_config(path: str) -> Config:
     except Exception as error:  # a config is Python, so anything
         reason = f'{type(error).__name__}: {error}'.splitlines()[0]
         raise ConfigError(f"config '{path}' cannot be read: {reason}") from error
-
-
-def dataset_options(config: Config, options: Dict) -> Dict:
-    """Spread ``data_root`` and ``skip_bad_images`` of ``--cfg-options`` over the data sets.
-
-    Returns:
-        The overrides that these two stand for, as of ``--cfg-options``.
-    """
-    spread = {}
-    if 'skip_bad_images' in options:
-        for section in DATALOADERS:
-            for key in inner_datasets((config.get(section) or {}).get('dataset')):
-                spread[f'{section}.dataset{key}.skip_bad_images'] = options['skip_bad_images']
-    if 'data_root' in options and config.get('data_root'):
-        old, new = config.data_root, osp.join(options['data_root'], '')
-        for section in (*DATALOADERS, 'val_evaluator', 'test_evaluator'):
-            _replace_prefix(config.get(section), old, new, section, spread)
-    return spread
-
-
-def inner_datasets(dataset: Optional[Dict]) -> Dict[str, Dict]:
-    """Find the data sets that wrappers such as ``RepeatDataset`` and ``ConcatDataset`` read.
-
-    Args:
-        dataset: Config of a data set, wrapped or not.
-
-    Returns:
-        Configs of those that wrap no other, each by where it stands, such as ``.datasets.1``.
-    """
-    if not isinstance(dataset, dict):
-        return {}
-    inner = {f'.datasets.{i}': item for i, item in enumerate(dataset.get('datasets') or ())}
-    if 'dataset' in dataset:
-        inner['.dataset'] = dataset['dataset']
-    if not inner:
-        return {'': dataset}
-    return {
-        place + key: found
-        for place, item in inner.items()
-        for key, found in inner_datasets(item).items()
-    }
-
-
-def idle_worker_options(config: Config) -> Dict:
-    """Return the overrides that dataloaders without workers need, which mmengine's config lacks.
-
-    torch refuses ``persistent_workers`` and ``prefetch_factor`` where ``num_workers`` is 0.
-    """
-    options = {}
-    for key in DATALOADERS:
-        loader = config.get(key) or {}
-        if loader.get('num_workers', 0) == 0:
-            if loader.get('persistent_workers'):
-                options[f'{key}.persistent_workers'] = False
-            if loader.get('prefetch_factor') is not None:
-                options[f'{key}.prefetch_factor'] = None
-    return options
-
-
-def _replace_prefix(value, old: str, new: str, key: str, spread: Dict) -> None:
-    if isinstance(value, str) and value.startswith(old):
-        spread[key] = new + value[len(old) :]
-    elif isinstance(value, (ConfigDict, dict)):
-        for name, item in value.items():
-            _replace_prefix(item, old, new, f'{key}.{name}', spread)
-    elif isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            _replace_prefix(item, old, new, f'{key}.{i}', spread)

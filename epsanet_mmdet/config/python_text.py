@@ -1,9 +1,9 @@
-"""Values as Python text that loads to the same values and runs nothing.
+"""Write values as Python that loads to the same values and executes nothing.
 
-mmengine puts variables in wherever the text of a config has ``{{``, before it parses it. So no text
-written here has that, and :func:`check_names` refuses values that mmengine itself would write so:
-its ``Config.pretty_text`` (0.10.7), which every training and test dumps into the work folder, does
-not escape ``{{``, nor quotes in keys.
+mmengine substitutes variables wherever the text of a config has ``{{``, before it parses it, so
+nothing written here contains that. ``Config.pretty_text`` of mmengine (0.10.7), which every
+training and test dumps into the work folder, escapes neither ``{{`` nor quotes in keys;
+:func:`check_names` refuses values that it would change.
 """
 
 import keyword
@@ -20,52 +20,47 @@ WIDTH = 100
 
 
 class Name(str):
-    """A variable of the config, written as it is."""
+    """A variable or expression, written without quotes."""
 
 
 def config_text(values: Dict[str, Any]) -> str:
-    """Write a config without bases."""
+    """Return the text of a config without bases."""
     return ''.join(f'{assign(name, value)}\n' for name, value in values.items())
 
 
 def assign(name: str, value: Any) -> str:
-    """Write an assignment.
+    """Return an assignment.
 
     Raises:
-        ConfigError: If the name is none of a variable.
+        ConfigError: If Python cannot have a variable of this name.
     """
     if not _is_variable(name):
         raise ConfigError(f'{printable(name)} cannot be the name of a variable in a config')
     return f'{name} = {write(value, used=len(name) + 3)}'
 
 
-def write(value: Any, indent: int = 0, used: int = 0, width: float = WIDTH) -> str:
-    """Write a value as Python, over several lines if one is too short.
+def write(value: Any, indent: int = 0, used: int = 0) -> str:
+    """Return a value as Python, on several lines if it does not fit on one.
 
     Args:
         value: None, numbers, strings, bytes, and dicts, lists, tuples and sets of them.
-        indent: Of the line that it begins on.
-        used: Characters before and after it on that line.
-        width: Characters of a line.
+        indent: Indentation of the first line.
+        used: Number of other characters on the first line.
 
     Raises:
         ConfigError: If it is of another type.
     """
-    if not isinstance(value, (dict, list, tuple)):
-        return _scalar(value)
-    opening, closing, items = _parts(value)
-    line = ', '.join(prefix + write(item, width=math.inf) for prefix, item in items)
-    comma = ',' if isinstance(value, tuple) and len(items) == 1 else ''
-    line = f'{opening}{line}{comma}{closing}'
-    if len(line) + indent + used <= width:
+    line = _one_line(value)
+    if len(line) + indent + used <= WIDTH or not isinstance(value, (dict, list, tuple)):
         return line
+    opening, closing, items = _parts(value)
     pad = ' ' * (indent + 4)
-    lines = [f'{pad}{pre}{write(item, indent + 4, len(pre) + 1)},' for pre, item in items]
+    lines = [f'{pad}{prefix}{write(v, indent + 4, len(prefix) + 1)},' for prefix, v in items]
     return '\n'.join([opening, *lines, ' ' * indent + closing])
 
 
 def comment(text: str) -> str:
-    """Write a text as comment lines; names in it may hold line breaks, which it must not end at."""
+    """Return a text as comment lines, without the line breaks that names in it may hold."""
     text = ''.join(c if c.isprintable() else '?' for c in text)
     return textwrap.fill(
         re.sub(r'\{(?=\{)', '{ ', text),
@@ -77,38 +72,22 @@ def comment(text: str) -> str:
     )
 
 
-def nested(values: Dict[str, object]) -> Dict:
-    """Turn ``{'a.b': 1}`` into ``{'a': {'b': 1}}``."""
-    result: Dict = {}
-    for key, value in values.items():
-        *path, last = key.split('.')
-        target = result
-        for part in path:
-            target = target.setdefault(part, {})
-        target[last] = value
-    return result
-
-
 def check_names(value: Any, source: str, place: str = '') -> None:
-    """Check that mmengine's own dump of a config loads to the same names and runs nothing.
+    """Check that mmengine's dump of a config loads to the same names and executes nothing.
 
     Args:
-        value: A config's values, or some of them.
-        source: The file that they are from.
+        value: Values of a config.
+        source: The file that they come from.
         place: Their key in the config.
 
     Raises:
-        ConfigError: Naming the file and the name that would be read as something else.
+        ConfigError: If a name would be read as something else; it names the file and the name.
     """
-    if isinstance(value, dict):
-        for key, item in value.items():
-            inside = f'{place}.{key}'.lstrip('.')
-            if isinstance(key, str) and not _is_dumped_as_it_is(key):
+    if isinstance(value, (dict, list, tuple)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(key, str) and not _is_dumped_unchanged(key):
                 _refuse(source, place, key, 'it has quotes, braces or control characters')
-            check_names(item, source, inside)
-    elif isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            check_names(item, source, f'{place}.{i}'.lstrip('.'))
+            check_names(item, source, f'{place}.{key}'.lstrip('.'))
     elif '{{' in str(value):
         _refuse(source, place, value, "mmengine reads '{{' as the beginning of a variable")
 
@@ -121,7 +100,7 @@ def _refuse(source: str, place: str, name: Any, why: str) -> None:
     )
 
 
-def _is_dumped_as_it_is(key: str) -> bool:
+def _is_dumped_unchanged(key: str) -> bool:
     if key.isidentifier():
         return _is_variable(key)
     return repr(key) == f"'{key}'" and '{{' not in key
@@ -133,28 +112,29 @@ def _is_variable(name: str) -> bool:
     return name.isidentifier() and same and not keyword.iskeyword(name)
 
 
+def _one_line(value: Any) -> str:
+    if isinstance(value, (dict, list, tuple)):
+        opening, closing, items = _parts(value)
+        line = ', '.join(prefix + _one_line(item) for prefix, item in items)
+        comma = ',' if isinstance(value, tuple) and len(items) == 1 else ''
+        return f'{opening}{line}{comma}{closing}'
+    if isinstance(value, (set, frozenset)):
+        return f'set({_one_line(sorted(value, key=repr))})'
+    if value is None or isinstance(value, Name):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{float(value)}')"
+    for kind in (bool, int, float, str, bytes):
+        if isinstance(value, kind):  # subclasses, such as NumPy's numbers, have their own repr
+            return repr(kind(value)).replace('{{', '{\\x7b')
+    raise ConfigError(f'{printable(value)} is no value that a config can hold')
+
+
 def _parts(value: Any) -> Tuple[str, str, List[Tuple[str, Any]]]:
-    """Return a container's brackets, and its items with what stands before each."""
+    """Return a container's brackets, and its items with the text before each."""
     if not isinstance(value, dict):
         brackets = '[]' if isinstance(value, list) else '()'
         return brackets[0], brackets[1], [('', item) for item in value]
     if all(isinstance(key, str) and _is_variable(key) for key in value):
         return 'dict(', ')', [(f'{key}=', item) for key, item in value.items()]
-    return '{', '}', [(f'{write(key, width=math.inf)}: ', item) for key, item in value.items()]
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, Name):
-        return str(value)
-    if value is None or isinstance(value, bool):
-        return repr(value)
-    if isinstance(value, int):
-        return repr(int(value))
-    if isinstance(value, float):
-        return repr(float(value)) if math.isfinite(value) else f"float('{float(value)}')"
-    if isinstance(value, (str, bytes)):
-        plain = str(value) if isinstance(value, str) else bytes(value)
-        return repr(plain).replace('{{', '{\\x7b')
-    if isinstance(value, (set, frozenset)):
-        return f'set({write(sorted(value, key=repr), width=math.inf)})'
-    raise ConfigError(f'{printable(value)} is no value that a config can hold')
+    return '{', '}', [(f'{_one_line(key)}: ', item) for key, item in value.items()]

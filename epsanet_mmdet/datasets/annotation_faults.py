@@ -1,4 +1,4 @@
-"""Annotations that a training cannot use, told apart quickly: a data set has a million."""
+"""Faults of annotations, found quickly: a data set has a million of them."""
 
 import math
 from typing import Any, Dict, Optional, Sequence
@@ -8,11 +8,11 @@ from ..utils.text import printable
 from .segmentation import outline_fault, rle_fault
 from .values import finite, four_numbers
 
-EMPTY = 'nothing to learn from: '  # begins what mmdet leaves out anyway; COCO has some
+EMPTY = 'nothing to learn from: '  # prefix of faults that mmdet ignores; COCO has some
 
 
 def image_fault(image: Dict[str, Any]) -> Optional[str]:
-    """Return a fault in COCO's entry of an image, or None."""
+    """Return the fault of a COCO entry of an image, or None."""
     size = [image.get('width'), image.get('height')]
     if not all(finite(side) and side >= 1 for side in size) or size[0] * size[1] > MAX_PIXELS:
         return f'its stated size is {printable(size[0], 20)}x{printable(size[1], 20)}'
@@ -26,17 +26,17 @@ def annotation_fault(
     needs_mask: bool,
     evaluated: bool = False,
 ) -> Optional[str]:
-    """Return a fault in COCO's entry of an object, or None.
+    """Return the fault of a COCO entry of an object, or None.
 
     Args:
         annotation: The entry.
-        image: That of its image, which is good.
+        image: The entry of its image, which has no fault.
         categories: Ids of the file's categories.
-        needs_mask: An object without a mask is a fault, as masks are loaded.
-        evaluated: As of :func:`mask_fault`.
+        needs_mask: True if masks are loaded, so that an object without one is a fault.
+        evaluated: See :func:`mask_fault`.
 
     Returns:
-        The fault; it begins with :data:`EMPTY` where mmdet ignores the object anyway.
+        The fault; it begins with :data:`EMPTY` if mmdet ignores such an object.
     """
     box = four_numbers(annotation.get('bbox'))
     if box is None:
@@ -62,15 +62,15 @@ def mask_fault(segmentation: Any, image: Dict[str, Any], evaluated: bool = False
 
     Args:
         segmentation: Polygons or run lengths.
-        image: COCO's entry of its image, which is good.
-        evaluated: The file is read by pycocotools itself. Training leaves out
-            polygons of fewer than three points, and has no use for a mask without a pixel.
+        image: COCO entry of its image, which has no fault.
+        evaluated: True if pycocotools reads the file itself: a polygon of fewer than three points
+            is then a fault, and an empty mask is none. Training leaves out both.
     """
     size = (image['width'], image['height'])
     if isinstance(segmentation, dict):
         return rle_fault(segmentation, size, may_be_empty=evaluated)
     if not isinstance(segmentation, list):
-        return 'its segmentation is no polygons or mask'
+        return 'its segmentation is neither polygons nor a mask'
     try:
         if not all(math.isfinite(sum(polygon)) for polygon in segmentation):
             return 'its polygons are not lists of finite numbers'

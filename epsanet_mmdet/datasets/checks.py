@@ -1,15 +1,15 @@
-"""Checks of a COCO data set that find what would stop or spoil a training."""
+"""Quick checks of a COCO data set, for faults that would stop or spoil a training."""
 
 import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import DataError
 from ..utils.files import open_regular
 from ..utils.images import MAX_PIXELS, header_fault, read_image, read_size
 from ..utils.text import printable
-from .coco_json import BOM, load_json
+from .coco_json import has_byte_order_mark, load_json
 
 TAIL = 64  # bytes; end markers may be followed by padding
 ENDS = ((b'\xff\xd8\xff', b'\xff\xd9'), (b'\x89PNG\r\n\x1a\n', b'IEND'))
@@ -19,11 +19,11 @@ Size = Tuple[float, float]
 
 
 class Expected(NamedTuple):
-    """What annotations presume of an image's file.
+    """What the annotations of an image require of its file.
 
     Args:
-        size: Width and height in pixels that it must have, or None for any.
-        masks: How many masks of its size are loaded.
+        size: Width and height in pixels; None for any.
+        masks: Number of masks of its size that are loaded.
     """
 
     size: Optional[Size] = None
@@ -43,11 +43,8 @@ def check_paths(ann_file: str, img_dir: str, data_root: Optional[str] = None) ->
         )
     if not osp.isfile(ann_file):
         folder = osp.dirname(ann_file)
-        others = (
-            sorted(n for n in os.listdir(folder) if n.endswith('.json'))
-            if osp.isdir(folder)
-            else []
-        )
+        names = os.listdir(folder) if osp.isdir(folder) else []
+        others = sorted(name for name in names if name.endswith('.json'))
         there = f' (there are {", ".join(others[:5])})' if others else ''
         raise DataError(
             f"annotation file '{ann_file}' does not exist{there}; set the dataset's ann_file"
@@ -63,27 +60,26 @@ def check_annotations(
 ) -> bool:
     """Check that a file is COCO instance annotations of the given classes.
 
-    mmdet numbers classes in the order of the file's categories, whatever the config's order is, and
-    ignores those that it does not find: both would go unnoticed.
+    mmdet numbers classes in the order of the file's categories, not of the config, and ignores
+    classes that it does not find. Both would go unnoticed.
 
     Args:
         ann_file: The annotations.
         classes: The config's classes.
-        subset: Accept more categories in the file.
-        optional: Accept a file without annotations, as COCO's of test images.
+        subset: Accept further categories in the file.
+        optional: Accept a file without annotations, as COCO provides for test images.
 
     Returns:
-        True if there are annotations.
+        True if the file has annotations.
 
     Raises:
         DataError: If it is not JSON, not COCO, or its categories are not the classes.
     """
-    with open_regular(ann_file) as file:
-        if file.read(len(BOM)) == BOM:
-            raise DataError(
-                f"'{ann_file}' begins with a byte order mark, which mmdet cannot read; save it as "
-                'UTF-8 without one, or use tools/check_dataset.py --fix'
-            )
+    if has_byte_order_mark(ann_file):
+        raise DataError(
+            f"'{ann_file}' begins with a byte order mark, which mmdet cannot read; save it as "
+            'UTF-8 without one, or use tools/check_dataset.py --fix'
+        )
     content = load_json(ann_file)
     annotated = not optional or (isinstance(content, dict) and 'annotations' in content)
     for key in ('images', 'annotations', 'categories') if annotated else ('images', 'categories'):
@@ -122,20 +118,19 @@ def find_bad_images(
 ) -> Dict[str, str]:
     """Find missing and damaged images without decoding all of them.
 
-    A JPEG or PNG that begins and ends as its format demands passes; any other is decoded.
+    A JPEG or PNG with the start and the end of its format passes; all others are decoded.
 
     Args:
         paths: The images.
-        expected: What an image must be, by path.
+        expected: Requirements on an image, by path.
 
     Returns:
-        Path of each bad image, and its fault.
+        The fault of each bad image, by path.
     """
     paths, expected = list(paths), expected or {}
     with ThreadPoolExecutor(16) as pool:
-        wanted = (expected.get(path, Expected()) for path in paths)
-        reasons = list(pool.map(image_fault, paths, wanted))
-    return {path: reason for path, reason in zip(paths, reasons) if reason}
+        faults = pool.map(image_fault, paths, (expected.get(p, Expected()) for p in paths))
+        return {path: fault for path, fault in zip(paths, faults) if fault}
 
 
 def image_fault(path: str, expected: Expected = Expected(), decode: bool = True) -> Optional[str]:
@@ -143,8 +138,9 @@ def image_fault(path: str, expected: Expected = Expected(), decode: bool = True)
 
     Args:
         path: The file.
-        expected: What it must be.
-        decode: Decode it, if it is neither JPEG nor PNG, which are told by their ends.
+        expected: Requirements on it.
+        decode: Decode it, if it does not start and end as a JPEG or PNG does. Without, only the
+            ends are checked.
     """
     try:
         with open_regular(path) as file:
@@ -158,9 +154,10 @@ def image_fault(path: str, expected: Expected = Expected(), decode: bool = True)
         return f'unreadable: {getattr(error, "strerror", None) or error}'
     if not length:
         return 'empty file'
-    if not any(head.startswith(start) and end in tail for start, end in ENDS):
-        if not decode and not any(head.startswith(start) for start, _ in ENDS):
-            return None
+    ends = [end for start, end in ENDS if head.startswith(start)]
+    if not ends and not decode:
+        return None
+    if not any(end in tail for end in ends):
         facts = read_image(path)
         return facts.fault or _size_fault(facts.size, expected)
     if not decode:
@@ -172,11 +169,11 @@ def image_fault(path: str, expected: Expected = Expected(), decode: bool = True)
 
 
 def masks_fault(size: Size, masks: int) -> Optional[str]:
-    """Return that the masks of an image take too much memory, or None.
+    """Return a fault if the masks of an image take too much memory, or None.
 
     Args:
         size: Width and height of the image in pixels.
-        masks: How many there are.
+        masks: Number of masks.
     """
     needed = size[0] * size[1] * masks
     if needed <= MASK_BYTES:
@@ -193,7 +190,7 @@ def _size_fault(found: Optional[Size], expected: Expected) -> Optional[str]:
     return masks_fault(found, expected.masks)
 
 
-def _difference(missing: List, more: List) -> str:
+def _difference(missing: Sequence, more: Sequence) -> str:
     parts = [(missing, 'not in the file'), (more, 'not in the config')]
     return ', '.join(f'{_listing(names)} {where}' for names, where in parts if names)
 

@@ -4,47 +4,47 @@ import logging
 import os.path as osp
 from typing import Any, Dict, List, Optional
 
+import torch
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ..errors import DataError, UserError
+from ..utils.files import is_inside
 from ..utils.images import read_image
 from ..utils.text import printable
 from . import annotation_faults
 from .checks import Expected, check_annotations, check_paths, find_bad_images, image_fault
-from .skipped import Marks, Skipped
-from .split import is_inside
+from .skipped import Skipped
 
-NAMED = 5  # faults that a message names; the report at the end names all
+NAMED = 5  # faults named in a message; the report at the end names all
 OUTSIDE = "its name leaves the data's folder"
 
 
 @DATASETS.register_module()
 class CheckedCocoDataset(CocoDataset):
-    """mmdet's ``CocoDataset`` that fails early and says why.
+    """mmdet's ``CocoDataset`` that finds faults when it is built.
 
-    Paths, the annotation file, its categories, its annotations and the images' files are checked
-    when the data set is built, so that a mistake does not surface hours into a training. No file
-    outside ``data_root`` and the image folder is read because an annotation names it.
+    Paths, the annotation file, its categories, its annotations and the image files are checked at
+    once, so that a fault does not surface hours into a training. Names in the annotations never
+    make it read a file outside ``data_root`` and the image folder.
 
     Args:
-        skip_bad_images (bool): Leave out images that are missing or damaged, and annotations
-            that cannot be used, with a warning that names them, instead of stopping. Images
-            that go bad during a training are left out too. ``SkippedDataHook`` reports all of
-            them when the run ends. An evaluation still stops at such annotations, as the metric
-            reads the annotation file itself.
-        class_subset (bool): Use only those of the annotations' categories that are
-            ``metainfo.classes``. Otherwise a category that is not among them is an error.
-        *args, **kwargs: As of mmdet's ``CocoDataset``.
+        skip_bad_images (bool): Leave out missing and damaged images, and unusable annotations,
+            with a warning that names them, instead of stopping. Images that go bad during a
+            training are left out too. ``SkippedDataHook`` reports all of them when the run ends.
+            An evaluation still stops at bad annotations, as the metric reads the file itself.
+        class_subset (bool): Ignore categories of the file that are not in ``metainfo.classes``.
+            Otherwise such a category is an error.
+        *args, **kwargs: See mmdet's ``CocoDataset``.
 
     Attributes:
-        skipped (Skipped): What was left out.
-        annotated (bool): False for COCO's files of test images, which have no annotations.
+        skipped (Skipped): The images and annotations that were left out.
+        annotated (bool): False for a file without annotations, as COCO provides for test images.
 
     Raises:
-        DataError: One line that names the file and the remedy.
+        DataError: Naming the file and the remedy in one line.
     """
 
     def __init__(
@@ -57,19 +57,19 @@ class CheckedCocoDataset(CocoDataset):
         )
         self.skipped = Skipped(kwargs.get('ann_file', ''))
         self.annotated = True
-        self._marks: Optional[Marks] = None
+        self._bad: Optional[torch.Tensor] = None  # by index; shared with worker processes
         super().__init__(*args, **kwargs)
 
     def full_init(self) -> None:
         super().full_init()
-        if self._marks is None:
-            self._marks = Marks(len(self))
+        if self._bad is None:
+            self._bad = torch.zeros(len(self), dtype=torch.bool).share_memory_()
 
     def went_bad(self) -> Dict[str, str]:
-        """Return the images that went bad since the data set was built, and why."""
-        indices = self._marks.indices() if self._marks else []
+        """Return the faults of images that went bad after the data set was built, by path."""
+        indices = [] if self._bad is None else self._bad.nonzero().flatten().tolist()
         paths = [self.get_data_info(i)['img_path'] for i in indices]
-        return {path: f'went bad on the way: {_decoded_fault(path)}' for path in paths}
+        return {path: f'went bad during the run: {_decoded_fault(path)}' for path in paths}
 
     def load_data_list(self) -> List[dict]:
         if '://' in self.ann_file:  # another storage backend: mmengine reads it
@@ -83,11 +83,11 @@ class CheckedCocoDataset(CocoDataset):
             data_list = super().load_data_list()
         except UserError:
             raise
-        except Exception as error:  # whatever else an annotation file may hold
+        except Exception as error:  # of any type: the content is arbitrary
             reason = printable(f'{type(error).__name__}: {error}', 200)
             raise DataError(
-                f"'{self.ann_file}' is not COCO annotations: an entry is not as it should "
-                f'be ({reason}); see tools/check_dataset.py'
+                f"'{self.ann_file}' is not COCO annotations: an entry is malformed "
+                f'({reason}); see tools/check_dataset.py'
             ) from error
         data_list = self._without_bad_images(data_list)
         self._stop_or_warn(len(data_list))
@@ -98,8 +98,7 @@ class CheckedCocoDataset(CocoDataset):
         if not kept and '://' not in self.ann_file:
             what = 'image' if self.test_mode else 'image with objects'
             raise DataError(
-                f"'{self.ann_file}' has no {what} that can be used; see why with "
-                'tools/check_dataset.py'
+                f"'{self.ann_file}' has no usable {what}; see why with tools/check_dataset.py"
             )
         return kept
 
@@ -143,11 +142,11 @@ class CheckedCocoDataset(CocoDataset):
             fault = None if '://' in path else _decoded_fault(path)
             if fault is None:
                 raise
-        message = f"image '{printable(path, 300)}' went bad since the start: {fault}"
-        if not self.skip_bad_images or self.test_mode:  # an evaluation without it would lie
+        message = f"image '{printable(path, 300)}' went bad during the run: {fault}"
+        if not self.skip_bad_images or self.test_mode:  # an evaluation without it would be wrong
             raise DataError(f'{message}; replace it and resume, or train with skip_bad_images=True')
-        self._marks.add(idx)
-        print_log(f'{message}; another is taken', logger='current', level=logging.WARNING)
+        self._bad[idx] = True
+        print_log(f'{message}; another one replaces it', logger='current', level=logging.WARNING)
         return None
 
     def _name_fault(self, path: str) -> Optional[str]:
@@ -156,25 +155,19 @@ class CheckedCocoDataset(CocoDataset):
         return None if inside else OUTSIDE
 
     def _without_bad_images(self, data_list: List[dict]) -> List[dict]:
-        found = [None]
-        if is_main_process():
-            bad = {info['img_path']: info['fault'] for info in data_list if info['fault']}
-            expected = {
-                osp.normpath(info['img_path']): info['expected']
-                for info in data_list
-                if not info['fault']
-            }
-            found = [{**bad, **find_bad_images(expected, expected)}]
+        expected, kept = {}, []
+        for info in data_list:
+            fault, wanted = info.pop('fault'), info.pop('expected')
+            if fault:
+                self.skipped.images[info['img_path']] = fault
+                continue
+            info['img_path'] = osp.normpath(info['img_path'])
+            expected[info['img_path']] = wanted
+            kept.append(info)
+        found = [find_bad_images(expected, expected) if is_main_process() else None]
         broadcast_object_list(found)
         self.skipped.images.update(found[0])
-        kept = []
-        for info in data_list:
-            if info['img_path'] not in found[0]:
-                info['img_path'] = osp.normpath(info['img_path'])
-            if info['img_path'] not in found[0]:
-                kept.append(info)
-            del info['fault'], info['expected']
-        return kept
+        return [info for info in kept if info['img_path'] not in found[0]]
 
     def _stop_or_warn(self, left: int) -> None:
         images, harmful = self.skipped.images, self.skipped.harmful
@@ -190,16 +183,16 @@ class CheckedCocoDataset(CocoDataset):
         message = f'{counts} of {self.ann_file} are bad: {listing}'
         if harmful and self.test_mode:
             raise DataError(
-                f'{message}; the evaluation reads this file as it is: see all with '
+                f'{message}; the evaluation reads this file as it is: list all with '
                 'tools/check_dataset.py, and repair them with its --fix'
             )
         if (images or harmful) and not self.skip_bad_images:
             raise DataError(
-                f'{message}; see all with tools/check_dataset.py and repair them, or leave them '
+                f'{message}; list all with tools/check_dataset.py and repair them, or leave them '
                 'out with --cfg-options skip_bad_images=True'
             )
         if images and self.test_mode:
-            message += '; evaluation still counts the objects on these images as missed'
+            message += '; evaluation still counts the objects on these images as false negatives'
         print_log(f'{message}; they are left out', logger='current', level=logging.WARNING)
 
 

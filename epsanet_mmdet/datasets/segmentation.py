@@ -1,6 +1,6 @@
 """Checks of masks: polygons and run lengths.
 
-pycocotools is compiled code that trusts its input: what it must not see is refused here.
+pycocotools is compiled code that trusts its input; masks that would crash it are refused here.
 """
 
 from typing import List, Optional, Sequence, Tuple
@@ -11,15 +11,15 @@ from pycocotools import mask as coco_mask
 from ..utils.images import MAX_PIXELS
 from ..utils.text import printable
 
-LONGEST_OUTLINE = 2**21  # pixels; pycocotools takes 50 bytes for each
+LONGEST_OUTLINE = 2**21  # pixels; pycocotools allocates 50 bytes for each
 
 
 def polygon_fault(polygon) -> Optional[str]:
-    """Return a fault in the form of a polygon, or None."""
+    """Return the fault in the form of a polygon, or None."""
     if not isinstance(polygon, list):
         return 'is not a list of numbers'
     try:
-        sum(polygon)  # numpy would take text for the number in it
+        sum(polygon)  # numpy would convert text to numbers
         points = np.asarray(polygon, dtype=float)
     except (TypeError, ValueError, OverflowError):
         return 'is not a list of numbers'
@@ -31,7 +31,7 @@ def polygon_fault(polygon) -> Optional[str]:
         return f'has {len(points) // 2} points, fewer than three'
     xs, ys = points[::2], points[1::2]
     xs, ys = xs - xs[0], ys - ys[0]
-    with np.errstate(over='ignore', invalid='ignore'):  # of numbers that outline_fault refuses
+    with np.errstate(over='ignore', invalid='ignore'):  # outline_fault refuses such numbers
         twice = xs @ np.roll(ys, -1) - ys @ np.roll(xs, -1)
     if twice == 0:
         return 'encloses nothing'
@@ -41,9 +41,9 @@ def polygon_fault(polygon) -> Optional[str]:
 def outline_fault(polygons: Sequence[Sequence[float]], size: Tuple[float, float]) -> Optional[str]:
     """Return why polygons of finite numbers cannot be rasterised, or None.
 
-    pycocotools cuts off what lies outside the image, but first lists every fifth of a pixel along
-    the outline, wherever that runs. Outlines that reach over the edge are common where images
-    were cut out of larger ones; one that is farther away than the image is large is a mistake.
+    pycocotools crops masks to the image, but first lists every fifth of a pixel along the whole
+    outline. Outlines that extend past the edge are common where images were cut out of larger
+    ones. One that extends farther than the image is large is a mistake.
 
     Args:
         polygons: Lists of x, y, x, y, ... in pixels.
@@ -65,12 +65,12 @@ def _length(polygon: Sequence[float]) -> float:
 
 
 def rle_fault(rle, size: Tuple[int, int], may_be_empty: bool = False) -> Optional[str]:
-    """Return a fault in run lengths, or None.
+    """Return the fault of run lengths, or None.
 
     Args:
         rle: COCO's ``size`` and ``counts``.
         size: Width and height of the image in pixels.
-        may_be_empty: Accept a mask without a pixel, as a detection's can be.
+        may_be_empty: Accept a mask without a pixel, which a detection may have.
     """
     stated = rle.get('size')
     if not isinstance(stated, (list, tuple)) or len(stated) != 2:
@@ -91,7 +91,7 @@ def rle_fault(rle, size: Tuple[int, int], may_be_empty: bool = False) -> Optiona
 
 
 def rle_runs(counts) -> Optional[np.ndarray]:
-    """Decode run lengths, compressed or not; None if they cannot be."""
+    """Decode run lengths, compressed or not; return None if they are malformed."""
     if isinstance(counts, list):
         if not all(type(count) is int and abs(count) < 2**53 for count in counts):
             return None

@@ -1,10 +1,9 @@
-"""What a data set left out, counted and named when a run ends."""
+"""A report of the images and annotations that data sets left out, when a run ends."""
 
 import logging
 from dataclasses import dataclass, field
 from typing import Dict, Iterator, List
 
-import torch
 from mmengine.dist import all_gather_object
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
@@ -19,12 +18,12 @@ from .annotation_faults import EMPTY
 
 @dataclass
 class Skipped:
-    """What was left out of one annotation file.
+    """The images and annotations that were left out of one annotation file.
 
     Args:
         source: The file.
-        images: Why, by path.
-        annotations: Why, by a text that names the annotation and its image.
+        images: The fault of each image, by path.
+        annotations: The fault of each annotation, by a text that names it and its image.
     """
 
     source: str
@@ -33,46 +32,27 @@ class Skipped:
 
     @property
     def harmful(self) -> Dict[str, str]:
-        """The annotations that mmdet would not have left out anyway."""
+        """The annotations that mmdet itself would not have left out."""
         return {k: why for k, why in self.annotations.items() if not why.startswith(EMPTY)}
 
-    def summary(self) -> str:
-        return (
-            f'{len(self.images)} images and {len(self.annotations)} annotations of {self.source} '
-            'were left out'
-        )
-
     def lines(self) -> List[str]:
-        """A line for all, and one for each."""
+        """Return the counts, then a line for each image and annotation."""
         found = {**self.images, **self.annotations}
-        return [self.summary(), *(f'  {printable(k, 500)}: {why}' for k, why in found.items())]
-
-
-class Marks:
-    """Images found bad while the run goes on, by worker processes too.
-
-    Args:
-        count: How many images there are.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.flags = torch.zeros(count, dtype=torch.uint8).share_memory_()
-
-    def add(self, index: int) -> None:
-        self.flags[index] = 1
-
-    def indices(self) -> List[int]:
-        return self.flags.nonzero().flatten().tolist()
+        return [
+            f'{len(self.images)} images and {len(self.annotations)} annotations of {self.source} '
+            'were left out',
+            *(f'  {printable(name, 500)}: {fault}' for name, fault in found.items()),
+        ]
 
 
 @HOOKS.register_module()
 class SkippedDataHook(Hook):
-    """Names at the end of a run what its data sets left out, on all ranks together.
+    """Report at the end of a run what its data sets left out, on all ranks together.
 
-    A data set that has no annotations is not evaluated on: that would take hours for an AP of -1.
+    A data set without annotations stops an evaluation, which would take hours for an AP of -1.
 
-    Data sets that report it have ``skipped``, and ``went_bad()`` for what was found on the way:
-    see :class:`epsanet_mmdet.datasets.CheckedCocoDataset`.
+    The report covers data sets with an attribute ``skipped``, and a method ``went_bad`` for images
+    that went bad during the run: see :class:`epsanet_mmdet.datasets.CheckedCocoDataset`.
     """
 
     priority = 'VERY_LOW'

@@ -1,4 +1,4 @@
-"""Numbers as they are found in annotation files."""
+"""Numbers in annotation files, where they may be of any type."""
 
 import math
 from typing import List, Optional
@@ -7,9 +7,9 @@ LIMIT = 2**63
 
 
 def whole(value) -> Optional[int]:
-    """Return a whole number, also one written as a string or with a decimal point; else None.
+    """Return a whole number, even if written as a string or with a decimal point; otherwise None.
 
-    So are numbers that no id or size can be, as they cannot be calculated or even printed.
+    Numbers of more than 63 bits are refused: no id or size has them, and they may not even print.
     """
     if type(value) is int:
         return value if abs(value) < LIMIT else None

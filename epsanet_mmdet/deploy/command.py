@@ -1,22 +1,20 @@
 """Deployment from the command line: turn a checkpoint into deployed files and check each."""
 
-import io
 from pathlib import Path
 from typing import Callable, Dict, List, Sequence, Union
 
 import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from ..checkpoint import load_untrusted
+from ..config.build import build_without_weights
 from ..config.load import load_config
 from ..errors import ArgumentError, CheckpointError, DifferenceError
 from ..inference.detector import Detector, check_checkpoint_path
 from ..layers.deployed_psa import PlainBranches, split_groups
 from ..models.deployed import deploy
-from ..utils.storage import write_whole
+from ..utils.storage import save_whole
 from ..version import __version__
 from .export import RawOutputs, export_onnx, export_program, require
 
@@ -76,9 +74,7 @@ def run_deploy(
             got = RawOutputs(load_deployed(config, path))(images)
         elif path.suffix == '.pt2':
             program = export_program(network)
-            buffer = io.BytesIO()
-            torch.export.save(program, buffer)
-            write_whole(buffer.getvalue(), path)
+            save_whole(program, path, torch.export.save)
             got = program.module()(images)
         else:
             export_onnx(network, path)
@@ -102,9 +98,7 @@ def save_deployed(detector: nn.Module, path: Union[str, Path]) -> None:
     meta = dict(deployed=True, epsanet_mmdet=__version__)
     if getattr(detector, 'dataset_meta', None):
         meta['dataset_meta'] = dict(detector.dataset_meta)
-    buffer = io.BytesIO()
-    torch.save(dict(meta=meta, state_dict=detector.state_dict()), buffer)
-    write_whole(buffer.getvalue(), path)
+    save_whole(dict(meta=meta, state_dict=detector.state_dict()), path)
 
 
 def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> nn.Module:
@@ -118,7 +112,7 @@ def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> n
         CheckpointError: If the file is not a checkpoint of this detector in deployed form.
         ConfigError: If the config does not exist.
     """
-    config = config.copy() if isinstance(config, Config) else load_config(config)
+    config = config if isinstance(config, Config) else load_config(config)
     check_checkpoint_path(checkpoint)
     content = load_untrusted(checkpoint)
     meta = content.get('meta', {}) if isinstance(content, dict) else {}
@@ -126,9 +120,7 @@ def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> n
         raise CheckpointError(
             f"checkpoint '{checkpoint}' is not deployed; deploy it with tools/deploy.py"
         )
-    config.model.backbone.init_cfg = None
-    init_default_scope('mmdet')
-    network = deploy(MODELS.build(config.model).eval())
+    network = deploy(build_without_weights(config.model).eval())
     state = content['state_dict']
     try:
         _split_merged_groups(network, state)

@@ -1,3 +1,3 @@
-"""Running mmdet: hooks, reproducible batches, several processes, a brief Runner."""
+"""Training and testing with mmdet: hooks, seeding, processes, and a Runner with brief output."""
 
 from . import hooks, runner  # noqa: F401

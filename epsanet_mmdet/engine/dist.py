@@ -1,8 +1,8 @@
-"""Several processes on CPUs, which mmengine's launchers do not start.
+"""Several processes on CPUs, which mmengine's launchers cannot start.
 
-mmengine (0.10.7 and OneDL's 0.10.12) gives every process of a launcher a CUDA device and wraps
-the model for it, so that both ``init_dist`` and ``Runner.wrap_model`` fail without a GPU. A
-process group that exists already is used as it is; this module makes one, with gloo.
+mmengine (0.10.7 and OneDL's 0.10.12) assigns a CUDA device to every process of a launcher and
+wraps the model for it, so both ``init_dist`` and ``Runner.wrap_model`` fail without a GPU. It does
+use an existing process group, which this module creates, with gloo.
 """
 
 import os
@@ -19,36 +19,24 @@ from ..errors import ConfigError
 
 ATTEMPTS = 5
 CONNECTING = timedelta(seconds=10)  # gloo waits five times as long for a connection
-STARTED_BY = {'pytorch': 'torchrun', 'slurm': 'srun', 'mpi': 'mpirun'}
-
-# What torch.distributed reads, and what the launchers call it.
-VARIABLES = {
-    'pytorch': {'RANK': 'RANK', 'WORLD_SIZE': 'WORLD_SIZE', 'LOCAL_RANK': 'LOCAL_RANK'},
-    'slurm': {
-        'RANK': 'SLURM_PROCID',
-        'WORLD_SIZE': 'SLURM_NTASKS',
-        'LOCAL_RANK': 'SLURM_LOCALID',
-    },
-    'mpi': {
-        'RANK': 'OMPI_COMM_WORLD_RANK',
-        'WORLD_SIZE': 'OMPI_COMM_WORLD_SIZE',
-        'LOCAL_RANK': 'OMPI_COMM_WORLD_LOCAL_RANK',
-    },
+LAUNCHERS = {  # the program, and its variables for RANK, WORLD_SIZE and LOCAL_RANK
+    'pytorch': ('torchrun', 'RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+    'slurm': ('srun', 'SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    'mpi': ('mpirun', *(f'OMPI_COMM_WORLD_{name}' for name in ('RANK', 'SIZE', 'LOCAL_RANK'))),
 }
 
 
 def join_cpu_processes(launcher: str) -> Dict[str, object]:
-    """Join the processes of a launcher, where this machine has no accelerator.
+    """Connect the processes of a launcher, if this machine has no accelerator.
 
     Args:
-        launcher: 'none', 'pytorch', 'slurm' or 'mpi', as mmengine calls them.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi', the names in mmengine.
 
     Returns:
-        Config options under which mmengine trains in these processes: none where mmengine
-        needs no help.
+        Config options with which mmengine trains in these processes; none with an accelerator.
 
     Raises:
-        ConfigError: If the launcher's variables are not in the environment.
+        ConfigError: If a variable of the launcher is not set.
     """
     if launcher == 'none' or get_device() != 'cpu':
         return {}
@@ -63,10 +51,10 @@ def join_cpu_processes(launcher: str) -> Dict[str, object]:
 
 
 def join() -> None:
-    """Make the process group that the environment describes.
+    """Create the process group that the environment describes.
 
-    gloo's connections sometimes wait for each other without end when a job restarts (seen with
-    torch 2.13), so they get a minute, and are made anew.
+    After a restart gloo's connections sometimes wait for each other forever (seen with torch
+    2.13), so they time out within a minute and are tried again.
     """
     store, rank, size = next(torch.distributed.rendezvous('env://'))
     for attempt in range(ATTEMPTS):
@@ -81,20 +69,21 @@ def join() -> None:
         except RuntimeError:
             if attempt == ATTEMPTS - 1:
                 raise
-    _set_pg_timeout(default_pg_timeout)  # evaluation may keep the others waiting for long
+    _set_pg_timeout(default_pg_timeout)  # during evaluation the other processes wait for long
 
 
 def set_environment(launcher: str) -> None:
-    """Set the variables that torch.distributed reads from the launcher's.
+    """Set the variables that torch.distributed reads from those of the launcher.
 
     Raises:
-        ConfigError: If one of the launcher's is missing.
+        ConfigError: If a variable of the launcher is not set.
     """
-    for name, source in VARIABLES[launcher].items():
+    program, *sources = LAUNCHERS[launcher]
+    for name, source in zip(('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), sources):
         if source not in os.environ:
             raise ConfigError(
                 f'--launcher {launcher} needs the variable {source}, which is not set; start '
-                f'with {STARTED_BY[launcher]}, or leave --launcher out for one process'
+                f'with {program}, or leave out --launcher for one process'
             )
         os.environ[name] = os.environ[source]
     os.environ.setdefault('MASTER_PORT', '29500')
@@ -104,10 +93,6 @@ def set_environment(launcher: str) -> None:
 
 def first_host() -> str:
     """Return the first host of this Slurm job."""
-    hosts = subprocess.run(
-        ['scontrol', 'show', 'hostnames', os.environ['SLURM_JOB_NODELIST']],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    command = ['scontrol', 'show', 'hostnames', os.environ['SLURM_JOB_NODELIST']]
+    hosts = subprocess.run(command, check=True, capture_output=True, text=True)
     return hosts.stdout.split()[0]

@@ -1,40 +1,42 @@
-"""Running mmdet's own command line tools on our configs."""
+"""Run mmdet's command line tools, after checks of the config, the data and the checkpoints."""
 
 import logging
 import os.path as osp
 import runpy
 import sys
 import traceback
-import warnings
 from importlib.util import find_spec
-from typing import Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Sequence
 
 import mmdet
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from ..config.class_heads import check_class_heads
-from ..config.load import DATALOADERS, find_config, inner_datasets, merge_options, read_config
+from ..config.data import DATALOADERS, data_paths, section_datasets
+from ..config.load import find_config, merge_options, read_config
 from ..config.python_text import check_names
 from ..datasets.checks import check_paths
 from ..errors import CheckpointError, ConfigError, UserError
 from ..models.resnet import check_positions
-from ..utils.command_line import DEBUG, run_command, step
-from ..utils.disk_space import check_writable
+from ..moved import renamed
+from ..utils.command_line import DEBUG, step
 from ..utils.host_memory import reuse_memory
+from .disk_space import check_writable
 from .dist import join_cpu_processes
 from .runner import BriefRunner
 
 
-def run_mmdet_tool(tool: str) -> None:
-    """Run one of mmdet's tools with this process's arguments.
+def run_mmdet_tool(tool: str, check: Optional[Callable[[Config], None]] = None) -> None:
+    """Run one of mmdet's tools with the arguments of this process.
 
-    Before it starts, the config may be given by its bare name, ``--cfg-options data_root=...``
-    and ``skip_bad_images=...`` reach every data set, and paths that do not exist, or options that
-    nothing reads, end it.
+    The config may be a bare name. ``data_root`` and ``skip_bad_images`` among ``--cfg-options``
+    apply to every data set. Missing files and options that nothing reads are errors before the
+    tool starts.
 
     Args:
         tool: File name in mmdet's ``tools``, such as ``train.py``.
+        check: Further check of the config.
     """
     reuse_memory()
     if set(sys.argv) & {'-h', '--help'} or len(sys.argv) == 1:
@@ -43,7 +45,7 @@ def run_mmdet_tool(tool: str) -> None:
         finally:
             print(f'  {DEBUG:<21} show the traceback of an error')
         return
-    sys.argv[1:] = prepare_arguments(sys.argv[1:], tool)
+    sys.argv[1:] = prepare_arguments(sys.argv[1:], tool, check)
     try:
         with step('training' if tool == 'train.py' else 'testing'):
             runpy.run_path(tool_path(tool), run_name='__main__')
@@ -55,7 +57,7 @@ def run_mmdet_tool(tool: str) -> None:
 
 
 def log_traceback() -> None:
-    """Write the traceback of the current error to the log file, which the terminal is spared."""
+    """Write the traceback of the current error to the log file alone, not to the terminal."""
     for handler in MMLogger.get_current_instance().handlers:
         if isinstance(handler, logging.FileHandler):
             handler.stream.write(traceback.format_exc())
@@ -67,14 +69,23 @@ def tool_path(tool: str) -> str:
     return osp.join(osp.dirname(mmdet.__file__), '.mim', 'tools', tool)
 
 
-def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
-    """Resolve the config's name, spread the data options, join processes, and check the rest."""
+def prepare_arguments(
+    arguments: List[str], tool: str, check: Optional[Callable[[Config], None]] = None
+) -> List[str]:
+    """Return the arguments for mmdet's tool: the config's path, and all options that ours imply.
+
+    See :func:`run_mmdet_tool`. The processes of a distributed run on CPUs are joined here.
+    """
     parse_args = runpy.run_path(tool_path(tool))['parse_args']
     with step('reading the command line'):
-        given = parse_args()  # of sys.argv, as mmdet will
+        given = parse_args()  # reads sys.argv, as mmdet will
     config_file = find_config(given.config)
     config = read_config(config_file)
     implied = merge_options(config, given.cfg_options or {})
+    if check:
+        if given.amp:
+            config.optim_wrapper.type = 'AmpOptimWrapper'
+        check(config)
     if 'runner_type' not in config:
         implied['runner_type'] = BriefRunner.__name__
     implied.update(join_cpu_processes(given.launcher))
@@ -102,7 +113,7 @@ def prepare_arguments(arguments: List[str], tool: str) -> List[str]:
 
 
 def with_options(arguments: List[str], options: Dict[str, object]) -> List[str]:
-    """Put config options among a tool's arguments, where the user's own override them."""
+    """Insert config options into a tool's arguments, before those of the user, which win."""
     if not options:
         return arguments
     end = len(arguments)
@@ -112,20 +123,20 @@ def with_options(arguments: List[str], options: Dict[str, object]) -> List[str]:
 
 
 def check_checkpoint_path(path: Optional[str]) -> None:
-    """Check that a checkpoint on this machine exists.
+    """Check that a checkpoint exists, unless it is a URL.
 
     Raises:
-        CheckpointError: If it does not.
+        CheckpointError: If the file does not exist.
     """
     if path and path != 'auto' and '://' not in path and not osp.isfile(path):
         raise CheckpointError(f"checkpoint '{path}' does not exist; check the path")
 
 
 def check_pretrained(config: Config) -> None:
-    """Check that mmengine can find a backbone's weights that torchvision has.
+    """Check that torchvision is installed if a backbone's weights are at ``torchvision://``.
 
     Raises:
-        ConfigError: If torchvision, which knows their address, is not installed.
+        ConfigError: If it is not; mmengine looks their URL up in it.
     """
     backbone = config.get('model', {}).get('backbone', {})
     path = (backbone.get('init_cfg') or {}).get('checkpoint', '')
@@ -137,45 +148,37 @@ def check_pretrained(config: Config) -> None:
 
 
 def check_augmented_test(config: Config) -> None:
-    """Check that mmdet's test-time augmentation can merge what a model predicts.
+    """Check that mmdet can merge a model's predictions on augmented images.
 
     Raises:
-        ConfigError: If the model predicts masks, which it cannot.
+        ConfigError: If the model predicts masks, which mmdet cannot merge.
     """
     model = config.get('model') or {}
     heads = [model, model.get('roi_head') or {}]
     augmented = (config.get('tta_model') or {}).get('type', 'DetTTAModel')
     if augmented == 'DetTTAModel' and any(head.get('mask_head') for head in heads):
         raise ConfigError(
-            f"--tta merges boxes alone, and the model of '{config.filename}' predicts masks; leave "
-            '--tta out, or test boxes alone with --cfg-options model.roi_head.mask_head=None '
+            f"--tta merges only boxes, and the model of '{config.filename}' predicts masks; omit "
+            '--tta, or test only boxes with --cfg-options model.roi_head.mask_head=None '
             'test_evaluator.metric=bbox'
         )
 
 
-def check_data(config: Config, sections=DATALOADERS) -> None:
-    """Check that some dataloaders' data are where the config says, and of the model's classes.
+def check_data(config: Config, sections: Sequence[str] = DATALOADERS) -> None:
+    """Check that the data of some dataloaders exist and have as many classes as the model.
 
     Raises:
-        DataError: Naming the path that does not exist.
-        ConfigError: Naming the head that has another number of classes.
+        DataError: If a path does not exist.
+        ConfigError: If a head has another number of classes.
     """
     for section in sections:
-        for dataset in inner_datasets((config.get(section) or {}).get('dataset')).values():
+        for dataset in section_datasets(config, section).values():
             if dataset.get('type') != 'CheckedCocoDataset':
                 continue
-            root = dataset.get('data_root') or ''
-            images = osp.join(root, dataset.data_prefix.img)
-            check_paths(osp.join(root, dataset.ann_file), images, root)
+            paths = data_paths(dataset)
+            if '://' not in paths.ann_file:  # else mmengine reads them from another storage
+                check_paths(paths.ann_file, paths.images, paths.root)
             check_class_heads(config.get('model') or {}, dataset)
 
 
-def __getattr__(name: str):
-    if name == 'exit_on_user_error':
-        warnings.warn(
-            'exit_on_user_error is now epsanet_mmdet.utils.command_line.run_command',
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return run_command
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+__getattr__ = renamed(__name__, exit_on_user_error='utils.command_line.run_command')

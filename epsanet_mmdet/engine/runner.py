@@ -1,4 +1,4 @@
-"""mmengine's Runner, brief on the terminal, and with a name for each step that can fail."""
+"""mmengine's Runner with brief terminal output and errors that name the step that failed."""
 
 import copy
 import logging
@@ -11,15 +11,16 @@ from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ..config.data import data_paths
 from ..utils.command_line import step
 
 
 @RUNNERS.register_module()
 class BriefRunner(Runner):
-    """A Runner that shows a summary where mmengine's shows its config, hooks and environment.
+    """A Runner that prints a summary instead of the config, hooks and environment.
 
-    The log file has these as before. ``tools/train.py`` and ``tools/test.py`` use it unless the
-    config has a ``runner_type``.
+    The log file still contains them. ``tools/train.py`` and ``tools/test.py`` use this Runner
+    unless the config has a ``runner_type``.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -30,7 +31,7 @@ class BriefRunner(Runner):
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'BriefRunner':
         cfg = copy.copy(cfg)
-        cfg.pop('runner_type', None)  # so that its dump needs no such Runner
+        cfg.pop('runner_type', None)  # mmdet's own tools can then run the dumped config
         return super().from_cfg(cfg)
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
@@ -39,7 +40,7 @@ class BriefRunner(Runner):
         return logger
 
     def build_optim_wrapper(self, optim_wrapper):
-        with only_warnings(self.logger):  # mmengine logs a line for each parameter
+        with only_warnings(self.logger):  # mmengine logs a line per parameter
             return super().build_optim_wrapper(optim_wrapper)
 
     def train(self):
@@ -57,9 +58,8 @@ class BriefRunner(Runner):
     @staticmethod
     def build_dataloader(dataloader, *args, **kwargs):
         dataset = dataloader.get('dataset') if isinstance(dataloader, dict) else None
-        path = dataset.get('ann_file') if isinstance(dataset, dict) else None
-        file = osp.join(dataset.get('data_root') or '', path) if path else None
-        with step('building the data set of', file):
+        file = data_paths(dataset).ann_file if isinstance(dataset, dict) else ''
+        with step('building the data set of', file or None):
             return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def load_checkpoint(self, filename: str, *args, **kwargs):
@@ -72,11 +72,11 @@ class BriefRunner(Runner):
 
 
 def summary(runner: Runner, parts: Sequence[str]) -> str:
-    """Describe a run in a few lines: model, data, schedule, folders.
+    """Return a few lines on a run: model, data, schedule and folders.
 
     Args:
         runner: The run.
-        parts: Its data: of ``'train'``, ``'val'`` and ``'test'``.
+        parts: The data to describe: ``'train'``, ``'val'`` or ``'test'``.
     """
     model, config = runner.model, runner.cfg
     model = getattr(model, 'module', model)
@@ -108,7 +108,7 @@ def _schedule(config: Config) -> str:
 
 @contextmanager
 def only_warnings(logger: MMLogger) -> Iterator[None]:
-    """Keep a logger's information off the terminal; files get it."""
+    """Print only warnings on the terminal; log files are not affected."""
     terminals = [h for h in logger.handlers if type(h) is logging.StreamHandler]
     levels = [terminal.level for terminal in terminals]
     for terminal in terminals:

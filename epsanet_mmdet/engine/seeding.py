@@ -1,15 +1,12 @@
-"""Batches that depend on the seed and the iteration alone, and that can begin anywhere.
+"""Batches that depend on the seed and the iteration only, and that can start at any iteration.
 
-mmengine restores no random state on resuming, and the random numbers of its data workers
-depend on how long a worker has lived. Here every batch, in whichever process it is made, and
-every training step starts from a seed of its own, so that a resumed run ends the same to the bit.
+mmengine restores no random state when it resumes, and the random numbers of its data workers
+depend on how long a worker has lived. Here every batch, in whichever process it is made, and every
+training step has its own seed, so that a resumed run ends with the same weights, bit for bit.
 """
 
-import multiprocessing
-import os
 import random
-import signal
-import threading
+from functools import partial
 from itertools import islice
 from typing import Any, Callable, Iterator, List, Optional
 
@@ -17,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import BatchSampler, DataLoader, get_worker_info
 
-DATA, STEP, EPOCH = 0, 1, 2  # streams of random numbers: an iteration's two, and an epoch's
+DATA, STEP, EPOCH = 0, 1, 2  # streams of random numbers
 
 
 class IterationSeeds:
@@ -25,13 +22,13 @@ class IterationSeeds:
 
     Args:
         seed: The run's seed.
-        rank: The process's; each has its own random numbers.
+        rank: Rank of the process; each rank has its own random numbers.
     """
 
     def __init__(self, seed: int, rank: int = 0) -> None:
         self.seed = seed
         self.rank = rank
-        self.first = 0  # iteration of the first batch that the loader will give
+        self.first = 0  # iteration of the loader's next first batch
 
     def start(self, stream: int, iteration: int) -> None:
         """Seed this process for a stream of an iteration or, in :data:`EPOCH`, of an epoch."""
@@ -43,13 +40,13 @@ class IterationSeeds:
 
 
 class RemainingBatches(BatchSampler):
-    """The batches of a batch sampler that are left, at the cost of indices alone.
+    """The remaining batches of a batch sampler; skipped ones cost only their indices.
 
     Args:
         batches: The batch sampler.
-        seeds: Seeds, used here where the batches are loaded in the same process.
+        seeds: Seeds, used here if the batches are loaded in the same process.
         in_process: Whether they are.
-        endless: Whether to begin again when ``batches`` end, as iteration-based training does.
+        endless: Whether to repeat ``batches`` forever, for iteration-based training.
     """
 
     def __init__(
@@ -83,32 +80,13 @@ class RemainingBatches(BatchSampler):
             yield from self.batches
 
 
-class WorkerSeeds:
-    """Prepares a data worker: seeds for its first batch, and patience with signals.
-
-    Args:
-        seeds: Seeds.
-        worker_init_fn: What the loader did before.
-    """
-
-    def __init__(self, seeds: IterationSeeds, worker_init_fn: Optional[Callable]) -> None:
-        self.seeds = seeds
-        self.worker_init_fn = worker_init_fn
-
-    def __call__(self, worker: int) -> None:
-        if self.worker_init_fn is not None:
-            self.worker_init_fn(worker)
-        outlive_signals()
-        self.seeds.start(DATA, self.seeds.first + worker)
-
-
 class SeedingCollate:
-    """Collates a batch, then seeds the worker for its next one.
+    """Collate a batch, then seed the worker for its next one.
 
-    torch hands batches to its workers in turn, so a worker knows which one comes next.
+    torch assigns batches to its workers in turn, so a worker knows the number of its next batch.
 
     Args:
-        collate_fn: The loader's.
+        collate_fn: The loader's own function.
         seeds: Seeds.
     """
 
@@ -127,15 +105,21 @@ class SeedingCollate:
         return batch
 
 
-def seeded_loader(loader: DataLoader, seeds: IterationSeeds, endless: bool = False) -> DataLoader:
-    """Return a loader of the same batches, each made from a seed of its own.
+def _init_worker(init: Optional[Callable], seeds: IterationSeeds, worker: int) -> None:
+    if init is not None:
+        init(worker)
+    seeds.start(DATA, seeds.first + worker)
 
-    Its workers live for one epoch: persistent ones could not be told where to begin.
+
+def seeded_loader(loader: DataLoader, seeds: IterationSeeds, endless: bool = False) -> DataLoader:
+    """Return a loader of the same batches, each with its own seed.
+
+    Its workers live for one epoch, since persistent ones could not start at another batch.
 
     Args:
-        loader: Of a map-style data set, with a batch sampler.
+        loader: Loader of a map-style data set, with a batch sampler.
         seeds: Seeds; ``seeds.first`` and ``batch_sampler.skip`` are read when an epoch begins.
-        endless: As of :class:`RemainingBatches`.
+        endless: See :class:`RemainingBatches`.
     """
     in_process = loader.num_workers == 0
     workers = {} if in_process else dict(prefetch_factor=loader.prefetch_factor)
@@ -144,28 +128,9 @@ def seeded_loader(loader: DataLoader, seeds: IterationSeeds, endless: bool = Fal
         batch_sampler=RemainingBatches(loader.batch_sampler, seeds, in_process, endless),
         num_workers=loader.num_workers,
         collate_fn=SeedingCollate(loader.collate_fn, seeds),
-        worker_init_fn=WorkerSeeds(seeds, loader.worker_init_fn),
+        worker_init_fn=partial(_init_worker, loader.worker_init_fn, seeds),
         pin_memory=loader.pin_memory,
         timeout=loader.timeout,
         multiprocessing_context=loader.multiprocessing_context,
         **workers,
     )
-
-
-def outlive_signals() -> None:
-    """Have a data worker obey SIGTERM from its own process alone, and ignore SIGUSR1 and Ctrl-C.
-
-    Schedulers and terminals send them to every process of a job, and a worker that dies would
-    end the run before it could save.
-    """
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    threading.Thread(target=_obey_parent, daemon=True).start()
-
-
-def _obey_parent() -> None:
-    parent = multiprocessing.parent_process().pid
-    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
-        pass
-    os._exit(0)

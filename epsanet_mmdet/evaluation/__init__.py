@@ -1,8 +1,8 @@
-"""Pages about a test run, or about many: metrics, curves, confusions, and the worst pictures."""
+"""Evaluation with COCO's metrics, and reports of one test or many."""
 
-from .build import report_results, report_test
+from ..utils.page import Section, render_page
 from .comparing import TestedRun, comparison_page
-from .page import Section, render_page
+from .report import report_results, report_test
 
 __all__ = [
     'Section',

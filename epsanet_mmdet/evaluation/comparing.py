@@ -1,36 +1,35 @@
-"""The page about a plan: rows compared with each other and with the published figures."""
+"""The page of a plan: variants compared with each other and with published results."""
 
-import os.path as osp
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
-import numpy as np
 from pycocotools.coco import COCO
 
-from .data import load_results, load_truth
-from .gallery import ComparedPicture, compared_pictures
-from .matching import IOU_THRESHOLD, Pair, match
-from .metrics import KIND_NAMES, SUMMARY, Evaluation, evaluate
-from .page import Section, render_page, render_section
+from ..config.data import data_paths
+from ..utils.page import Section, render_page, render_section
+from .data import load_ground_truth, load_results
+from .gallery import worst_pictures
+from .matching import Match, match
+from .metrics import IOU_TYPES, SUMMARY, Evaluation, evaluate, precision_curve
 from .plots import plot_curves, plot_rows
-from .sections import facts_section
-from .training_log import TrainingLog, read_training_log
+from .sections import criterion, facts_section, gallery_section, plot_precision
+from .training_log import Curve, TrainingLog, read_training_log
 
 FIGURES = SUMMARY[:6]  # the average precisions
 SIZES = SUMMARY[3:6]
-CLASSES = 100  # most rows of the table of classes
+CLASSES = 100  # classes listed at most
 
 
 @dataclass
 class TestedRun:
-    """One finished training and test.
+    """A finished training and test.
 
     Args:
-        row: Name of its row.
-        seed: Its seed.
-        config: Its config, with ``test_dataloader``.
-        results: COCO results of its test.
-        work_dir: Where it was trained.
+        row: Name of the variant.
+        seed: Seed of the training.
+        config: Config, with ``test_dataloader``.
+        results: COCO results of the test.
+        work_dir: Work folder of the training.
     """
 
     row: str
@@ -41,22 +40,22 @@ class TestedRun:
 
 
 @dataclass
-class RowRuns:
-    """What a row of one comparison shows.
+class Variant:
+    """The runs of one variant.
 
     Args:
-        label: Its name on the page.
-        evaluations: COCO's metrics of each seed, by kind.
-        logs: The trainings' logs by seed.
-        found: Results of the first seed; masks if there are some.
-        pairs: Which objects those results found and missed.
+        label: Name in the page.
+        evaluations: Metrics of each seed by IoU type.
+        logs: Training log of each seed.
+        dt: Detections of the first seed; masks if there are some.
+        matches: Matches of those detections.
     """
 
     label: str
     evaluations: Dict[str, List[Evaluation]] = field(default_factory=dict)
-    logs: Dict[int, TrainingLog] = field(default_factory=dict)
-    found: Optional[COCO] = None
-    pairs: Dict[int, List[Pair]] = field(default_factory=dict)
+    logs: List[TrainingLog] = field(default_factory=list)
+    dt: Optional[COCO] = None
+    matches: Dict[int, List[Match]] = field(default_factory=dict)
 
 
 def comparison_page(
@@ -67,15 +66,15 @@ def comparison_page(
     pictures: int = 8,
     score_thr: float = 0.3,
 ) -> str:
-    """Make the page of a plan.
+    """Return the page of a plan as HTML.
 
     Args:
         summary: See :func:`epsanet_mmdet.experiments.table.summarise`.
-        runs: The finished runs.
-        facts: Names and values of what it ran on.
-        jobs: Name, state, settings, seconds and AP of every job.
-        pictures: How many to show for each comparison.
-        score_thr: Lower scores count as not detected in counts and pictures.
+        runs: Finished runs.
+        facts: Names and values that describe the plan and its machine.
+        jobs: Label, state, settings, seconds and AP of every job.
+        pictures: Number of images to show for each comparison.
+        score_thr: Treat detections with a lower score as absent in counts and images.
 
     Raises:
         DataError: If annotations or results cannot be read.
@@ -84,18 +83,23 @@ def comparison_page(
     several = len(summary['comparisons']) > 1
     for number, comparison in enumerate(summary['comparisons'], 1):
         prefix = f'{comparison["name"] or number}: ' if several else ''
-        truth, rows, image_dir = _collect(comparison, runs, score_thr)
+        gt, variants, image_dir = _collect(comparison, runs, score_thr)
         sections.append(_results_section(prefix, comparison))
-        if truth is None:
+        if gt is None:
             continue
-        worst = compared_pictures(
-            truth, {r.label: (r.found, r.pairs) for r in rows if r.found}, image_dir, pictures
-        )
+        iou_type = list(variants[0].evaluations)[-1]
+        models = {v.label: (v.dt, v.matches) for v in variants}
         sections += [
-            _classes_section(prefix, truth, rows),
-            _curves_section(prefix, rows),
-            _training_section(prefix, rows),
-            _gallery_section(prefix, worst, truth, rows, score_thr, number),
+            _classes_section(prefix, gt, variants, iou_type),
+            _curves_section(prefix, variants),
+            _training_section(prefix, variants),
+            gallery_section(
+                worst_pictures(gt, models, image_dir, pictures),
+                len(gt.imgs),
+                criterion(iou_type, score_thr),
+                prefix,
+                number,
+            ),
         ]
     sections.append(render_section('Jobs', 'jobs', jobs=jobs))
     sections.append(facts_section(facts))
@@ -104,92 +108,89 @@ def comparison_page(
 
 def _collect(
     comparison: Dict, runs: Sequence[TestedRun], score_thr: float
-) -> Tuple[Optional[COCO], List[RowRuns], str]:
-    truth, rows, image_dir = None, [], ''
+) -> Tuple[Optional[COCO], List[Variant], str]:
+    gt, variants, image_dir = None, [], ''
     for row in comparison['rows']:
-        collected = RowRuns(row['label'])
+        variant = Variant(row['label'])
         for run in sorted((r for r in runs if r.row == row['name']), key=lambda r: r.seed):
-            dataset = run.config.test_dataloader.dataset
-            root = dataset.get('data_root') or ''
-            if truth is None:
+            if gt is None:
+                dataset = run.config.test_dataloader.dataset
                 classes = (dataset.get('metainfo') or {}).get('classes')
-                truth = load_truth(osp.join(root, dataset.ann_file), classes)
-                image_dir = osp.join(root, dataset.data_prefix.img)
-            found = load_results(truth, run.results)
-            for kind, results in found.items():
-                collected.evaluations.setdefault(kind, []).append(evaluate(truth, results, kind))
+                _, ann_file, image_dir = data_paths(dataset)
+                gt = load_ground_truth(ann_file, classes)
+            results = load_results(gt, run.results)
+            for iou_type, dt in results.items():
+                variant.evaluations.setdefault(iou_type, []).append(evaluate(gt, dt, iou_type))
             log = read_training_log(run.work_dir)
             if log:
-                collected.logs[run.seed] = log
-            if collected.found is None:
-                kind = list(found)[-1]  # masks if there are some
-                collected.found = found[kind]
-                collected.pairs = match(truth, found[kind], kind, score_thr)
-        if collected.evaluations:
-            rows.append(collected)
-    return truth, rows, image_dir
+                variant.logs.append(log)
+            if variant.dt is None:
+                iou_type, variant.dt = list(results.items())[-1]  # masks if there are some
+                variant.matches = match(gt, variant.dt, iou_type, score_thr)
+        if variant.dt:
+            variants.append(variant)
+    return gt, variants, image_dir
 
 
 def _results_section(prefix: str, comparison: Dict) -> Section:
-    kinds = [k for k in KIND_NAMES if any(k in row['figures'] for row in comparison['rows'])]
+    iou_types = [t for t in IOU_TYPES if any(t in row['figures'] for row in comparison['rows'])]
     plots = []
-    for kind in kinds:
-        values, published = plotted_rows(comparison, kind)
-        caption = f'{KIND_NAMES[kind]} AP: every seed, mean and sample deviation'
+    for iou_type in iou_types:
+        values, published = plotted_rows(comparison, iou_type)
+        caption = f'{IOU_TYPES[iou_type]} AP: every seed, mean and sample standard deviation'
         caption += ', and published' if published else ''
         plots.append((caption, plot_rows(values, published)))
     return render_section(
         f'{prefix}Results',
         'results',
         comparison=comparison,
-        kinds=kinds,
-        names=KIND_NAMES,
+        iou_types=iou_types,
+        names=IOU_TYPES,
         figures=FIGURES,
         plots=plots,
     )
 
 
-def plotted_rows(comparison: Dict, kind: str) -> Tuple[Dict, Dict]:
-    """Return the AP of every seed by row, and the published AP, for ``plot_rows``."""
-    rows = [row for row in comparison['rows'] if (row['figures'].get(kind) or {}).get('AP')]
+def plotted_rows(comparison: Dict, iou_type: str) -> Tuple[Dict, Dict]:
+    """Return each variant's AP of every seed, and its published AP if there is one."""
+    rows = [row for row in comparison['rows'] if (row['figures'].get(iou_type) or {}).get('AP')]
     published = {
-        row['label']: row['published'][kind]['AP']
+        row['label']: row['published'][iou_type]['AP']
         for row in rows
-        if row['published'] and kind in row['published']
+        if row['published'] and iou_type in row['published']
     }
-    return {row['label']: row['figures'][kind]['AP']['values'] for row in rows}, published
+    return {row['label']: row['figures'][iou_type]['AP']['values'] for row in rows}, published
 
 
-def _classes_section(prefix: str, truth: COCO, rows: Sequence[RowRuns]) -> Section:
-    kind = list(rows[0].evaluations)[-1]
+def _classes_section(prefix: str, gt: COCO, variants: Sequence[Variant], iou_type: str) -> Section:
+    evaluations = [v.evaluations[iou_type] for v in variants]
     lines = []
-    for k, category in enumerate(rows[0].evaluations[kind][0].classes):
+    for k, category in enumerate(evaluations[0][0].classes):
         if category.objects:
-            means = [_mean([e.classes[k].ap for e in row.evaluations[kind]]) for row in rows]
-            lines.append((category.name, category.objects, means, _spread_of(means)))
-    total = len(lines)
-    lines = sorted(lines, key=lambda line: -line[1])[:CLASSES]
-    areas = [(a['area'], a['iscrowd']) for a in truth.anns.values()]
-    counts = [
-        sum(not crowd and low <= area < high for area, crowd in areas)
-        for low, high in ((0, 32**2), (32**2, 96**2), (96**2, float('inf')))
-    ]
-    sizes = [
-        (
-            size.removeprefix('AP '),
-            count,
-            [_mean([e.summary[size] for e in row.evaluations[kind]]) for row in rows],
-        )
-        for size, count in zip(SIZES, counts)
-    ]
+            means = [_mean([e.classes[k].ap for e in seeds]) for seeds in evaluations]
+            known = [mean for mean in means if mean is not None]
+            lines.append(
+                (
+                    category.name,
+                    category.objects,
+                    means,
+                    max(known, default=0) - min(known, default=0),
+                )
+            )
+    areas = [(a['area'], a['iscrowd']) for a in gt.anns.values()]
+    sizes = []
+    for size, low, high in zip(SIZES, (0, 32**2, 96**2), (32**2, 96**2, float('inf'))):
+        count = sum(not crowd and low <= area < high for area, crowd in areas)
+        means = [_mean([e.summary[size] for e in seeds]) for seeds in evaluations]
+        sizes.append((size.removeprefix('AP '), count, means))
     return render_section(
         f'{prefix}Object size and class',
         'compared_classes',
-        kind=KIND_NAMES[kind],
-        labels=[row.label for row in rows],
+        iou_type=IOU_TYPES[iou_type],
+        labels=[variant.label for variant in variants],
         sizes=sizes,
-        classes=lines,
-        left_out=total - len(lines),
+        classes=sorted(lines, key=lambda line: -line[1])[:CLASSES],
+        left_out=max(0, len(lines) - CLASSES),
     )
 
 
@@ -198,63 +199,38 @@ def _mean(values: Sequence[Optional[float]]) -> Optional[float]:
     return sum(known) / len(known) if known else None
 
 
-def _spread_of(values: Sequence[Optional[float]]) -> float:
-    known = [value for value in values if value is not None]
-    return max(known) - min(known) if known else 0
-
-
-def _curves_section(prefix: str, rows: Sequence[RowRuns]) -> Section:
+def _curves_section(prefix: str, variants: Sequence[Variant]) -> Section:
     plots = []
-    recalls = np.linspace(0, 1, 101).round(2).tolist()
-    for kind, name in KIND_NAMES.items():
+    for iou_type, name in IOU_TYPES.items():
         for index, level in ((0, '0.5'), (5, '0.75')):
             curves = {}
-            for row in rows:
-                found = np.array([e.precision[index] for e in row.evaluations.get(kind, [])])
-                found = found[..., ~np.isnan(found[0, 0])] if found.size else found
-                if found.size:
-                    curves[row.label] = dict(zip(recalls, found.mean(axis=(0, 2)).tolist()))
+            for variant in variants:
+                seeds = variant.evaluations.get(iou_type, [])
+                if curve := precision_curve(seeds, slice(index, index + 1)):
+                    curves[variant.label] = curve
             if curves:
                 caption = f'{name}, IoU {level}: mean of classes and seeds'
-                plots.append((caption, plot_curves(curves, 'recall', 'precision')))
+                plots.append((caption, plot_precision(curves)))
     return render_section(f'{prefix}Precision and recall', 'plots', plots=plots)
 
 
-def _training_section(prefix: str, rows: Sequence[RowRuns]) -> Optional[Section]:
+def _training_section(prefix: str, variants: Sequence[Variant]) -> Optional[Section]:
+    logs = [(variant.label, log) for variant in variants for log in variant.logs]
     plots = []
-    losses = {r.label: [log.losses.get('loss', {}) for log in r.logs.values()] for r in rows}
-    if any(curve for curves in losses.values() for curve in curves):
-        plots.append(
-            ('Training loss of every job', plot_curves(_joined(losses), 'iteration', 'loss'))
-        )
-    unit = next((log.metrics_unit for row in rows for log in row.logs.values()), 'epoch')
-    for kind, name in KIND_NAMES.items():
-        key = f'coco/{kind}_mAP'
-        scores = {r.label: [log.metrics.get(key, {}) for log in r.logs.values()] for r in rows}
-        if any(curve for curves in scores.values() for curve in curves):
-            plot = plot_curves(_joined(scores), unit, f'{name} AP')
+    losses = _by_label((label, log.losses.get('loss')) for label, log in logs)
+    if losses:
+        plots.append(('Training loss of every job', plot_curves(losses, 'iteration', 'loss')))
+    for iou_type, name in IOU_TYPES.items():
+        scores = _by_label((label, log.metrics.get(f'coco/{iou_type}_mAP')) for label, log in logs)
+        if scores:
+            plot = plot_curves(scores, logs[0][1].metrics_unit, f'{name} AP')
             plots.append((f'Validation {name} AP of every job', plot))
     return render_section(f'{prefix}Training', 'plots', plots=plots) if plots else None
 
 
-def _joined(curves: Dict[str, List[Dict]]) -> Dict[str, List[Dict]]:
-    return {label: [curve for curve in own if curve] for label, own in curves.items()}
-
-
-def _gallery_section(
-    prefix: str,
-    pictures: Sequence[ComparedPicture],
-    truth: COCO,
-    rows: Sequence[RowRuns],
-    score_thr: float,
-    number: int,
-) -> Section:
-    kind = KIND_NAMES[list(rows[0].evaluations)[-1]]
-    return render_section(
-        f'{prefix}Pictures, the worst first',
-        'compared_gallery',
-        pictures=pictures,
-        images=len(truth.imgs),
-        criterion=f'{kind} IoU {IOU_THRESHOLD}, with scores from {score_thr}',
-        number=number,
-    )
+def _by_label(curves: Iterable[Tuple[str, Optional[Curve]]]) -> Dict[str, List[Curve]]:
+    found: Dict[str, List[Curve]] = {}
+    for label, curve in curves:
+        if curve:
+            found.setdefault(label, []).append(curve)
+    return found

@@ -1,11 +1,11 @@
-"""Ground truth and COCO results, loaded so that pycocotools can compare them."""
+"""COCO annotations and results, checked before pycocotools reads them."""
 
 import contextlib
 import io
 import json
 import os.path as osp
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from pycocotools.coco import COCO
 
@@ -15,14 +15,14 @@ from ..errors import DataError
 from ..utils.text import printable
 
 
-def load_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
-    """Load COCO annotations, and fix what pycocotools stumbles over.
+def load_ground_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
+    """Load COCO annotations, renumbered from 1 and with ``iscrowd`` and ``area`` filled in.
 
-    It takes an annotation with id 0 for none, and needs ``iscrowd`` and ``area``.
+    pycocotools treats an annotation with id 0 as no match.
 
     Args:
         ann_file: COCO annotations.
-        classes: Leave out the other categories.
+        classes: Names of the categories to keep; None for all.
 
     Raises:
         DataError: If the file does not exist, is not COCO, or lacks one of the classes.
@@ -32,10 +32,13 @@ def load_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
     check_annotations(ann_file, (), subset=True)
     content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
     try:
-        images = {image['id']: image for image in content['images']}
-        used = {key: image for key, image in images.items() if image_fault(image) is None}
-        _check_masks(content['annotations'], used, ann_file)
-        _fix(content, classes)
+        images = {
+            image['id']: image
+            for image in content['images']
+            if image['file_name'] and image['width'] and image['height'] and not image_fault(image)
+        }
+        _check_masks(content['annotations'], images, ann_file)
+        _fix(content, classes, images)
     except (KeyError, IndexError, TypeError, OverflowError) as error:
         raise DataError(
             f"'{ann_file}' has broken entries ({_named(error)}); find them with "
@@ -48,8 +51,11 @@ def load_truth(ann_file: str, classes: Optional[Sequence[str]] = None) -> COCO:
     return _index(content)
 
 
+load_truth = load_ground_truth  # its name in 0.1
+
+
 def _check_masks(entries: List[dict], images: Dict, path: str) -> None:
-    """Keep from pycocotools what it would crash on, or take all memory for."""
+    """Raise DataError for masks that would crash pycocotools or exhaust the memory."""
     for entry in entries:
         segmentation, image = entry.get('segmentation'), images.get(entry['image_id'])
         if segmentation and image is not None:
@@ -62,19 +68,11 @@ def _check_masks(entries: List[dict], images: Dict, path: str) -> None:
                 )
 
 
-def _fix(content: dict, classes: Optional[Sequence[str]]) -> None:
+def _fix(content: dict, classes: Optional[Sequence[str]], images: Dict) -> None:
     names = [category['name'] for category in content['categories']]
-    content['categories'] = [
-        category
-        for name, category in zip(names, content['categories'])
-        if classes is None or name in classes
-    ]
-    known = {
-        image['id']
-        for image in content['images']
-        if image['file_name'] and image['width'] and image['height'] and image_fault(image) is None
-    }
-    kept = {category['id'] for category in content['categories']}
+    kept = names if classes is None else classes
+    content['categories'] = [c for c in content['categories'] if c['name'] in kept]
+    categories = {category['id'] for category in content['categories']}
     content['annotations'] = [
         {
             **annotation,
@@ -83,40 +81,40 @@ def _fix(content: dict, classes: Optional[Sequence[str]]) -> None:
             'area': annotation.get('area', annotation['bbox'][2] * annotation['bbox'][3]),
         }
         for i, annotation in enumerate(content['annotations'], 1)
-        if annotation['category_id'] in kept and annotation['image_id'] in known
+        if annotation['category_id'] in categories and annotation['image_id'] in images
     ]
 
 
-def load_results(truth: COCO, files: Sequence[str]) -> Dict[str, COCO]:
+def load_results(gt: COCO, files: Sequence[str]) -> Dict[str, COCO]:
     """Load COCO results.
 
     Args:
-        truth: The ground truth they belong to.
-        files: Results with boxes, masks or both, as of mmdet's ``outfile_prefix``.
+        gt: Ground gt.
+        files: Results with boxes, masks or both, such as mmdet writes with ``outfile_prefix``.
 
     Returns:
-        Results by kind, ``'bbox'`` and ``'segm'``. Masks come only with masks in the truth.
+        Detections by IoU type: ``'bbox'``, and ``'segm'`` if the ground gt has masks.
 
     Raises:
-        DataError: If a file does not exist, is not COCO results, or is of other images or
-            categories.
+        DataError: If a file does not exist, does not contain COCO results, or belongs to other
+            images or categories.
     """
-    found: Dict[str, List[dict]] = {}
+    loaded: Dict[str, List[dict]] = {}
     for path in files:
-        entries = _read_entries(truth, path)
+        entries = _read_entries(gt, path)
         has_masks = any('segmentation' in entry for entry in entries)
         if has_masks or (not entries and 'segm' in osp.basename(path)):
-            found['segm'] = [_only(entry, 'segmentation') for entry in entries]
-        if any('bbox' in entry for entry in entries) or not (entries or found):
-            if 'bbox' not in found or not has_masks:
-                found['bbox'] = [_only(entry, 'bbox') for entry in entries]
-    if not all(annotation.get('segmentation') for annotation in truth.anns.values()):
-        if found.pop('segm', None) is not None and not found:
+            loaded['segm'] = [_only(entry, 'segmentation') for entry in entries]
+        if any('bbox' in entry for entry in entries) or not (entries or loaded):
+            if 'bbox' not in loaded or not has_masks:
+                loaded['bbox'] = [_only(entry, 'bbox') for entry in entries]
+    if not all(annotation.get('segmentation') for annotation in gt.anns.values()):
+        if loaded.pop('segm', None) is not None and not loaded:
             raise DataError('the annotations have no masks to compare the results with')
-    return {kind: _load(truth, found[kind]) for kind in ('bbox', 'segm') if kind in found}
+    return {key: _load(gt, loaded[key]) for key in ('bbox', 'segm') if key in loaded}
 
 
-def _read_entries(truth: COCO, path: str) -> List[dict]:
+def _read_entries(gt: COCO, path: str) -> List[dict]:
     if not osp.isfile(path):
         raise DataError(f"results file '{path}' does not exist; set --results")
     try:
@@ -131,14 +129,14 @@ def _read_entries(truth: COCO, path: str) -> List[dict]:
             f"'{path}' is not COCO results (a JSON list of image_id, category_id, score, and "
             'bbox or segmentation); write it with tools/infer.py or outfile_prefix'
         )
-    for key, known in (('image_id', truth.imgs), ('category_id', truth.cats)):
+    for key, known in (('image_id', gt.imgs), ('category_id', gt.cats)):
         unknown = sorted({entry[key] for entry in entries} - set(known), key=str)
         if unknown:
             raise DataError(
                 f"'{path}' has {len(unknown)} {key}s that the annotations lack, such as "
                 f'{printable(unknown[0], 40)}; use the annotations of the images that were tested'
             )
-    _check_masks(entries, truth.imgs, path)
+    _check_masks(entries, gt.imgs, path)
     return entries
 
 
@@ -146,13 +144,12 @@ def _only(entry: dict, key: str) -> dict:
     return {k: entry[k] for k in ('image_id', 'category_id', 'score', key)}
 
 
-def _load(truth: COCO, entries: List[dict]) -> COCO:
+def _load(gt: COCO, entries: List[dict]) -> COCO:
     if not entries:
-        return _index({**truth.dataset, 'annotations': []})
+        return _index({**gt.dataset, 'annotations': []})
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            return truth.loadRes(entries)
-    except Exception as error:  # pycocotools raises whatever wrong entries lead to
+        return silenced(gt.loadRes, entries)
+    except Exception as error:  # pycocotools raises many types for broken entries
         raise DataError(f'the results cannot be read: {_named(error)}')
 
 
@@ -163,6 +160,11 @@ def _named(error: Exception) -> str:
 def _index(content: dict) -> COCO:
     coco = COCO()
     coco.dataset = content
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
+    silenced(coco.createIndex)
     return coco
+
+
+def silenced(function: Callable, *args) -> Any:
+    """Call a function of pycocotools without what it prints."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return function(*args)

@@ -1,7 +1,5 @@
-"""Which objects were found, missed, confused or invented at IoU 0.5."""
+"""True positives, false positives, false negatives and confusions at IoU 0.5."""
 
-import contextlib
-import io
 from collections import Counter
 from dataclasses import dataclass
 from typing import Dict, List, Optional
@@ -10,102 +8,104 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from .data import silenced
+
 IOU_THRESHOLD = 0.5
 MAX_DETECTIONS = 1000
 
 
 @dataclass
-class Pair:
-    """An annotation and the detection of it; without one of them, a miss or a false detection.
+class Match:
+    """A ground-truth object and its detection, either of which may be missing.
 
     Args:
-        truth: The annotation.
-        found: The detection.
-        ignored: Neither right nor wrong, as in a crowd.
+        gt: Annotation.
+        dt: Detection.
+        ignored: Neither right nor wrong, such as a crowd or a detection in it.
     """
 
-    truth: Optional[dict] = None
-    found: Optional[dict] = None
+    gt: Optional[dict] = None
+    dt: Optional[dict] = None
     ignored: bool = False
 
     @property
     def outcome(self) -> str:
+        """``'TP'``, ``'FP'``, ``'FN'`` or ``'ignored'``."""
         if self.ignored:
             return 'ignored'
-        if self.found is None:
-            return 'missed'
-        return 'false' if self.truth is None else 'found'
+        if self.dt is None:
+            return 'FN'
+        return 'FP' if self.gt is None else 'TP'
 
 
 def match(
-    truth: COCO, results: COCO, kind: str, score_thr: float, by_class: bool = True
-) -> Dict[int, List[Pair]]:
-    """Pair annotations with detections, the most confident detection first, as COCO does.
+    gt: COCO, dt: COCO, iou_type: str, score_thr: float, by_class: bool = True
+) -> Dict[int, List[Match]]:
+    """Match detections to the ground truth as COCO does, highest score first.
 
     Args:
-        truth: Ground truth.
-        results: Results.
-        kind: ``'bbox'`` or ``'segm'``.
-        score_thr: Detections with a lower score are left out.
-        by_class: Pair only objects of equal classes.
+        gt: Ground truth.
+        dt: Detections.
+        iou_type: ``'bbox'`` or ``'segm'``.
+        score_thr: Leave out detections with a lower score.
+        by_class: Match only objects of equal classes.
 
     Returns:
-        The pairs of each image, by its id.
+        The matches of each image by its id.
     """
-    compared = COCOeval(truth, results, kind)
-    compared.params.iouThrs = np.array([IOU_THRESHOLD])
-    compared.params.areaRng, compared.params.areaRngLbl = [[0, 1e10]], ['all']
-    compared.params.maxDets = [MAX_DETECTIONS]
-    compared.params.useCats = int(by_class)
-    with contextlib.redirect_stdout(io.StringIO()):
-        compared.evaluate()
-    pairs = {image_id: [] for image_id in sorted(truth.imgs)}
-    for one in filter(None, compared.evalImgs):
-        pairs[one['image_id']] += _pairs(one, truth, results, score_thr)
-    return pairs
+    evaluation = COCOeval(gt, dt, iou_type)
+    evaluation.params.iouThrs = np.array([IOU_THRESHOLD])
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ['all']
+    evaluation.params.maxDets = [MAX_DETECTIONS]
+    evaluation.params.useCats = int(by_class)
+    silenced(evaluation.evaluate)
+    matches = {image_id: [] for image_id in sorted(gt.imgs)}
+    for result in filter(None, evaluation.evalImgs):
+        matches[result['image_id']] += _matches(result, gt, dt, score_thr)
+    return matches
 
 
-def _pairs(one: dict, truth: COCO, results: COCO, score_thr: float) -> List[Pair]:
-    pairs, matched = [], set()
-    for i, found_id in enumerate(one['dtIds']):
-        found = results.anns[found_id]
-        if found['score'] < score_thr:
+def _matches(result: dict, gt: COCO, dt: COCO, score_thr: float) -> List[Match]:
+    matches, matched = [], set()
+    for i, dt_id in enumerate(result['dtIds']):
+        detection = dt.anns[dt_id]
+        if detection['score'] < score_thr:
             continue
-        truth_id = int(one['dtMatches'][0][i])
-        ignored = bool(one['dtIgnore'][0][i])
-        pairs.append(Pair(None if ignored else truth.anns.get(truth_id), found, ignored))
+        gt_id = int(result['dtMatches'][0][i])
+        ignored = bool(result['dtIgnore'][0][i])
+        matches.append(Match(None if ignored else gt.anns.get(gt_id), detection, ignored))
         if not ignored:
-            matched.add(truth_id)
-    for truth_id, ignored in zip(one['gtIds'], one['gtIgnore']):
-        if truth_id not in matched:
-            pairs.append(Pair(truth.anns[truth_id], ignored=bool(ignored)))
-    return pairs
+            matched.add(gt_id)
+    for gt_id, ignored in zip(result['gtIds'], result['gtIgnore']):
+        if gt_id not in matched:
+            matches.append(Match(gt.anns[gt_id], ignored=bool(ignored)))
+    return matches
 
 
-def count_outcomes(pairs: Dict[int, List[Pair]]) -> Dict[int, Counter]:
-    """Count the outcomes of each category."""
+def count_outcomes(matches: Dict[int, List[Match]]) -> Dict[int, Counter]:
+    """Return how often each category has each outcome."""
     counts: Dict[int, Counter] = {}
-    for pair in (pair for image in pairs.values() for pair in image):
-        category_id = (pair.truth or pair.found)['category_id']
+    for pair in (pair for image in matches.values() for pair in image):
+        category_id = (pair.gt or pair.dt)['category_id']
         counts.setdefault(category_id, Counter())[pair.outcome] += 1
     return counts
 
 
-def confusion_matrix(pairs: Dict[int, List[Pair]], category_ids: List[int]) -> np.ndarray:
-    """Count how often one class was taken for another.
+def confusion_matrix(matches: Dict[int, List[Match]], category_ids: List[int]) -> np.ndarray:
+    """Return how often objects of each class are detected as each class.
 
     Args:
-        pairs: Paired without regard to class.
-        category_ids: The classes.
+        matches: Matches regardless of class.
+        category_ids: The n classes.
 
     Returns:
-        Rows are the annotated classes, columns the detected ones; the last row is background,
-        the last column what was missed.
+        Counts of shape (n + 1, n + 1). Rows are annotated classes, columns detected ones; the last
+        row is the background, the last column holds FN.
     """
     place = {category_id: i for i, category_id in enumerate(category_ids)}
     matrix = np.zeros((len(place) + 1, len(place) + 1), int)
-    for pair in (pair for image in pairs.values() for pair in image if not pair.ignored):
-        row = place[pair.truth['category_id']] if pair.truth else -1
-        column = place[pair.found['category_id']] if pair.found else -1
+    for pair in (pair for image in matches.values() for pair in image if not pair.ignored):
+        row = place[pair.gt['category_id']] if pair.gt else -1
+        column = place[pair.dt['category_id']] if pair.dt else -1
         matrix[row, column] += 1
     return matrix

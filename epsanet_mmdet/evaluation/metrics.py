@@ -1,22 +1,24 @@
-"""COCO's metrics, from pycocotools."""
+"""COCO's metrics, as pycocotools computes them."""
 
-import contextlib
-import io
 from dataclasses import dataclass
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from .data import silenced
+
 SUMMARY = ('AP', 'AP50', 'AP75', 'AP small', 'AP medium', 'AP large')
 SUMMARY += ('AR 1', 'AR 10', 'AR 100', 'AR small', 'AR medium', 'AR large')
-KIND_NAMES = {'bbox': 'box', 'segm': 'mask'}
+IOU_TYPES = {'bbox': 'box', 'segm': 'mask'}
+KIND_NAMES = IOU_TYPES  # its name in 0.1
+RECALLS = np.linspace(0, 1, 101).round(2).tolist()
 
 
 @dataclass
 class ClassMetrics:
-    """The metrics of one class, 0 to 1; None where it has no objects."""
+    """AP of a class, 0 to 1; None if the class has no objects."""
 
     name: str
     objects: int
@@ -30,46 +32,59 @@ class Evaluation:
     """COCO's metrics of boxes or masks.
 
     Args:
-        kind: ``'bbox'`` or ``'segm'``.
-        summary: COCO's twelve figures by their names in ``SUMMARY``; None where undefined.
-        classes: The same for each class.
-        precision: Of shape (10 IoU thresholds from 0.5, 101 recalls, classes); NaN for classes
-            without objects.
+        iou_type: ``'bbox'`` or ``'segm'``.
+        summary: COCO's twelve metrics by their names in ``SUMMARY``, 0 to 1; None if undefined.
+        classes: Metrics of each class.
+        precision: Precision of shape (10 IoU thresholds from 0.5, 101 recalls, classes); NaN for
+            classes without objects.
     """
 
-    kind: str
+    iou_type: str
     summary: Dict[str, Optional[float]]
     classes: List[ClassMetrics]
     precision: np.ndarray
 
     @property
     def name(self) -> str:
-        return KIND_NAMES[self.kind]
+        return IOU_TYPES[self.iou_type]
 
 
-def evaluate(truth: COCO, results: COCO, kind: str) -> Evaluation:
-    """Compare results with the ground truth as COCO does.
+def evaluate(gt: COCO, dt: COCO, iou_type: str) -> Evaluation:
+    """Compute COCO's metrics of detections.
 
     Args:
-        truth: See :func:`epsanet_mmdet.evaluation.data.load_truth`.
-        results: See :func:`epsanet_mmdet.evaluation.data.load_results`.
-        kind: ``'bbox'`` or ``'segm'``.
+        gt: See :func:`epsanet_mmdet.evaluation.data.load_ground_truth`.
+        dt: See :func:`epsanet_mmdet.evaluation.data.load_results`.
+        iou_type: ``'bbox'`` or ``'segm'``.
     """
-    compared = COCOeval(truth, results, kind)
-    with contextlib.redirect_stdout(io.StringIO()):
-        compared.evaluate()
-        compared.accumulate()
-        compared.summarize()
-    precision = compared.eval['precision'][:, :, :, 0, -1]  # any size, up to 100 detections
+    evaluation = COCOeval(gt, dt, iou_type)
+    for step in (evaluation.evaluate, evaluation.accumulate, evaluation.summarize):
+        silenced(step)
+    precision = evaluation.eval['precision'][:, :, :, 0, -1]  # any size, up to 100 detections
     precision = np.where(precision < 0, np.nan, precision)
     classes = []
-    for k, category_id in enumerate(compared.params.catIds):
-        annotations = truth.loadAnns(truth.getAnnIds(catIds=[category_id], iscrowd=False))
+    for k, category_id in enumerate(evaluation.params.catIds):
+        objects = len(gt.getAnnIds(catIds=[category_id], iscrowd=False))
         per_iou = precision[:, :, k].mean(axis=1)
         figures = (_number(per_iou.mean()), _number(per_iou[0]), _number(per_iou[5]))
-        classes.append(ClassMetrics(truth.cats[category_id]['name'], len(annotations), *figures))
-    summary = dict(zip(SUMMARY, map(_number, compared.stats)))
-    return Evaluation(kind, summary, classes, precision)
+        classes.append(ClassMetrics(gt.cats[category_id]['name'], objects, *figures))
+    summary = dict(zip(SUMMARY, map(_number, evaluation.stats)))
+    return Evaluation(iou_type, summary, classes, precision)
+
+
+def precision_curve(
+    evaluations: Sequence[Evaluation], thresholds: slice = slice(None)
+) -> Dict[float, float]:
+    """Return the mean precision of all classes with objects by recall; empty without any.
+
+    Args:
+        evaluations: Evaluations to average, such as one per seed.
+        thresholds: Indices of IoU thresholds to average, 0 for 0.5 to 9 for 0.95.
+    """
+    precision = np.array([evaluation.precision[thresholds] for evaluation in evaluations])
+    if precision.size:
+        precision = precision[..., ~np.isnan(precision[0, 0, 0])]
+    return dict(zip(RECALLS, precision.mean(axis=(0, 1, 3)).tolist())) if precision.size else {}
 
 
 def _number(value: float) -> Optional[float]:

@@ -1,23 +1,20 @@
-"""Plots as SVG in data URIs, which a page can hold inside itself."""
+"""Plots of a report, as SVG in data URIs or as files."""
 
 import base64
 import functools
 import io
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Union
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from .metrics import Evaluation
-
 Curves = Union[Dict[float, float], List[Dict[float, float]]]
 
-# Told apart with any colour vision (Okabe and Ito).
+# Distinguishable with any colour vision (Okabe and Ito).
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000')
-CURVES = 10  # most classes that a reader can distinguish in one plot
-CELLS = 12  # most classes whose counts fit into a matrix
+CELLS = 12  # classes whose counts fit into a matrix at most
 STYLE = {
     'axes.grid': True,
     'axes.spines.right': False,
@@ -26,14 +23,14 @@ STYLE = {
     'font.size': 9,
     'grid.alpha': 0.25,
     'legend.frameon': False,
-    'svg.fonttype': 'none',  # the browser's letters: small, and any script
+    'svg.fonttype': 'none',  # text stays text: small, and in any script
     'svg.hashsalt': 'report',
     'text.parse_math': False,  # a class may be called $
 }
 
 
 def plot(draw: Callable[..., Figure]) -> Callable[..., str]:
-    """Turn a function that draws a figure into one that returns a data URI."""
+    """Make a function that draws a figure return it as a data URI."""
 
     @functools.wraps(draw)
     def to_uri(*args, **kwargs) -> str:
@@ -45,7 +42,7 @@ def plot(draw: Callable[..., Figure]) -> Callable[..., str]:
 
 
 def save_plot(draw: Callable[..., str], path: Path, *args, **kwargs) -> None:
-    """Write what one of the functions below draws to a file, PNG or SVG by its name.
+    """Draw with one of the functions below into a PNG or SVG file.
 
     Raises:
         OSError: If it cannot be written.
@@ -58,15 +55,20 @@ def save_plot(draw: Callable[..., str], path: Path, *args, **kwargs) -> None:
 
 @plot
 def plot_curves(
-    curves: Dict[str, Curves], xlabel: str, ylabel: str, bold: Sequence[str] = ()
+    curves: Dict[str, Curves],
+    xlabel: str,
+    ylabel: str,
+    bold: Sequence[str] = (),
+    ylim: Optional[Tuple[float, float]] = None,
 ) -> Figure:
-    """Draw lines.
+    """Draw curves.
 
     Args:
-        curves: Values by position, by the name of the line; several lines may share a name.
-        xlabel: Name of the positions.
-        ylabel: Name of the values.
-        bold: Lines to stress.
+        curves: The curve of each name, y by x, or several curves that share a name.
+        xlabel: Label of the x axis.
+        ylabel: Label of the y axis.
+        bold: Names of curves to emphasise.
+        ylim: Limits of the y axis.
     """
     figure, axes = _axes()
     for i, (name, lines) in enumerate(curves.items()):
@@ -82,18 +84,18 @@ def plot_curves(
                 alpha=1 if stressed else 0.7,
                 marker='.' if len(values) < 30 else None,
             )
-    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.set(xlabel=xlabel, ylabel=ylabel, ylim=ylim)
     axes.legend(fontsize=8)
     return figure
 
 
 @plot
 def plot_rows(values: Dict[str, List[float]], published: Dict[str, Optional[float]]) -> Figure:
-    """Draw the AP of every seed of some rows, their means and sample deviations.
+    """Draw the AP of every seed of each variant, its mean and sample standard deviation.
 
     Args:
-        values: AP of each seed, 0 to 1, by row.
-        published: The published AP of a row, where there is one.
+        values: AP of each seed, 0 to 1, by variant.
+        published: Published AP by variant.
     """
     figure, axes = _axes((6, 1 + 0.45 * len(values)))
     rng = np.random.default_rng(0)
@@ -115,52 +117,23 @@ def plot_rows(values: Dict[str, List[float]], published: Dict[str, Optional[floa
 
 
 @plot
-def plot_precision_recall(evaluation: Evaluation) -> Figure:
-    """Draw precision over recall, the mean of the classes, at several IoU thresholds."""
-    figure, axes = _precision_axes()
-    for label, precision in (
-        ('IoU 0.5', evaluation.precision[0]),
-        ('IoU 0.75', evaluation.precision[5]),
-        ('mean of IoU 0.5 to 0.95', evaluation.precision.mean(axis=0)),
-    ):
-        precision = precision[:, ~np.isnan(precision[0])]
-        if precision.size:
-            axes.plot(np.linspace(0, 1, 101), precision.mean(axis=1), label=label)
-    axes.legend()
-    return figure
-
-
-@plot
-def plot_class_precision_recall(evaluation: Evaluation) -> Figure:
-    """Draw precision over recall at IoU 0.5 for the classes with the most objects."""
-    figure, axes = _precision_axes()
-    order = sorted(range(len(evaluation.classes)), key=lambda k: -evaluation.classes[k].objects)
-    for k in order[:CURVES]:
-        if evaluation.classes[k].objects:
-            label = _visible(evaluation.classes[k].name)
-            axes.plot(np.linspace(0, 1, 101), evaluation.precision[0, :, k], label=label)
-    axes.legend(fontsize=8)
-    return figure
-
-
-@plot
 def plot_confusion(matrix: np.ndarray, names: List[str]) -> Figure:
-    """Draw a confusion matrix, each row's shares as shades.
+    """Draw a confusion matrix, shaded by the fractions of each row.
 
     Args:
         matrix: See :func:`epsanet_mmdet.evaluation.matching.confusion_matrix`.
-        names: Names of the classes.
+        names: Class names.
     """
     side = 3 + 0.35 * min(len(names), 24)
     figure, axes = _axes((side, side))
     axes.grid(False)
-    axes.imshow(matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True)), 'Blues', vmin=0, vmax=1)
+    shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+    axes.imshow(shares, 'Blues', vmin=0, vmax=1)
     ticks, size = range(len(matrix)), 8 if len(names) <= 24 else 4
-    axes.set_xticks(ticks, [*names, 'missed'], rotation=90, fontsize=size)
+    axes.set_xticks(ticks, [*names, 'FN'], rotation=90, fontsize=size)
     axes.set_yticks(ticks, [*names, 'background'], fontsize=size)
     axes.set(xlabel='detected as', ylabel='annotated as')
     if len(names) <= CELLS:
-        shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
         for (i, j), count in np.ndenumerate(matrix):
             color = 'white' if shares[i, j] > 0.6 else 'black'
             axes.text(j, i, str(count), ha='center', va='center', color=color, fontsize=8)
@@ -172,11 +145,5 @@ def _axes(size=(6, 3.6)):
     return figure, figure.subplots()
 
 
-def _precision_axes():
-    figure, axes = _axes()
-    axes.set(xlabel='recall', ylabel='precision', xlim=(0, 1), ylim=(0, 1.02))
-    return figure, axes
-
-
 def _visible(label: str) -> str:
-    return ' ' + label if label.startswith('_') else label  # Matplotlib hides those
+    return ' ' + label if label.startswith('_') else label  # else Matplotlib hides it

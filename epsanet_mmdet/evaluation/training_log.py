@@ -1,35 +1,41 @@
-"""What mmengine logged during a training."""
+"""The losses and validation metrics that mmengine logs to ``scalars.json`` during a training."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Union
+
+TAIL = 4096  # bytes that hold at least one whole entry
+
+Curve = Dict[int, float]  # logged values by step
 
 
 @dataclass
 class TrainingLog:
-    """Logged values, by name and then by step.
+    """Logged values, by name and step.
 
     Args:
-        losses: By iteration.
-        metrics: Validation metrics, by epoch or iteration.
-        metrics_unit: Which of the two.
+        losses: Losses by iteration.
+        metrics: Validation metrics by epoch or iteration.
+        metrics_unit: ``'epoch'`` or ``'iteration'``.
     """
 
-    losses: Dict[str, Dict[int, float]] = field(default_factory=dict)
-    metrics: Dict[str, Dict[int, float]] = field(default_factory=dict)
+    losses: Dict[str, Curve] = field(default_factory=dict)
+    metrics: Dict[str, Curve] = field(default_factory=dict)
     metrics_unit: str = 'iteration'
 
 
-def read_training_log(work_dir: str) -> Optional[TrainingLog]:
-    """Read ``scalars.json`` of all runs in a work folder; None if there are none.
+def read_training_log(work_dir: Union[str, Path]) -> Optional[TrainingLog]:
+    """Read and join the logs of all runs in a work folder; return None if there are none.
 
-    Where a run resumes or repeats an earlier one, its values replace the earlier from there on.
+    The values of a run that resumes or repeats an earlier one replace those of the earlier run
+    from its first step on.
     """
     log, epochs = TrainingLog(), 0
-    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+    for path in _log_files(work_dir):
         losses, metrics = {}, {}
-        for entry in _entries(path):
+        for entry in _entries(path.read_text(encoding='utf-8')):
             step = entry.get('step')
             if not isinstance(step, int):
                 continue
@@ -41,27 +47,45 @@ def read_training_log(work_dir: str) -> Optional[TrainingLog]:
                     losses.setdefault(name, {})[step] = value
                 elif '/' in name:
                     metrics.setdefault(name, {})[step] = value
-        _continue(log.losses, losses)
-        _continue(log.metrics, metrics)
+        _join(log.losses, losses)
+        _join(log.metrics, metrics)
     steps = [step for values in log.metrics.values() for step in values]
     if steps and max(steps) <= epochs:
         log.metrics_unit = 'epoch'
     return log if log.losses or log.metrics else None
 
 
-def _entries(path: Path) -> List[dict]:
+def read_last_loss(work_dir: Union[str, Path]) -> Optional[dict]:
+    """Return the newest logged entry with a loss, from the end of the log; None if there is none.
+
+    Besides ``loss`` it has ``step`` and, in trainings by epoch, ``epoch``.
+    """
+    for path in reversed(_log_files(work_dir)):
+        with open(path, 'rb') as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            for entry in reversed(_entries(file.read().decode(errors='replace'))):
+                if 'loss' in entry and 'step' in entry:
+                    return entry
+    return None
+
+
+def _log_files(work_dir: Union[str, Path]) -> List[Path]:
+    return sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+
+
+def _entries(text: str) -> List[dict]:
     entries = []
-    for line in path.read_text(encoding='utf-8').splitlines():
+    for line in text.splitlines():
         try:
             entry = json.loads(line)
-        except ValueError:  # the last line of a run that was killed
+        except ValueError:  # a line cut off when the run was killed
             continue
         if isinstance(entry, dict):
             entries.append(entry)
     return entries
 
 
-def _continue(earlier: Dict[str, Dict[int, float]], later: Dict[str, Dict[int, float]]) -> None:
+def _join(earlier: Dict[str, Curve], later: Dict[str, Curve]) -> None:
     if not later:
         return
     start = min(min(values) for values in later.values())

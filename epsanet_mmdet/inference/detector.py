@@ -2,7 +2,6 @@
 
 import itertools
 import os.path as osp
-import re
 import warnings
 from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
@@ -16,6 +15,7 @@ from mmengine.device import get_device
 from torch import nn
 
 from ..checkpoint import require_match
+from ..checkpoint.compare import compare
 from ..config.load import load_config
 from ..errors import CheckpointError, ConfigError
 from ..utils.device import usable_device
@@ -153,10 +153,10 @@ def require_fit(model: nn.Module, checkpoint: dict) -> None:
     """
     require_match(model)  # another architecture is refused, with its own words, on loading
     given = checkpoint.get('state_dict', checkpoint)
-    shapes = {re.sub(r'^module\.', '', k): getattr(v, 'shape', None) for k, v in given.items()}
-    wanted = {k: v.shape for k, v in model.state_dict().items() if 'num_batches' not in k}
-    unfilled = [name for name, shape in wanted.items() if shapes.get(name) != shape]
-    if not unfilled or len(unfilled) > len(wanted) // 4:
+    given = {name.removeprefix('module.'): value for name, value in given.items()}
+    found = compare(given, model.state_dict())
+    unfilled = found.missing + found.reshaped
+    if not unfilled or len(unfilled) > found.wanted // 4:
         return
     classes = checkpoint.get('meta', {}).get('dataset_meta', {}).get('classes')
     counts = class_counts(model)
@@ -166,7 +166,7 @@ def require_fit(model: nn.Module, checkpoint: dict) -> None:
             f'{_listing(classes)}; use the config it was trained with, which lies beside it'
         )
     raise CheckpointError(
-        f"the checkpoint leaves {len(unfilled)} of the model's {len(wanted)} tensors unfilled, "
+        f"the checkpoint leaves {len(unfilled)} of the model's {found.wanted} tensors unfilled, "
         f'such as {unfilled[0]}; use the config it was trained with, which lies beside it'
     )
 

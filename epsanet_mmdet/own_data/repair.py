@@ -1,19 +1,20 @@
-"""Writing a repaired copy of a data set's annotations."""
+"""Writing a repaired copy of the annotations of a data set."""
 
 import os
 import os.path as osp
+from dataclasses import replace
 from pathlib import Path
 from typing import List
 
-from ..datasets.coco_json import write_coco
 from ..errors import DataError
-from .lint.run import CheckedData
+from .formats.coco import write_coco
+from .lint import CheckedData
 
 NOTE = 'repaired by tools/check_dataset.py --fix'
 
 
 def write_repaired(data: CheckedData, folder: str) -> List[str]:
-    """Write what is left of a data set as COCO JSON, a file a split.
+    """Write what is left of a data set as COCO JSON, one file per split.
 
     The images stay where they are; ``images`` in the folder is a link to them.
 
@@ -22,48 +23,45 @@ def write_repaired(data: CheckedData, folder: str) -> List[str]:
         folder: A new or empty folder.
 
     Returns:
-        What was written, in words.
+        A description of each file that was written.
 
     Raises:
         DataError: If the folder is not empty, or nothing is left to write.
     """
-    target = Path(folder)
     require_empty(folder)
     splits = [split for split in data.splits if split.images and split.annotations]
     if not splits:
         raise DataError('nothing usable is left of the data set, so there is nothing to write')
+    target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     root = osp.commonpath([osp.realpath(split.image_dir) for split in splits])
-    said = []
+    written = []
     for split in splits:
         prefix = osp.relpath(osp.realpath(split.image_dir), root)
-        images = [
-            dict(
-                image, file_name=Path(osp.normpath(osp.join(prefix, image['file_name']))).as_posix()
-            )
-            for image in split.images
-        ]
+        images = []
+        for image in split.images:
+            name = osp.normpath(osp.join(prefix, image['file_name']))
+            images.append(dict(image, file_name=Path(name).as_posix()))
         path = target / f'{split.name}.json'
-        copy = type(split)(**{**vars(split), 'images': images})
-        write_coco(str(path), copy, NOTE)
-        said.append(f'{path}: {len(images)} images, {len(split.annotations)} annotations')
+        write_coco(str(path), replace(split, images=images), NOTE)
+        written.append(f'{path}: {len(images)} images, {len(split.annotations)} annotations')
     left_out = [split.name for split in data.splits if split not in splits]
     if left_out:
-        said.append(f'not written, as nothing usable is left of it: {", ".join(left_out)}')
+        written.append(f'not written, as nothing usable is left of it: {", ".join(left_out)}')
     try:
         os.symlink(root, target / 'images', target_is_directory=True)
-        said.append(f'{target / "images"}: a link to the images in {root}')
+        written.append(f'{target / "images"}: a link to the images in {root}')
     except OSError:  # file systems without links
-        said.append(f'use them with --images {root}')
-    return said
+        written.append(f'use them with --images {root}')
+    return written
 
 
 def require_empty(folder: str) -> None:
-    """Check that a folder to write to does not hold anything yet.
+    """Check that a folder to write to is new or empty.
 
     Raises:
-        DataError: If it does.
+        DataError: If it is not.
     """
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(f"'{folder}' is not an empty folder; give --fix a new one")
+        raise DataError(f"'{folder}' is not an empty folder; name a new one with --fix")

@@ -1,4 +1,4 @@
-"""Pre-training of backbones as classifiers on folders of images, on mmengine's Runner."""
+"""Pre-train backbones as classifiers on image folders, with mmengine's Runner."""
 
 from .accuracy import TopKAccuracy
 from .classifier import ImageClassifier

@@ -8,12 +8,12 @@ from mmengine.evaluator import BaseMetric
 
 @METRICS.register_module()
 class TopKAccuracy(BaseMetric):
-    """Share, in %, of images whose class is among the k with the highest scores.
+    """Share in % of the images whose class is among the k highest scores.
 
     Args:
-        topk (Sequence[int]): The values of k; the metrics are called ``top1`` and so on.
-        collect_device (str): As of mmengine's ``BaseMetric``.
-        prefix (str, optional): As of mmengine's ``BaseMetric``.
+        topk (Sequence[int]): Values of k; the metrics are named ``top1`` and so on.
+        collect_device (str): See mmengine's ``BaseMetric``.
+        prefix (str, optional): See mmengine's ``BaseMetric``.
     """
 
     def __init__(
@@ -30,10 +30,8 @@ class TopKAccuracy(BaseMetric):
             scores = sample['pred_scores']
             best = scores.topk(min(max(self.topk), scores.numel())).indices
             hits = (best == sample['gt_label'].to(best.device)).tolist()
-            # its place among the best, or behind all of them
+            # the rank of the class, or the largest k if it is lower
             self.results.append(hits.index(True) if True in hits else max(self.topk))
 
     def compute_metrics(self, results: List[int]) -> Dict[str, float]:
-        return {
-            f'top{k}': 100 * sum(place < k for place in results) / len(results) for k in self.topk
-        }
+        return {f'top{k}': 100 * sum(r < k for r in results) / len(results) for k in self.topk}

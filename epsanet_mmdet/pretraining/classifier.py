@@ -1,4 +1,4 @@
-"""A backbone with global average pooling and one linear layer."""
+"""A classifier: a backbone, global average pooling and a linear layer."""
 
 from typing import Dict, List, Optional, Union
 
@@ -9,29 +9,29 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from ..config.load import load_config
+from ..config.build import backbone_config
 from ..errors import ConfigError
 
 
 @MODELS.register_module()
 class ImageClassifier(BaseModel):
-    """Classifier for pre-training a backbone, ``fc(gap(backbone(x)))``.
+    """Classifier for pre-training a backbone: ``fc(gap(backbone(x)))``.
 
-    The backbone is at ``backbone`` in the state dict, as in detectors.
+    As in detectors, the keys of the backbone in the state dict start with ``backbone.``.
 
     Args:
         num_classes (int): Number of classes.
         detector (str, optional): Config of a detector, by path or bare name, whose backbone is
-            meant; nothing of it is frozen or loaded.
-        backbone (dict, optional): A backbone's config or, with ``detector``, changes to its
-            backbone's.
+            trained. No weights are loaded and no stage is frozen.
+        backbone (dict, optional): Config of the backbone or, with ``detector``, changes to it.
         in_channels (int): Channels of the backbone's last output.
         label_smoothing (float): Share of the target spread over all classes, 0 to 1.
-        data_preprocessor (dict, optional): As of mmengine's ``BaseModel``.
-        init_cfg (dict, optional): As of mmengine's ``BaseModule``.
+        data_preprocessor (dict, optional): See mmengine's ``BaseModel``.
+        init_cfg (dict, optional): See mmengine's ``BaseModule``.
 
     Raises:
-        ConfigError: If the backbone gives another number of channels, or there is no such detector.
+        ConfigError: If the detector does not exist, or the backbone's output has a number of
+            channels other than ``in_channels``.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class ImageClassifier(BaseModel):
         """Classify normalised images (B, 3, H, W).
 
         Returns:
-            With ``mode='tensor'`` the logits (B, num_classes); with ``'loss'`` the loss and the
-            batch's top-1 accuracy in %; with ``'predict'`` the samples with ``pred_scores``.
+            The logits (B, num_classes) for ``mode='tensor'``, the loss and the batch's top-1
+            accuracy in % for ``'loss'``, the samples with ``pred_scores`` for ``'predict'``.
         """
         features = self.backbone(inputs)
         features = features[-1] if isinstance(features, (tuple, list)) else features
         if features.size(1) != self.fc.in_features:
             raise ConfigError(
-                f'the backbone gives {features.size(1)} channels, but the classifier has '
+                f'the backbone outputs {features.size(1)} channels, but the classifier has '
                 f'in_channels={self.fc.in_features}; set model.in_channels={features.size(1)}'
             )
         logits = self.fc(features.mean(dim=(2, 3)))
@@ -83,19 +83,15 @@ class ImageClassifier(BaseModel):
 
 
 def detection_backbone(detector: str) -> dict:
-    """Return the config of a detector's backbone, to be trained whole from random weights.
+    """Return the config of a detector's backbone for training all of it from random weights.
 
     Args:
         detector: Config of the detector, by path or bare name.
 
     Raises:
-        ConfigError: If there is no such config, or it has no backbone.
+        ConfigError: If the config does not exist or has no backbone.
     """
-    model = load_config(detector).get('model') or {}
-    if 'backbone' not in model:
-        raise ConfigError(f"config '{detector}' has no model.backbone; name a detector's config")
-    backbone = dict(model.backbone)
-    backbone['init_cfg'] = None
+    backbone = {**backbone_config(detector), 'init_cfg': None}
     for name, value in (('frozen_stages', -1), ('norm_eval', False)):
         if name in backbone:
             backbone[name] = value

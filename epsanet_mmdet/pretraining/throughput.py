@@ -1,4 +1,4 @@
-"""How many images a training processes in a second."""
+"""The throughput of a training in images per second."""
 
 from typing import Optional
 
@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class ThroughputHook(Hook):
-    """Logs ``images_per_s``: of all processes, data loading included, over the last iterations.
+    """Log ``images_per_s``, the throughput of all processes together including data loading.
 
     Args:
         window (int): Number of iterations to average over.
@@ -26,7 +26,7 @@ class ThroughputHook(Hook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        # of IterTimerHook, which has the same priority and comes first
+        # logged by IterTimerHook, which has the same priority and runs first
         seconds = runner.message_hub.get_scalar('train/time').mean(self.window)
         images = len(data_batch['inputs']) * get_world_size()
         runner.message_hub.update_scalar('train/images_per_s', images / max(seconds, 1e-9))

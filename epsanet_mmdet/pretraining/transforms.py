@@ -1,6 +1,6 @@
-"""The image transforms of ImageNet training that mmcv lacks.
+"""Image transforms for training on ImageNet that mmcv lacks.
 
-Resizing is Pillow's bilinear, with antialiasing, as in the published trainings.
+They resize with Pillow's antialiased bilinear filter, as the published trainings do.
 """
 
 import math
@@ -14,17 +14,17 @@ from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 from mmengine.structures import BaseDataElement
 
-TRIES = 10  # of a random crop, before the largest central one is taken
+TRIES = 10  # random crops to draw before falling back to the largest central one
 
 
 @TRANSFORMS.register_module()
 class RandomResizedCrop(BaseTransform):
-    """Cut out a random part and resize it to a square (arXiv 1409.4842).
+    """Crop a random part of the image and resize it to a square (arXiv 1409.4842).
 
     Args:
         size (int): Height and width of the result.
-        area (tuple): Smallest and largest part of the image's area.
-        ratio (tuple): Smallest and largest width over height of the part.
+        area (tuple): Range of the crop's share of the image area.
+        ratio (tuple): Range of the crop's width over height.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class RandomResizedCrop(BaseTransform):
 
     @cache_randomness
     def crop_box(self, height: int, width: int) -> Tuple[int, int, int, int]:
-        """Draw (left, top, width, height) of the part."""
+        """Draw the left edge, top edge, width and height of the crop."""
         for _ in range(TRIES):
             area = height * width * np.random.uniform(*self.area)
             ratio = math.exp(np.random.uniform(*np.log(self.ratio)))
@@ -61,7 +61,7 @@ class RandomResizedCrop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class ResizeShortSide(BaseTransform):
-    """Resize so that the shorter side has a given length, keeping the ratio.
+    """Resize the shorter side to a given length and keep the aspect ratio.
 
     Args:
         size (int): Length of the shorter side.
@@ -82,7 +82,7 @@ class ResizeShortSide(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackClassInputs(BaseTransform):
-    """Pack an image and its class as :class:`ImageClassifier` takes them."""
+    """Pack an image and its label into the inputs of :class:`ImageClassifier`."""
 
     def transform(self, results: dict) -> dict:
         image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
@@ -94,5 +94,5 @@ class PackClassInputs(BaseTransform):
 
 
 def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize an image (H, W, 3) of uint8."""
+    """Resize an image, uint8 (H, W, 3)."""
     return mmcv.imresize(image, (width, height), interpolation='bilinear', backend='pillow')

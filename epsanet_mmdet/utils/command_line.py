@@ -1,4 +1,4 @@
-"""The edge of every command: whatever goes wrong ends in one line, the traceback with --debug."""
+"""The entry point of every command: errors are printed as one line, with --debug as a traceback."""
 
 import os.path as osp
 import signal
@@ -12,7 +12,7 @@ from .storage import WRITING_ONLY, storage_error
 from .terminal import guard_terminal
 from .text import printable
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+INTERRUPTED = 130  # 128 + SIGINT, the status that shells report
 DEBUG = '--debug'
 LONGEST = 1000  # characters of a message
 
@@ -32,19 +32,19 @@ class CommandParser(ArgumentParser):
 
 
 def run_command(main: Callable, *args, **kwargs) -> Any:
-    """Run a command to its end; what it prints cannot steer the terminal.
+    """Run a command, and escape control characters in its output.
 
     Args:
-        main: The command. It parses the command line without ``--debug``.
+        main: The command. ``--debug`` is removed from the command line that it parses.
         *args: Passed to ``main``.
         **kwargs: Passed to ``main``.
 
     Returns:
-        What ``main`` returns.
+        The result of ``main``.
 
     Raises:
-        SystemExit: With one line and status 1 on an error, and with status 130 on Ctrl-C. With
-            ``--debug`` on the command line, exceptions are raised as they are.
+        SystemExit: With one line and status 1 after an error, and with status 130 after Ctrl-C.
+            With ``--debug`` the exceptions themselves are raised.
     """
     debug = DEBUG in sys.argv[1:]
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != DEBUG]
@@ -62,20 +62,20 @@ def run_command(main: Callable, *args, **kwargs) -> Any:
 
 
 def _take_over_interrupts() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt again, which ``tools/_interrupt.py`` prevents."""
+    """Make Ctrl-C raise KeyboardInterrupt again, which ``tools/_interrupt.py`` prevents."""
     if getattr(signal.getsignal(signal.SIGINT), '__module__', None) == '_interrupt':
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
 def step(what: str, file: Optional[str] = None) -> Iterator[None]:
-    """Name what is being done, for the line of an error in it.
+    """Name the current step in the line of an error that is raised in it.
 
-    The innermost step is named. Errors keep their type.
+    Of nested steps the innermost is named. The error keeps its type.
 
     Args:
-        what: Such as ``'loading'``.
-        file: The file that it is done with, if it is one.
+        what: The step, such as ``'loading'``.
+        file: The file of this step, if any.
     """
     try:
         yield
@@ -87,7 +87,7 @@ def step(what: str, file: Optional[str] = None) -> Iterator[None]:
 
 
 def describe(error: Exception) -> str:
-    """Describe an error in one line that names the file, or else the step."""
+    """Return one line on an error, which names the file or else the step."""
     if isinstance(error, UserError):
         file = getattr(error, 'file', None)
         return str(error) if file is None or file in str(error) else f'{error.step}: {error}'

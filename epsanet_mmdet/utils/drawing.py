@@ -1,15 +1,15 @@
-"""Drawing objects into a picture: masks, boxes and labels in one colour a class."""
+"""Masks, boxes and labels drawn into an image, in one colour per class."""
 
-import base64
 import colorsys
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 from typing import Iterable, List, Optional, Sequence, Tuple
 
 import cv2
 import matplotlib
 import numpy as np
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from .text import printable
 
@@ -19,9 +19,8 @@ PALETTE = (
     '4363d8 e6194b 3cb44b f58231 ffe119 911eb4 42d4f4 f032e6 bfef45 469990 '
     'fabed4 9a6324 dcbeff aaffc3 808000 ffd8b1 800000 fffac8 000075'
 ).split()
-GOLDEN_RATIO = 0.618034  # hues so far apart never meet
+GOLDEN_RATIO = 0.618034  # multiples of it are spread evenly over the hues
 OPACITY = 0.45  # of masks
-JPEG_QUALITY = 80
 LABEL_LENGTH = 40  # characters
 
 Colour = Tuple[int, int, int]
@@ -29,7 +28,7 @@ Rectangle = Tuple[int, int, int, int]
 
 
 def class_colour(label: int) -> Colour:
-    """Return the colour of a class, BGR: of the palette, or another hue after its end."""
+    """Return the BGR colour of a class: from the palette, or a hue of its own beyond its end."""
     if label < len(PALETTE):
         red, green, blue = bytes.fromhex(PALETTE[label])
     else:
@@ -45,19 +44,19 @@ def draw_objects(
     texts: Sequence[str] = (),
     masks: Optional[Iterable[np.ndarray]] = None,
 ) -> np.ndarray:
-    """Draw objects into a copy of a picture.
+    """Draw objects into a copy of an image.
 
-    Large masks are drawn below small ones, and labels above everything.
+    Small masks are drawn over large ones, and labels over everything.
 
     Args:
-        image: BGR, uint8 of shape (height, width, 3).
-        boxes: Left, top, right and bottom in pixels, of shape (n, 4), the most confident first.
-        labels: Classes, from 0; they choose the colours.
-        texts: Text of each label, such as ``'cat 0.93'``; labels are left out without.
+        image: BGR image, uint8 of shape (height, width, 3).
+        boxes: Left, top, right and bottom in pixels, of shape (n, 4), highest score first.
+        labels: Class of each object, from 0, which chooses its colour.
+        texts: Label of each object, such as ``'cat 0.93'``; empty for no labels.
         masks: n masks of shape (height, width), or None.
 
     Returns:
-        The drawn picture, of the same shape.
+        An image of the same shape.
     """
     canvas = np.ascontiguousarray(image).copy()
     height, width = canvas.shape[:2]
@@ -72,21 +71,6 @@ def draw_objects(
         cv2.rectangle(canvas, (left, top), (right, bottom), colour, line)
     _draw_labels(canvas, corners, colours, texts, line)
     return canvas
-
-
-def shrink(image: np.ndarray, longest_side: int) -> np.ndarray:
-    """Return a picture whose longer side has at most so many pixels."""
-    scale = longest_side / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def jpeg_uri(image: np.ndarray) -> str:
-    """Return a BGR picture as a data URI for a page."""
-    content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    return 'data:image/jpeg;base64,' + base64.b64encode(content).decode()
 
 
 def _draw_masks(
@@ -122,7 +106,7 @@ def _draw_labels(
         tag = letters.shape[1] + size // 2 + 1, letters.shape[0] + size // 3
         placed.append((*_place(box, tag, placed, (width, height), line), *tag))
         tags.append((placed[-1], colour, letters))
-    tags.reverse()  # the most confident on top
+    tags.reverse()  # the highest score on top
     for (left, top, tag_width, tag_height), colour, letters in tags:
         part = canvas[top : top + tag_height, left : left + tag_width]
         part[:] = colour
@@ -133,7 +117,7 @@ def _draw_labels(
 
 
 def _ink(colour: Colour) -> int:
-    """Return black or white, whichever WCAG's formula finds easier to read on a colour."""
+    """Return black or white, whichever has more contrast to a colour by WCAG's formula."""
     luminance = np.dot((0.0722, 0.7152, 0.2126), (np.array(colour) / 255) ** 2.2)
     return 0 if luminance > 0.179 else 255
 
@@ -145,7 +129,7 @@ def _place(
     picture: Tuple[int, int],
     line: int,
 ) -> Tuple[int, int]:
-    """Choose a label's place: above its box, inside it or below it, the first that is free."""
+    """Return a place for a label above, inside or below its box, the first that is free."""
     left, top, right, bottom = box
     half = line // 2
     last = max(0, picture[0] - tag[0]), max(0, picture[1] - tag[1])
@@ -173,18 +157,8 @@ def _place(
 
 @lru_cache(maxsize=1024)
 def _letters(text: str, size: int) -> np.ndarray:
-    """Return how much ink covers each pixel of a text, uint8 of shape (height, width)."""
-    font = _font(size)
-    mask, (x, y) = font.getmask2(text, 'L')
-    ascent, descent = font.getmetrics()
-    letters = np.zeros((ascent + descent, max(1, mask.size[0] + max(x, 0))), np.uint8)
-    ink = np.array(mask, np.uint8).reshape(mask.size[::-1])
-    part = letters[max(y, 0) :, max(x, 0) :]
-    rows, columns = min(part.shape[0], ink.shape[0]), min(part.shape[1], ink.shape[1])
-    part[:rows, :columns] = ink[:rows, :columns]
-    return letters
-
-
-@lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), FONT)), size)
+    """Return the coverage of each pixel by a text, uint8 of shape (height, width)."""
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), FONT)), size)
+    image = Image.new('L', (max(1, ceil(font.getlength(text))), sum(font.getmetrics())))
+    ImageDraw.Draw(image).text((0, 0), text, fill=255, font=font)
+    return np.array(image)

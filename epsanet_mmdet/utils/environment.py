@@ -1,9 +1,13 @@
-"""Check the installed torch and mm* packages, and name the remedy if they do not fit."""
+"""What this process runs on: the installed packages, checked on import, and the processor."""
 
-from importlib import metadata, util
-from typing import Callable, Optional
+import platform
+from importlib import import_module, metadata, util
+from pathlib import Path
+from typing import Callable, Dict, Optional
 
 from packaging.version import Version
+
+from ..version import __version__
 
 TORCH_MINIMUM = Version('2.6')
 
@@ -35,7 +39,7 @@ def check_stack(version_of: Optional[Callable[[str], Optional[str]]] = None) -> 
         ImportError: If only some are installed, if a version is unsupported, or if mmcv was built
             without its operators.
     """
-    version_of = version_of or _installed_version
+    version_of = version_of or installed_version
     torch = version_of('torch')
     if torch is None or Version(torch) < TORCH_MINIMUM:
         raise ImportError(
@@ -75,8 +79,23 @@ def _found(dist: str, version: Optional[str]) -> str:
     return f'{dist} {version} is installed' if version else f'{dist} is not installed'
 
 
-def _installed_version(dist: str) -> Optional[str]:
+def installed_version(dist: str) -> Optional[str]:
+    """Return the version of an installed distribution, or None."""
     try:
         return metadata.version(dist)
     except metadata.PackageNotFoundError:
         return None
+
+
+def versions() -> Dict[str, str]:
+    """Return the versions of this package, torch and the mm* packages by import name."""
+    modules = map(import_module, ('torch', 'mmengine', 'mmcv', 'mmdet'))
+    return {'epsanet_mmdet': __version__, **{m.__name__: m.__version__ for m in modules}}
+
+
+def processor() -> str:
+    """Return the name of the CPU, or its architecture where the system does not tell the name."""
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    models = (line.partition(':')[2].strip() for line in lines if line.startswith('model name'))
+    return next(models, platform.processor() or platform.machine())

@@ -1,6 +1,8 @@
-"""Opening files of an untrusted data set, which may be pipes and devices."""
+"""Files of an untrusted data set: they may be pipes and devices, and names may point anywhere."""
 
 import os
+import os.path as osp
+import re
 import stat
 from typing import BinaryIO, Union
 
@@ -38,3 +40,20 @@ def read_text(path: Path, errors: str = 'strict') -> str:
         UnicodeError: If it is no UTF-8.
     """
     return read_bytes(path).decode('utf-8-sig', errors).replace('\r\n', '\n')
+
+
+def leaves_root(file_name: str) -> bool:
+    """Return True if a file name points out of the folder that it is relative to."""
+    name = file_name.replace('\\', '/')
+    return (
+        osp.isabs(name)
+        or re.match(r'[A-Za-z]:', name) is not None
+        or '\0' in name
+        or osp.normpath(name).split('/')[0] == '..'
+    )
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Return True if a path, as it is written, lies in a folder; links are not followed."""
+    path, folder = osp.abspath(path), osp.abspath(folder)
+    return osp.commonpath([path, folder]) == folder

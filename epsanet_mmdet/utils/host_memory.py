@@ -1,4 +1,4 @@
-"""How this process's tensors on CPUs get memory."""
+"""Memory allocation for tensors on CPUs."""
 
 import ctypes
 import os
@@ -7,27 +7,27 @@ from typing import Optional
 
 from mmengine.device import get_device
 
-# Of glibc's mallopt, each with the environment variable that sets it too.
+# Parameters of glibc's mallopt, and the environment variables that set them.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 VARIABLES = ('MALLOC_TRIM_THRESHOLD_', 'MALLOC_MMAP_THRESHOLD_', 'GLIBC_TUNABLES')
-KEPT = 1 << 30  # bytes that may stay with the process
-LARGEST = 32 << 20  # bytes of a tensor that may take freed memory, the most that glibc allows
+KEPT = 1 << 30  # bytes of freed memory that the process may keep
+LARGEST = 32 << 20  # bytes of the largest tensor that may reuse it; the maximum of glibc
 
 
 def reuse_memory(device: Optional[str] = None) -> None:
-    """Let tensors on CPUs take the memory of freed ones, and large tensors large pages.
+    """Let tensors on CPUs reuse freed memory, and use huge pages for large ones.
 
-    Otherwise memory goes back to the system and comes back zeroed, one small page at a time, which
-    may take as long as the network itself (docs/benchmarks.md). For the tools: it concerns the
-    whole process. What the environment says about it stays. It acts on Linux with glibc.
+    Otherwise memory is returned to the system and zeroed again page by page, which may take as
+    long as the network itself (docs/benchmarks.md). This affects the whole process, so it is meant
+    for tools. Environment variables take precedence. Only Linux with glibc is affected.
 
     Args:
-        device: That will compute; nothing happens if it is no CPU. A GPU if there is one, by
-            default.
+        device: Device that will compute; nothing is changed unless it is a CPU. Default: a GPU if
+            there is one.
     """
     if sys.platform != 'linux' or not (device or get_device()).startswith('cpu'):
         return
-    os.environ.setdefault('THP_MEM_ALLOC_ENABLE', '1')  # which torch reads at its first tensor
+    os.environ.setdefault('THP_MEM_ALLOC_ENABLE', '1')  # torch reads it at its first tensor
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
     if mallopt and not any(variable in os.environ for variable in VARIABLES):
         mallopt(M_TRIM_THRESHOLD, KEPT)

@@ -1,10 +1,11 @@
-"""Reading one image file, which may be damaged or hostile."""
+"""Reading of image files that may be damaged or hostile."""
 
 import hashlib
 import os
 import struct
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Optional, Tuple
+from typing import BinaryIO, Iterator, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -14,15 +15,15 @@ from ..errors import DataError
 from .files import open_regular, read_bytes
 from .text import printable
 
-# Pillow also reads formats that run other programs or that OpenCV, which mmdet uses, does not know.
+# Pillow also reads formats that run other programs, or that mmdet's OpenCV does not read.
 FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'PPM', 'GIF', 'JPEG2000')
 SUFFIXES = frozenset('.jpg .jpeg .jpe .png .bmp .webp .tif .tiff .pgm .ppm .gif .jp2'.split())
-READ_BY_BOTH = ('JPEG', 'MPO', 'PNG', 'BMP')  # what Pillow decodes of these, OpenCV does too
+READ_BY_BOTH = ('JPEG', 'MPO', 'PNG', 'BMP')  # OpenCV decodes what Pillow decodes of these
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB in RGB
-SLOW_PIXELS = MAX_PIXELS // 8  # of formats that take seconds
-MAX_BYTES = 8 * MAX_PIXELS  # of a file: no image of so many pixels takes more
-SCANNED_PIXELS = 4 * MAX_PIXELS  # of JPEGs that go over their pixels again and again
-STRIP = 256  # rows hashed at a time
+SLOW_PIXELS = MAX_PIXELS // 8  # in formats that take seconds to decode
+MAX_BYTES = 8 * MAX_PIXELS  # more than any image of MAX_PIXELS takes
+SCANNED_PIXELS = 4 * MAX_PIXELS  # over all scans of a JPEG
+STRIP = 256  # rows hashed at once
 ORIENTATION = 0x0112
 
 
@@ -31,12 +32,12 @@ class ImageFacts:
     """Facts about an image file.
 
     Args:
-        fault: Why it cannot be used, or None; then the rest is known.
-        size: Width and height in pixels as mmdet loads it, that is, turned according to EXIF.
-        stored_size: Width and height in pixels before that.
+        fault: Why the image cannot be used, or None; only then are the other facts known.
+        size: Width and height in pixels after the EXIF rotation, as mmdet loads the image.
+        stored_size: Width and height in pixels before the EXIF rotation.
         orientation: EXIF orientation, 1 to 8; 1 is upright.
-        mode: Pillow's name of the kind of pixels.
-        digest: Hash of the pixels; the same for identical images.
+        mode: Pillow's mode, such as ``'RGB'``.
+        digest: Hash of the pixels, the same for identical images.
     """
 
     fault: Optional[str] = None
@@ -48,25 +49,19 @@ class ImageFacts:
 
 
 def read_image(path: str) -> ImageFacts:
-    """Decode an image completely and return its facts; a fault is among them, never raised."""
+    """Decode an image completely and return its facts, including a fault; nothing is raised."""
     try:
-        with open_regular(path) as file:
-            fault = _length_fault(file)
-            if fault:
-                return ImageFacts(fault)
-            with Image.open(file, formats=FORMATS) as image:
-                return _facts(image, path)
-    except FileNotFoundError:
-        return ImageFacts('missing')
-    except Exception as error:  # Pillow's decoders raise many kinds
-        return ImageFacts(_reason(error))
+        with _open(path) as image:
+            return _facts(image, path)
+    except DataError as error:
+        return ImageFacts(str(error))
 
 
 def load_image(path: str) -> np.ndarray:
-    """Decode an image as mmdet does in training: 8 bit, BGR, turned according to EXIF.
+    """Decode an image as mmdet does in training: 8-bit BGR, rotated according to EXIF.
 
-    Its header is checked first: OpenCV would decode 17 KB to 1,024 megapixels. What has a header
-    that Pillow cannot read is refused, for its size is not known.
+    The header is checked first, since OpenCV would decode a file of 17 KB to 1,024 megapixels.
+    Images whose header Pillow cannot read are refused, since their size is unknown.
 
     Returns:
         uint8 of shape (height, width, 3).
@@ -87,40 +82,50 @@ def load_image(path: str) -> np.ndarray:
 
 
 def is_image(path: str) -> bool:
-    """Return True if a file begins as an image, whatever its name and its size."""
+    """Return True if a file starts like an image, whatever its name and size."""
     try:
         with open_regular(path) as file, Image.open(file, formats=FORMATS):
             return True
-    except Image.DecompressionBombError:
-        return True
-    except Exception:  # as above
-        return False
+    except Exception as error:  # Pillow's decoders raise many types
+        return isinstance(error, Image.DecompressionBombError)
 
 
 def read_size(path: str) -> Optional[Tuple[int, int]]:
-    """Read width and height in pixels, as mmdet loads the image, from its header alone."""
+    """Return width and height in pixels, as mmdet loads the image, from its header; None if bad."""
     try:
-        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+        with _open(path) as image:
             return _displayed(image.size, _orientation(image))
-    except Exception:  # as above; the fault is reported when the image is decoded
+    except DataError:
         return None
 
 
 def header_fault(path: str) -> Optional[str]:
-    """Return what makes an image damaged or too large to decode, from its header alone."""
+    """Return the fault of a damaged or too large image that its header shows, or None."""
+    try:
+        with _open(path) as image:
+            return _gigantic(image) or _chunk_fault(image)
+    except DataError as error:
+        return str(error)
+
+
+@contextmanager
+def _open(path: str) -> Iterator[Image.Image]:
+    """Open an image without decoding it; errors in the block too become a DataError."""
     try:
         with open_regular(path) as file:
             fault = _length_fault(file)
             if fault:
-                return fault
+                raise DataError(fault)
             with Image.open(file, formats=FORMATS) as image:
-                return _gigantic(image) or _chunk_fault(image)
-    except Exception as error:  # as above
-        return _reason(error)
+                yield image
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many types
+        raise DataError(_reason(error))
 
 
 def _length_fault(file: BinaryIO) -> Optional[str]:
-    """Return why a file is too short or too long for an image: sparse files cost no disk."""
+    """Return a fault if a file is empty or, like a sparse file can be, too long for an image."""
     length = file.seek(0, os.SEEK_END)
     file.seek(0)
     if length > MAX_BYTES:
@@ -129,7 +134,7 @@ def _length_fault(file: BinaryIO) -> Optional[str]:
 
 
 def _chunk_fault(image: Image.Image) -> Optional[str]:
-    """Return a fault if a PNG's chunks outlast its file: OpenCV 5 would take gigabytes for them."""
+    """Return a fault if the chunks of a PNG exceed its file: OpenCV 5 would allocate gigabytes."""
     if image.format != 'PNG':
         return None
     file, before = image.fp, image.fp.tell()
@@ -145,11 +150,11 @@ def _chunk_fault(image: Image.Image) -> Optional[str]:
 
 
 def _gigantic(image: Image.Image, scans: Optional[int] = None) -> Optional[str]:
-    """Return a fault if an image takes too long or too much memory to decode.
+    """Return a fault if an image takes too much time or memory to decode.
 
     Args:
-        image: Opened, not decoded.
-        scans: How often a JPEG goes over its pixels; None to count where it may be often.
+        image: Image, opened but not decoded.
+        scans: Number of scans of a JPEG; None to count them if it is progressive.
     """
     pixels, size = image.width * image.height, f'{image.width}x{image.height}'
     limit = SLOW_PIXELS if image.format == 'JPEG2000' else MAX_PIXELS
@@ -195,7 +200,7 @@ def _opencv_reads(path: str) -> bool:
 
 
 def _orientation(image: Image.Image) -> int:
-    if image.format == 'TIFF':  # Pillow turns these itself
+    if image.format == 'TIFF':  # Pillow rotates these itself
         return 1
     value = image.getexif().get(ORIENTATION, 1)
     return value if value in range(1, 9) else 1
@@ -208,11 +213,13 @@ def _displayed(size: Tuple[int, int], orientation: int) -> Tuple[int, int]:
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return f'gigantic: {error}'
+    if isinstance(error, FileNotFoundError):
+        return 'missing'
     if isinstance(error, OSError) and error.strerror:
         return f'unreadable: {error.strerror}'
-    if isinstance(error, UnidentifiedImageError):  # its text would name the open file
+    if isinstance(error, UnidentifiedImageError):  # its text names the open file
         return (
-            'cannot be decoded: its header is damaged, or of a kind that is not read; save it as '
+            'cannot be decoded: its header is damaged or its format is not supported; save it as '
             'PNG or JPEG'
         )
     text = str(error).splitlines()

@@ -1,16 +1,20 @@
-"""Files that are written whole or not at all, and the errors of full or read-only disks.
+"""Atomic writing, and the errors of full or read-only disks.
 
-mmengine writes checkpoints and ``last_checkpoint`` in place: a run that is killed meanwhile
-leaves half a file under the name that ``--resume`` reads. Here a file is written beside its
-place, brought to the disk, and renamed.
+mmengine writes checkpoints and ``last_checkpoint`` in place, so a run that is killed while it
+saves leaves half a file under the name that ``--resume`` reads. Here a file is written beside its
+destination, flushed to the disk and renamed: readers see the old content or the new one.
 """
 
 import errno
+import io
+import json
 import os
 import os.path as osp
 import re
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Callable, Optional, Union
+
+import torch
 
 from ..errors import StorageError
 
@@ -25,15 +29,15 @@ REMEDIES = {
     errno.ENOTDIR: 'a file is in the place of a folder; choose another --work-dir',
     errno.EEXIST: 'a file is in the place of a folder; choose another --work-dir',
 }
-WRITING_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # no reading ends in these
+WRITING_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # reading never raises these
 
 
 def storage_error(error: OSError, folder: Union[str, Path, None] = None) -> Optional[StorageError]:
-    """Return an error of the disk as one line with its remedy, or None for other errors.
+    """Return a disk error as one line with its remedy, or None for any other error.
 
     Args:
-        error: The operating system's.
-        folder: The folder to name; by default that of the file that ``error`` names.
+        error: The error of the operating system.
+        folder: Folder to name. Default: that of the file in ``error``.
     """
     remedy = REMEDIES.get(error.errno)
     if remedy is None:
@@ -43,19 +47,25 @@ def storage_error(error: OSError, folder: Union[str, Path, None] = None) -> Opti
     return StorageError(f"cannot write to '{folder}': {remedy} ({os.strerror(error.errno)})")
 
 
-def write_whole(data: bytes, path: Union[str, Path]) -> None:
-    """Write a file whole or not at all; a file that was there stays until the new one is.
+def write_whole(content: Union[bytes, str], path: Union[str, Path]) -> None:
+    """Write a file atomically, and its folder if there is none.
+
+    Args:
+        content: Bytes, or text to be encoded as UTF-8.
+        path: File to write or replace.
 
     Raises:
-        StorageError: If the disk is full, read-only or the like; the old file is untouched.
+        StorageError: If the disk is full, read-only or the like; an existing file is unchanged.
     """
+    if isinstance(content, str):
+        content = content.encode(errors='backslashreplace')  # file names may hold lone surrogates
     path = Path(path)
     partial = path.with_name(f'.{path.name}.{os.getpid()}{PARTIAL}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(partial, 'wb') as file:
-                file.write(data)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
@@ -67,19 +77,37 @@ def write_whole(data: bytes, path: Union[str, Path]) -> None:
         raise storage_error(error, path.parent) or error
 
 
+def write_json(content: Any, path: Union[str, Path]) -> None:
+    """Write JSON with :func:`write_whole`."""
+    write_whole(json.dumps(content, indent=1, ensure_ascii=False) + '\n', path)
+
+
+def save_whole(content: Any, path: Union[str, Path], save: Callable = torch.save) -> None:
+    """Save an object with :func:`write_whole`.
+
+    Args:
+        content: The object.
+        path: File to write or replace.
+        save: Function of the object and a binary file.
+    """
+    buffer = io.BytesIO()  # torch's own errors on a full disk do not name the reason
+    save(content, buffer)
+    write_whole(buffer.getvalue(), path)
+
+
 def check_file_writable(path: Union[str, Path]) -> None:
-    """Check that a file could be written, before the work that leads to it; it is left as it is.
+    """Check that a file can be written, before the work that leads to it; it is not changed.
 
     Raises:
-        StorageError: If its folder cannot be written to.
+        StorageError: If its folder cannot be made or written to.
     """
     trial = Path(path).with_name(f'.{Path(path).name}.trial')
-    write_whole(b'', trial)
+    write_whole(b'1', trial)
     trial.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a rename to the disk, where the file system can."""
+    """Flush a rename to the disk, where the file system supports it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -93,7 +121,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_partial_files(folder: Union[str, Path]) -> None:
-    """Remove what killed processes left of :func:`write_whole` in a folder."""
+    """Remove the partial files that killed processes left in a folder."""
     for path in Path(folder).glob(f'.*{PARTIAL}'):
         found = re.fullmatch(rf'\..+\.(\d+){re.escape(PARTIAL)}', path.name)
         if found and not _is_running(int(found.group(1))):
@@ -102,7 +130,7 @@ def remove_partial_files(folder: Union[str, Path]) -> None:
 
 def _is_running(process: int) -> bool:
     if process == os.getpid():
-        return False  # it is not writing now, and after a restart in a container ids come again
+        return False  # not writing now; in a restarted container, process ids repeat
     try:
         os.kill(process, 0)
     except ProcessLookupError:

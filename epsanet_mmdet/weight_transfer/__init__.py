@@ -1,17 +1,24 @@
-"""Making EPSANets out of ResNets' weights, without their training data."""
+"""Initialising EPSANets from the weights of ResNets, without their training data."""
 
+from ..moved import renamed
 from .command import Transplant, run_transplant
 from .fit import FitSettings
-from .response import StageResponse, response_kept, response_table
-from .starts import METHODS, transplant
+from .methods import METHODS, transplant
+from .reconstruction import StageReconstruction, measure_reconstruction, reconstruction_table
 
 __all__ = [
     'METHODS',
     'FitSettings',
-    'StageResponse',
+    'StageReconstruction',
     'Transplant',
-    'response_kept',
-    'response_table',
+    'measure_reconstruction',
+    'reconstruction_table',
     'run_transplant',
     'transplant',
 ]
+__getattr__ = renamed(
+    __name__,
+    StageResponse='weight_transfer.reconstruction.StageReconstruction',
+    response_kept='weight_transfer.reconstruction.measure_reconstruction',
+    response_table='weight_transfer.reconstruction.reconstruction_table',
+)

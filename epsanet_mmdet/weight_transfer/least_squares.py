@@ -1,6 +1,7 @@
 """Ridge regression from sums over the data, so that its memory does not grow with the data."""
 
-from typing import Callable, Iterable, NamedTuple, Optional, Sequence, Tuple
+import functools
+from typing import Iterable, NamedTuple, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -8,30 +9,62 @@ from torch import Tensor
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
-# x (n, features), y (n, targets), and whether the ridge is chosen on them; first some others
+# x (n, features), y (n, targets), and True for samples that the ridge is chosen on
 Samples = Iterable[Tuple[Tensor, Tensor, bool]]
 
 
 class Fit(NamedTuple):
-    """Weights (targets, features) and intercept (targets,) of a linear map, as float64."""
+    """Weights (targets, features) and intercept (targets,) of a linear map, float64; its ridge."""
 
     weight: Tensor
     intercept: Tensor
+    ridge: float
 
 
-class Centred(NamedTuple):
-    """Sums about the means: x x^T, x y^T, and y^2 of each target."""
+class Sums:
+    """Sums over samples, from which a ridge regression is solved in closed form.
 
-    xx: Tensor
-    xy: Tensor
-    yy: Tensor
+    Holds features x (features + targets) numbers for any number of samples: count, means, and
+    products about the means. Products of added samples are computed in their own precision about
+    their own mean, and summed in float64 (Chan et al., 1979).
+    """
+
+    def __init__(self, targets: int, features: int) -> None:
+        sizes = ((features,), (targets,), (features, features), (features, targets), (targets,))
+        self.count = 0
+        self.x_mean, self.y_mean, self.xx, self.xy, self.yy = (
+            torch.zeros(size, dtype=torch.float64) for size in sizes
+        )
+
+    def add(self, x: Tensor, y: Tensor) -> None:
+        """Add samples: x (n, features), y (n, targets), n of at least 1."""
+        x_mean, y_mean = x.mean(0), y.mean(0)
+        x, y = x - x_mean, y - y_mean
+        self._merge(len(x), x_mean, y_mean, x.T @ x, x.T @ y, (y**2).sum(0))
+
+    def merge(self, other: 'Sums') -> None:
+        """Add the samples of another."""
+        if other.count:
+            self._merge(other.count, other.x_mean, other.y_mean, other.xx, other.xy, other.yy)
+
+    def _merge(
+        self, count: int, x_mean: Tensor, y_mean: Tensor, xx: Tensor, xy: Tensor, yy: Tensor
+    ) -> None:
+        share = count / (self.count + count)
+        dx, dy, weight = x_mean - self.x_mean, y_mean - self.y_mean, share * self.count
+        self.xx.add_(xx).addr_(dx, dx, alpha=weight)
+        self.xy.add_(xy).addr_(dx, dy, alpha=weight)
+        self.yy += yy + weight * dy**2
+        self.x_mean += share * dx
+        self.y_mean += share * dy
+        self.count += count
 
     def solve(self, prior: Tensor, ridge: float) -> Tensor:
         """Minimise the squared error + ridge x energy of the features x |weight - prior|^2.
 
         Args:
-            prior: (targets, features) to which the ridge draws.
-            ridge: Relative to each feature's energy.
+            prior: (targets, features) that the ridge penalty pulls to.
+            ridge: Relative to the energy of each feature.
 
         Returns:
             Weights (targets, features).
@@ -45,123 +78,53 @@ class Centred(NamedTuple):
         return prior + torch.cholesky_solve(self.xy - self.xx @ prior.T, factor).T
 
     def error(self, weight: Tensor) -> float:
-        """Sum the targets' squared errors, each relative to the target's variance."""
+        """Return the sum of the squared errors, each relative to the variance of its target."""
         left = self.yy - 2 * (weight.T * self.xy).sum(0) + ((weight @ self.xx) * weight).sum(1)
         return float((left / self.yy.clamp(min=1e-30)).clamp(max=10).sum())
 
 
-class NormalEquations:
-    """Sums over samples from which a ridge regression is solved in closed form.
-
-    Holds features x (features + targets) numbers, however many samples are added. Products are
-    computed in the samples' own precision about the first samples' mean, and summed as float64.
-    """
-
-    SUMS = ('xx', 'xy', 'yy', 'x_sum', 'y_sum')
-
-    def __init__(self, like: Optional['NormalEquations'] = None) -> None:
-        """Start empty; ``like`` gives the shift, so that the two can be merged."""
-        self.count = 0
-        if like is not None:
-            self.x_shift, self.y_shift = like.x_shift, like.y_shift
-            self._clear()
-
-    def add(self, x: Tensor, y: Tensor) -> None:
-        """Add samples: x (n, features), y (n, targets), n of at least 1."""
-        if not hasattr(self, 'xx'):
-            self.x_shift, self.y_shift = x.mean(0), y.mean(0)
-            self._clear()
-        x, y = x - self.x_shift, y - self.y_shift
-        self.count += len(x)
-        self.xx += x.T @ x
-        self.xy += x.T @ y
-        self.yy += (y**2).sum(0)
-        self.x_sum += x.sum(0)
-        self.y_sum += y.sum(0)
-
-    def _clear(self) -> None:
-        features, targets = len(self.x_shift), len(self.y_shift)
-        sizes = ((features, features), (features, targets), (targets,), (features,), (targets,))
-        for name, size in zip(self.SUMS, sizes):
-            setattr(self, name, self.x_shift.new_zeros(size, dtype=torch.float64))
-
-    def merge(self, other: 'NormalEquations') -> None:
-        """Add the samples of another that was made ``like`` this one."""
-        self.count += other.count
-        for name in self.SUMS:
-            getattr(self, name).add_(getattr(other, name))
-
-    def centred(self) -> Centred:
-        """Give the sums about the means."""
-        n = max(self.count, 1)
-        return Centred(
-            torch.addr(self.xx, self.x_sum, self.x_sum, alpha=-1 / n),
-            torch.addr(self.xy, self.x_sum, self.y_sum, alpha=-1 / n),
-            self.yy - self.y_sum**2 / n,
-        )
-
-    def intercept(self, weight: Tensor) -> Tensor:
-        """Give the intercept (targets,) that goes with weights (targets, features)."""
-        n = max(self.count, 1)
-        x_mean, y_mean = self.x_sum / n + self.x_shift, self.y_sum / n + self.y_shift
-        return y_mean - weight @ x_mean
-
-
-def regress(
-    samples: Callable[[], Samples], prior: Tensor, ridge: float = RIDGES[2], choose: bool = True
-) -> Tuple[Fit, float]:
-    """Fit a linear map to samples that are given in parts.
+def regress(samples: Samples, prior: Tensor, ridge: float = RIDGES[2], choose: bool = True) -> Fit:
+    """Fit a linear map.
 
     Args:
-        samples: Gives the samples, in as many parts as one likes.
-        prior: (targets, features) to which the ridge draws.
+        samples: In parts of any size.
+        prior: (targets, features) that the ridge penalty pulls to.
         ridge: One of :data:`RIDGES`.
-        choose: Whether to look for a better ridge from that one on.
+        choose: Whether to search for a better ridge, starting from ``ridge``.
 
     Returns:
-        The fit to all samples, and the ridge.
+        The fit to all samples.
     """
-    sums, check = accumulate(samples())
-    if choose and check.count:
-        ridge = choose_ridge(sums.centred(), check.centred(), prior, ridge)
-    sums.merge(check)
-    weight = sums.centred().solve(prior, ridge)
-    return Fit(weight, sums.intercept(weight)), ridge
-
-
-def accumulate(samples: Samples) -> Tuple[NormalEquations, NormalEquations]:
-    """Sum up the samples to fit on, and those to choose the ridge on."""
-    fit, check = NormalEquations(), None
+    sums, check = Sums(*prior.shape), Sums(*prior.shape)
     for x, y, to_check in samples:
-        if to_check and check is None:
-            check = NormalEquations(like=fit)
-        (check if to_check else fit).add(x, y)
-    return fit, check or NormalEquations(like=fit)
+        (check if to_check else sums).add(x, y)
+    if choose and check.count:
+        ridge = choose_ridge(sums, check, prior, ridge)
+    sums.merge(check)
+    weight = sums.solve(prior, ridge)
+    return Fit(weight, sums.y_mean - weight @ sums.x_mean, ridge)
 
 
-def choose_ridge(fit: Centred, check: Centred, prior: Tensor, start: float) -> float:
-    """Choose the ridge whose weights err least on samples that they were not fitted on.
+def choose_ridge(sums: Sums, check: Sums, prior: Tensor, start: float) -> float:
+    """Choose the ridge with the least error on ``check`` when fitted on ``sums``.
 
-    Goes along :data:`RIDGES` from ``start``, as long as the error falls.
+    The search moves along :data:`RIDGES` from ``start`` as long as the error decreases.
     """
-    errors = {}
 
+    @functools.cache
     def error(i: int) -> float:
-        if i not in errors:
-            inside = 0 <= i < len(RIDGES)
-            errors[i] = check.error(fit.solve(prior, RIDGES[i])) if inside else float('inf')
-        return errors[i]
+        inside = 0 <= i < len(RIDGES)
+        return check.error(sums.solve(prior, RIDGES[i])) if inside else float('inf')
 
-    i = RIDGES.index(start)
-    while True:
-        best = min((i, i + 1, i - 1), key=error)
-        if best == i:
-            return RIDGES[i]
+    best, i = RIDGES.index(start), None
+    while best != i:
         i = best
+        best = min((i, i + 1, i - 1), key=error)
+    return RIDGES[i]
 
 
-def patches(x: Tensor, at: Sequence[Tensor], kernel_size: int, stride: int) -> Tensor:
-    """Cut out what a padded convolution sees for some of its outputs.
+def patches(x: Tensor, at: Sequence[Tensor], kernel_size: int = 1, stride: int = 1) -> Tensor:
+    """Return what a padded convolution sees at some of its output positions.
 
     Args:
         x: (B, C, H, W).
@@ -181,7 +144,7 @@ def patches(x: Tensor, at: Sequence[Tensor], kernel_size: int, stride: int) -> T
 def sample_positions(
     shape: Sequence[int], share: float, generator: torch.Generator
 ) -> Tuple[Tensor, Tensor, Tensor]:
-    """Draw a share of a map's (B, C, H, W) positions: image, row and column, each (n,)."""
+    """Draw a share of the positions of a map (B, C, H, W): image, row and column, each (n,)."""
     batch, _, height, width = shape
     total = batch * height * width
     drawn = torch.randperm(total, generator=generator)[: max(1, round(share * total))].sort()[0]

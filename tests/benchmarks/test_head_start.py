@@ -5,8 +5,8 @@ import json
 import head_start as module
 import numpy as np
 import pytest
-from donor_files import quiet
 from head_start import WINDOW, compare_starts, head_start, head_start_table, smoothed
+from teacher_files import quiet
 
 from epsanet_mmdet.weight_transfer import run_transplant
 
@@ -43,12 +43,12 @@ def test_a_start_that_never_gets_there_is_said_so():
 
 
 def test_both_starts_train_and_what_is_done_is_not_done_again(
-    donor_file,
+    teacher_file,
     tmp_path,
     monkeypatch,
 ):
     checkpoint = tmp_path / 'ours.pth'
-    run_transplant(donor_file, str(checkpoint), method='slice', image_size=32, progress=quiet)
+    run_transplant(teacher_file, str(checkpoint), method='slice', image_size=32, progress=quiet)
 
     def run():
         return compare_starts(

@@ -2,19 +2,19 @@
 
 import pytest
 import start_responses
-from donor_files import quiet, write
 from start_responses import compare_methods
+from teacher_files import quiet, write
 
 from epsanet_mmdet.weight_transfer import response_table
 
 
-def test_what_was_measured_is_not_measured_again(donor_file, tmp_path, monkeypatch):
+def test_what_was_measured_is_not_measured_again(teacher_file, tmp_path, monkeypatch):
     images = write(tmp_path / 'images', 10)
 
     def run(methods, **options):
         out = tmp_path / 'results'
         return compare_methods(
-            donor_file, images, out, methods=methods, image_size=32, progress=quiet, **options
+            teacher_file, images, out, methods=methods, image_size=32, progress=quiet, **options
         )
 
     found = run(['random', 'slice'])
@@ -24,7 +24,7 @@ def test_what_was_measured_is_not_measured_again(donor_file, tmp_path, monkeypat
     for others in (dict(methods=['permute']), dict(methods=['slice'], seed=1)):
         with pytest.raises(TypeError):  # not measured yet
             run(**others)
-    with open(donor_file, 'ab') as file:
+    with open(teacher_file, 'ab') as file:
         file.write(b'another')
     with pytest.raises(TypeError):
         run(['slice'])

@@ -1,4 +1,4 @@
-"""Every way a checkpoint enters: honest ones load, crafted ones are refused and run nothing."""
+"""Wherever a checkpoint is read, honest ones load and crafted ones are refused without running."""
 
 import copy
 import subprocess
@@ -63,7 +63,7 @@ def trained(config, tmp_path_factory):
 
 
 def test_torch_alone_would_refuse_this_honest_checkpoint(trained):
-    """Else these tests would not show that the workaround is needed."""
+    """Otherwise these tests would not show that our list of types is needed."""
     code = f'import torch; torch.load({str(trained)!r}, weights_only=True)'
     run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert 'UnpicklingError' in run.stderr
@@ -166,7 +166,7 @@ def test_det_inferencer(config, trained, tiny_detector):  # noqa: F811
 
 
 class Looks(Hook):
-    """Notes what a checkpoint holds."""
+    """Record the keys of a checkpoint."""
 
     def after_load_checkpoint(self, runner, checkpoint):
         self.seen = set(checkpoint)
@@ -211,7 +211,7 @@ def refuse(called: str, function, *args, **kwargs) -> None:
 
 @pytest.fixture
 def environment(monkeypatch):
-    """With what opens torch's own door."""
+    """Set the variable that lifts torch's own restriction."""
     monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
 
 

@@ -1,4 +1,4 @@
-"""A run's own checkpoints: loading runs no code, and loads whatever mmengine saves."""
+"""Loading a run's own checkpoint runs no code, and loads everything that mmengine saves."""
 
 import argparse
 import datetime
@@ -32,7 +32,7 @@ NAMES = list(attacks('unused'))
 
 
 class Allowed:
-    """A class of a user's own."""
+    """A custom class of a user."""
 
     def __init__(self, value):
         self.value = value
@@ -66,7 +66,7 @@ def test_refuses_every_attack_by_the_name_of_what_it_calls(name, marker, tmp_pat
 
 
 def test_the_attacks_work_where_nothing_stops_them(tmp_path):
-    """Else the tests above would prove nothing."""
+    """Otherwise the tests above would prove nothing."""
     path = tmp_path / 'ran'
     for name in ('system', 'eval', 'exec', 'open'):
         file = write(tmp_path / 'evil.pth', attacks(path)[name][0])
@@ -87,14 +87,14 @@ def test_refuses_torchscript_archives(tmp_path):
         assert 'TorchScript' in refusal(load, str(tmp_path / 'script.pth'))
 
 
-def test_the_environment_cannot_open_the_door(marker, tmp_path, monkeypatch):
+def test_an_environment_variable_does_not_lift_the_restriction(marker, tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
     path = write(tmp_path / 'evil.pth', attacks(marker)['system'][0])
     assert 'posix.system' in refusal(restricted_load, path)
     assert 'posix.system' in refusal(CheckpointLoader.load_checkpoint, path)
 
 
-def test_callers_cannot_open_the_door(marker, tmp_path):
+def test_arguments_do_not_lift_the_restriction(marker, tmp_path):
     path = write(tmp_path / 'evil.pth', attacks(marker)['eval'][0])
     with pytest.raises(CheckpointError, match='eval'):
         restricted_load(path, weights_only=False, pickle_module=pickle)
@@ -107,7 +107,7 @@ def test_an_unnamed_file_is_named_as_the_checkpoint(marker, tmp_path):
     assert refusal(restricted_load, tmp_path / 'evil.pth').startswith(path)
 
 
-def test_old_files_and_safetensors_are_no_runs_own(tmp_path):
+def test_old_files_and_safetensors_cannot_be_resumed(tmp_path):
     path = str(tmp_path / 'old.pth')
     torch.save({}, path, _use_new_zipfile_serialization=False)
     assert 'load_from' in refusal(restricted_load, path)
@@ -116,7 +116,7 @@ def test_old_files_and_safetensors_are_no_runs_own(tmp_path):
     assert 'nothing to resume' in refusal(restricted_load, path)
 
 
-def test_sparse_tensors_with_indices_out_of_range(tmp_path):
+def test_sparse_tensors_with_bad_indices_are_refused(tmp_path):
     good = torch.ones(3).to_sparse(), torch.ones(2, 3).to_sparse_csr(), torch.ones(2, 3).to_sparse()
     torch.save(good, tmp_path / 'good.pth')
     assert restricted_load(tmp_path / 'good.pth')[0].to_dense().equal(torch.ones(3))
@@ -130,10 +130,10 @@ def test_sparse_tensors_with_indices_out_of_range(tmp_path):
     assert 'size is inconsistent with indices' in refusal(restricted_load, tmp_path / 'bad.pth')
 
 
-# Nothing else of the process changes, or is needed
+# The rest of the process is not affected
 
 
-def test_while_a_checkpoint_is_loaded_torch_is_as_it_was(tmp_path, monkeypatch):
+def test_loading_does_not_change_torch_for_others(tmp_path, monkeypatch):
     torch.save(HONEST['buffer'], tmp_path / 'a.pth')
     (tmp_path / 'code.pth').write_bytes(pickle.dumps(print, 2))
     before, seen = torch.load, []
@@ -146,13 +146,12 @@ def test_while_a_checkpoint_is_loaded_torch_is_as_it_was(tmp_path, monkeypatch):
         return torch.serialization.load(*args, **kwargs)
 
     monkeypatch.setattr(safe_load, 'torch_load', look)
-    safe_load._check_restricted.cache_clear()
     allowed = set(torch.serialization.get_safe_globals())
     restricted_load(tmp_path / 'a.pth')
     assert seen and all(is_same and listed == allowed for is_same, listed in seen)
 
 
-def test_what_the_user_allows_is_loaded(tmp_path):
+def test_types_allowed_by_the_user_are_loaded(tmp_path):
     torch.save({'mine': Allowed(3)}, tmp_path / 'a.pth')
     assert 'Allowed' in refusal(restricted_load, tmp_path / 'a.pth')
     with torch.serialization.safe_globals([Allowed]):
@@ -160,7 +159,7 @@ def test_what_the_user_allows_is_loaded(tmp_path):
 
 
 def test_the_usual_list_for_mmengine_can_be_allowed_as_well(tmp_path):
-    """As people add it who meet torch's refusal; the names are ours too."""
+    """Users who were refused by torch add these; ours have the same names."""
     reconstruct, scalar = (np.float64(1).__reduce__()[0], np.ones(1).__reduce__()[0])
     usual = [HistoryBuffer, getattr, np.ndarray, np.dtype, reconstruct, scalar]
     usual += [np.dtypes.Float64DType, np.dtypes.Int64DType]
@@ -182,7 +181,7 @@ torch.load = load
 
 
 @pytest.mark.parametrize('place', ['torch.load', 'torch.serialization.load'])
-def test_a_patch_of_torch_load_does_not_open_the_door(place, marker, tmp_path):
+def test_a_patch_of_torch_load_does_not_lift_the_restriction(place, marker, tmp_path):
     """Some programs force ``weights_only=False`` for the whole process before they import us."""
     path = write(tmp_path / 'evil.pth', attacks(marker)['system'][0])
     also = '' if place == 'torch.load' else 'torch.serialization.load = load\n'
@@ -212,7 +211,7 @@ def test_a_truncated_file_is_named_with_the_remedy(form, tmp_path):
 
 
 @pytest.mark.parametrize('content', [b'<html>404</html>', b'\x80\x02.', b'\x80\x02}q\x00.', b'PK'])
-def test_what_is_no_checkpoint_is_named(content, tmp_path):
+def test_a_file_that_is_not_a_checkpoint_is_named(content, tmp_path):
     (tmp_path / 'page.pth').write_bytes(content)
     for load in (restricted_load, read_forked):
         assert 'page.pth' in refusal(load, str(tmp_path / 'page.pth'))
@@ -305,7 +304,7 @@ def test_default_dicts_keep_a_harmless_factory_and_no_other(tmp_path):
     assert restricted_load(tmp_path / 'a.pth').default_factory is None
 
 
-def test_containers_that_hold_themselves(tmp_path):
+def test_containers_that_contain_themselves_are_loaded(tmp_path):
     content = [defaultdict(list)]
     content.append(content)
     content[0]['self'] = content[0]
@@ -328,7 +327,7 @@ def test_loads_numpy_pickles_from_before_and_since_numpy_2(tmp_path):
         assert same(restricted_load(str(path)), HONEST['array'])
 
 
-def test_a_loaded_history_goes_on():
+def test_a_loaded_history_can_be_updated():
     file = io.BytesIO()
     torch.save(HistoryBuffer([1.0, 3.0], [1, 1]), file)
     file.seek(0)
@@ -358,7 +357,7 @@ def test_histories_with_registered_statistics(registered, tmp_path):
 
 
 def test_a_history_changes_no_statistics(tmp_path):
-    """Or the next log line would call what the file says."""
+    """Otherwise the next log line would call functions named in the file."""
     before = dict(HistoryBuffer._statistics_methods)
     state = dict(statistics_methods={'mean': torch.Tensor, 'new': torch.Tensor})
     evil = Call(Name('mmengine.logging.history_buffer', 'HistoryBuffer'), state=state)
@@ -383,7 +382,7 @@ SCHEDULERS = [
 
 @pytest.mark.parametrize('settings', SCHEDULERS, ids=str)
 @pytest.mark.parametrize('optimizer', ['SGD', 'AdamW'])
-def test_the_state_of_schedulers_and_optimizers(settings, optimizer, tmp_path):
+def test_the_state_of_schedulers_and_optimizers_is_loaded(settings, optimizer, tmp_path):
     weight = nn.Parameter(torch.ones(3))
     momentum = dict(momentum=0.9) if optimizer == 'SGD' else {}
     trained = getattr(torch.optim, optimizer)([weight], lr=0.1, **momentum)
@@ -401,7 +400,7 @@ def test_the_state_of_schedulers_and_optimizers(settings, optimizer, tmp_path):
     )
 
 
-def test_loads_in_several_threads_at_once(marker, tmp_path):
+def test_checkpoints_can_be_loaded_in_several_threads(marker, tmp_path):
     torch.save(HONEST['buffer'], tmp_path / 'honest.pth')
     evil = write(tmp_path / 'evil.pth', attacks(marker)['system'][0])
     failures = []
@@ -428,7 +427,7 @@ def test_loads_in_several_threads_at_once(marker, tmp_path):
 
 
 def test_importing_the_package_is_what_restricts(marker, tmp_path):
-    """As in mmdet's own tools, which import it through ``custom_imports``."""
+    """Mmdet's own tools import it through ``custom_imports``."""
     path = write(tmp_path / 'evil.pth', attacks(marker)['system'][0])
     code = (
         'import epsanet_mmdet, torch\n'

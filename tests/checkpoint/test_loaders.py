@@ -1,4 +1,4 @@
-"""mmengine's loaders by scheme: each ends in a restricted load of a file."""
+"""Every loader of mmengine, whatever the scheme, refuses to run code from the file."""
 
 import functools
 import http.server
@@ -61,7 +61,7 @@ def test_a_home_folder_is_expanded(files, monkeypatch):
     assert load('~/good.pth')['state_dict']['backbone.w'].sum() == 2
 
 
-def test_downloads(url, files, tmp_path):
+def test_downloads_are_cached_and_restricted(url, files, tmp_path):
     assert load(f'{url}/good.pth')['state_dict']['backbone.w'].sum() == 2
     (files / 'good.pth').unlink()
     assert load(f'{url}/good.pth'), 'it is in the cache'
@@ -86,7 +86,7 @@ def test_a_download_that_fails_is_one_line(address, url):
         ('get_mmcls_models', 'mmcls'),
     ],
 )
-def test_zoos(models, prefix, url, monkeypatch):
+def test_weights_of_model_zoos_are_restricted(models, prefix, url, monkeypatch):
     names = {name: f'{url}/{name}.pth' for name in ('good', 'evil')}
     monkeypatch.setattr(loaders, models, lambda: names)
     weights = load(f'{prefix}://good')['state_dict']
@@ -97,7 +97,7 @@ def test_zoos(models, prefix, url, monkeypatch):
         load(f'{prefix}://absent')
 
 
-def test_other_storages(files, monkeypatch):
+def test_files_on_remote_storage_are_restricted(files, monkeypatch):
     class Storage(BaseStorageBackend):
         def get(self, path):
             return (files / path.split('/')[-1]).read_bytes()

@@ -86,7 +86,7 @@ def test_a_refusal_leaves_the_model_as_it_was():
     assert all(v.equal(before[k]) for k, v in model.state_dict().items())
 
 
-def test_a_whole_detector_without_prefix_is_told_to_give_one():
+def test_a_whole_detector_is_refused_with_the_missing_prefix():
     state = {f'backbone.{k}': v for k, v in EPSANet(50).state_dict().items()}
     assert "prefix='backbone.'" in refusal(load_state_dict, EPSANet(50), state)
 

@@ -1,4 +1,4 @@
-"""Backbone weights that a config names: loaded where present, else a clear warning."""
+"""Backbone weights named in a config are loaded, or a warning says that they are missing."""
 
 import logging
 
@@ -31,7 +31,7 @@ def warnings(monkeypatch):
     logger.removeHandler(handler)
 
 
-def test_weights_that_are_there_are_loaded_without_a_warning(tmp_path, warnings):
+def test_existing_weights_are_loaded_without_a_warning(tmp_path, warnings):
     trained = EPSANet(50, **TWO_STAGES)
     torch.save(trained.state_dict(), tmp_path / 'weights.pth')
     model = build(tmp_path / 'weights.pth')
@@ -41,7 +41,7 @@ def test_weights_that_are_there_are_loaded_without_a_warning(tmp_path, warnings)
 
 
 def test_inside_a_detector_they_stay_loaded(tmp_path):
-    """No block may initialise itself over what was loaded."""
+    """No block may overwrite the loaded weights when it is initialized."""
     trained = EPSANet(50, **TWO_STAGES)
     nn.init.constant_(trained.layer1[0].norm3.weight, 0.5)
     torch.save(trained.state_dict(), tmp_path / 'weights.pth')
@@ -64,7 +64,7 @@ def test_a_prefix_takes_the_backbone_out_of_a_detector(tmp_path):
     assert model.conv1.weight.equal(trained.conv1.weight)
 
 
-def test_an_absent_file_warns_and_says_what_to_do(tmp_path, warnings):
+def test_a_missing_file_is_a_warning_with_the_remedy(tmp_path, warnings):
     build(tmp_path / 'absent.pth').init_weights()
     assert len(warnings) == 1
     for part in ('random weights', 'absent.pth', 'init_cfg.checkpoint', 'scratch'):
@@ -72,7 +72,7 @@ def test_an_absent_file_warns_and_says_what_to_do(tmp_path, warnings):
 
 
 @pytest.mark.parametrize('zero', [True, False])
-def test_without_the_file_the_start_is_resnets_random_one(zero, tmp_path):
+def test_without_the_file_the_initialization_is_that_of_resnet(zero, tmp_path):
     absent = build(tmp_path / 'absent.pth', zero_init_residual=zero)
     plain = EPSANet(50, zero_init_residual=zero, **TWO_STAGES)
     for model in (absent, plain):

@@ -1,4 +1,4 @@
-"""Checkpoints in the shapes that projects publish and mmengine saves: all of them load."""
+"""Checkpoints in the layouts that projects publish and mmengine saves all load."""
 
 import argparse
 import datetime
@@ -28,7 +28,7 @@ def trained(model):
 
 
 def mmdet2(model):
-    """As mmcv 1 saves it."""
+    """Return a checkpoint of mmcv 1."""
     return dict(
         meta=dict(
             env_info='sys.platform: linux', config="model = dict(type='FasterRCNN')\n", seed=None,
@@ -42,7 +42,7 @@ def mmdet2(model):
 
 
 def mmdet3(model, amp=False):
-    """As mmengine saves it, with the message hub, and the scale of mixed precision."""
+    """Return a checkpoint of mmengine, with the message hub and the loss scale."""
     optimizer = trained(model).state_dict()
     if amp:
         optimizer['loss_scaler'] = dict(
@@ -121,7 +121,7 @@ def test_weights_load(shape, form, tmp_path):
 
 
 @pytest.mark.usefixtures('forked_child')
-def test_what_testing_and_inference_read(tmp_path):
+def test_the_metadata_for_testing_and_inference_loads(tmp_path):
     torch.save(mmdet3(network()), tmp_path / 'a.pth')
     meta = load_untrusted(tmp_path / 'a.pth')['meta']
     assert meta['dataset_meta'] == dict(classes=('a', 'b'), palette=[[1, 2, 3]])
@@ -131,7 +131,7 @@ def test_what_testing_and_inference_read(tmp_path):
 
 
 @pytest.mark.parametrize('shape', [shape for shape in SHAPES if shape.startswith('mmdet 3')])
-def test_a_runs_own_come_back_whole(shape, tmp_path):
+def test_a_runs_own_checkpoints_load_completely(shape, tmp_path):
     content = SHAPES[shape](network())
     torch.save(content, tmp_path / 'a.pth')
     loaded = restricted_load(tmp_path / 'a.pth')

@@ -1,4 +1,4 @@
-"""A changed checkpoint, record or last_checkpoint is survived or named."""
+"""Damage to a checkpoint, to its record or to last_checkpoint is detected and named."""
 
 import os
 import signal
@@ -23,12 +23,12 @@ def checkpoint(tmp_path) -> Path:
 
 @pytest.fixture
 def unrecorded(checkpoint) -> Path:
-    """As earlier versions, and mmengine, have left them."""
+    """A checkpoint of an earlier version or of mmengine."""
     (checkpoint.parent / RECORD).unlink()
     return checkpoint
 
 
-def test_mmengines_backend_writes_whole_recorded_files_and_forgets_those_it_removes(tmp_path):
+def test_the_backend_records_the_files_it_writes_and_forgets_those_it_removes(tmp_path):
     backend = get_file_backend(str(tmp_path), backend_args=dict(backend='atomic'))
     backend.put(b'bytes', tmp_path / 'a')
     backend.put_text('wörter', tmp_path / 'b')
@@ -60,12 +60,12 @@ def test_a_truncated_or_absent_checkpoint_is_named(checkpoint):
     checkpoint.unlink()
     assert find_fault(checkpoint) == 'does not exist'
     checkpoint.mkdir()
-    assert find_fault(checkpoint) == 'is no file'
+    assert find_fault(checkpoint) == 'is not a file'
 
 
 @pytest.mark.parametrize('step', ['record', 'file', 'second record'])
 @pytest.mark.parametrize('there', [False, True], ids=['new', 'replaced'])
-def test_a_process_killed_while_it_saves_leaves_what_verifies(step, there, tmp_path):
+def test_a_process_killed_while_saving_leaves_a_file_that_verifies(step, there, tmp_path):
     path = tmp_path / 'interrupted.pth'
     if there:
         write_recorded(b'old', path)
@@ -93,7 +93,7 @@ def test_a_process_killed_while_it_saves_leaves_what_verifies(step, there, tmp_p
         assert find_fault(path) == 'does not exist'
 
 
-def test_a_failed_write_does_not_spoil_the_record_of_the_old_file(tmp_path, monkeypatch):
+def test_after_a_failed_write_the_old_file_still_verifies(tmp_path, monkeypatch):
     path = tmp_path / 'epoch_1.pth'
     write_recorded(b'old', path)
     for _ in range(3):
@@ -136,7 +136,7 @@ def test_a_checkpoint_that_may_not_be_read_is_named():
         assert os.waitpid(pid, 0)[1] == 0
 
 
-def test_what_others_wrote_is_not_loaded_to_be_checked(tmp_path, monkeypatch):
+def test_files_of_others_are_not_loaded_to_verify_them(tmp_path, monkeypatch):
     """Untrusted files are opened in a child process, by what loads them."""
     (tmp_path / 'pretrained.pth').write_bytes(b'PK')
     monkeypatch.setattr(checkpoint_record, 'restricted_load', lambda *_, **__: pytest.fail())
@@ -146,18 +146,18 @@ def test_what_others_wrote_is_not_loaded_to_be_checked(tmp_path, monkeypatch):
 # Checkpoints of earlier versions
 
 
-def test_a_checkpoint_without_a_record_is_whole_if_it_loads(unrecorded):
+def test_an_unrecorded_checkpoint_verifies_if_it_loads(unrecorded):
     assert find_fault(unrecorded) is None
 
 
 @pytest.mark.parametrize('part', [0, 1, 0.3, 0.9, -1])
-def test_a_truncated_one_is_not(part, unrecorded):
+def test_a_truncated_unrecorded_checkpoint_is_named(part, unrecorded):
     data = unrecorded.read_bytes()
     unrecorded.write_bytes(data[: part if isinstance(part, int) else int(part * len(data))])
     assert find_fault(unrecorded)
 
 
-def test_one_with_a_changed_weight_is_not(tmp_path):
+def test_an_unrecorded_checkpoint_with_a_changed_weight_is_named(tmp_path):
     path = tmp_path / 'epoch_1.pth'
     weight = torch.full((100,), 1.5)
     torch.save(dict(state_dict=dict(weight=weight)), path)
@@ -167,10 +167,10 @@ def test_one_with_a_changed_weight_is_not(tmp_path):
         damaged = bytearray(data)
         damaged[start + 40 : start + 40 + len(damage)] = damage
         path.write_bytes(bytes(damaged))
-        assert 'check sum' in find_fault(path)
+        assert 'checksum' in find_fault(path)
 
 
-def test_files_that_are_no_checkpoints_are_not(tmp_path):
+def test_files_that_are_not_checkpoints_are_named(tmp_path):
     (tmp_path / 'text.pth').write_text('<html>')
     assert 'cannot be loaded' in find_fault(tmp_path / 'text.pth')
-    assert find_fault(tmp_path) == 'is no file'
+    assert find_fault(tmp_path) == 'is not a file'

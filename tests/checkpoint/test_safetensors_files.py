@@ -1,4 +1,4 @@
-"""Weights as safetensors, written and read."""
+"""Weights written as safetensors are read back with their metadata and module versions."""
 
 import json
 
@@ -15,9 +15,9 @@ META = dict(dataset_meta=dict(classes=['a', 'b']), epoch=3)
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-def test_both_forms_hold_the_same(suffix, tmp_path):
+def test_both_formats_hold_the_same(suffix, tmp_path):
     base = torch.randn(4, 4)
-    tensors = dict(whole=base, row=base[1], turned=base.t(), tied=base, count=torch.tensor(3))
+    tensors = dict(whole=base, row=base[1], transposed=base.t(), tied=base, count=torch.tensor(3))
     write_weights(tensors, META, tmp_path / f'a{suffix}')
     loaded = load_untrusted(tmp_path / f'a{suffix}')
     assert loaded['meta'] == META and loaded['state_dict'].keys() == tensors.keys()
@@ -25,7 +25,7 @@ def test_both_forms_hold_the_same(suffix, tmp_path):
 
 
 class Renames(nn.Module):
-    """As mmdet's anchor-free heads do with a ``state_dict`` of before versions were counted."""
+    """Rename tensors of a ``state_dict`` without a version, like mmdet's anchor-free heads."""
 
     _version = 1
 
@@ -56,14 +56,14 @@ def test_forged_versions_are_left_out(forged, tmp_path):
     nn.Linear(1, 1).load_state_dict(load_untrusted(tmp_path / 'a.pth')['state_dict'])
 
 
-def test_what_others_wrote_has_no_meta(tmp_path):
+def test_files_of_other_tools_have_no_meta(tmp_path):
     for metadata in (None, {'format': 'pt'}, {'meta': 'not JSON'}, {'meta': json.dumps([1])}):
         safetensors.torch.save_file({'w': torch.ones(1)}, tmp_path / 'a.safetensors', metadata)
         loaded = load_untrusted(tmp_path / 'a.safetensors')
         assert loaded == dict(meta={}, state_dict={'w': torch.ones(1)})
 
 
-def test_tensors_stay_when_the_file_changes(tmp_path):
+def test_tensors_do_not_change_with_the_file(tmp_path):
     path = tmp_path / 'a.safetensors'
     write_weights({'w': torch.arange(100000.0)}, {}, path)
     tensors, _ = read_tensors(path)

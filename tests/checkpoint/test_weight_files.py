@@ -1,4 +1,4 @@
-"""Weights out of every kind of file, and one line about files that are none."""
+"""Weights are read from every published layout; any other file is refused in one line."""
 
 import pytest
 import safetensors.torch
@@ -52,13 +52,13 @@ def others():
     ],
     ids=lambda content: ' '.join(content)[:40],
 )
-def test_finds_the_weights_and_drops_wrappers_prefixes(content, tmp_path):
+def test_weights_are_found_and_prefixes_of_wrappers_dropped(content, tmp_path):
     tensors = read(content, tmp_path / 'file.pth').tensors
     assert set(tensors) - {'n_averaged'} == set(STATE)
     assert all(tensors[name].equal(value) for name, value in STATE.items())
 
 
-def test_says_what_it_found(tmp_path):
+def test_the_layout_describes_the_file(tmp_path):
     content = dict(epoch=120, arch='epsanet50', state_dict=STATE)
     assert read(content, tmp_path / 'a.pth').layout == 'checkpoint of epsanet50, epoch 120'
     content = dict(state_dict=STATE, ema_state_dict=STATE, message_hub={})
@@ -114,7 +114,7 @@ def test_a_file_without_weights_is_named(content, tmp_path):
     assert 'none.pth' in message and 'no weights' in message
 
 
-def test_a_folder_is_no_checkpoint(tmp_path):
+def test_a_folder_is_named(tmp_path):
     assert str(tmp_path) in refusal(tmp_path)
 
 

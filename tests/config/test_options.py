@@ -1,4 +1,4 @@
-"""--cfg-options: keys that something reads pass, others are refused with the nearest name."""
+"""Options that something reads pass; any other is refused with the nearest name."""
 
 import pytest
 from mmengine.config import Config, DictAction
@@ -9,8 +9,8 @@ from epsanet_mmdet.errors import ConfigError
 
 NAME = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
 
-# Taken from the documentation of mmdet and mmengine, and from questions of their users.
-HONEST = """
+# From the documentation of mmdet and mmengine, and from questions of their users.
+READ = """
 auto_scale_lr.base_batch_size=32
 compile=True
 custom_hooks.0.priority=LOW
@@ -133,8 +133,8 @@ def config() -> Config:
     return load_config(NAME)
 
 
-@pytest.mark.parametrize('option', HONEST)
-def test_what_something_reads_passes(option, config):
+@pytest.mark.parametrize('option', READ)
+def test_a_key_that_something_reads_passes(option, config):
     key, _, value = option.partition('=')
     check_options(config, {key: DictAction._parse_iterable(value)})
 
@@ -148,12 +148,12 @@ def test_a_misspelt_key_is_refused_with_the_nearest_name(key, config):
     assert message.endswith(f"did you mean '{MISSPELT[key]}'?")
 
 
-def test_a_key_that_is_near_to_none_is_told_what_there_is(config):
-    with pytest.raises(ConfigError, match="SGD has no 'rho'; it has .*momentum"):
+def test_a_key_close_to_none_is_refused_with_the_known_names(config):
+    with pytest.raises(ConfigError, match="SGD has no 'rho'; choose one of .*momentum"):
         check_options(config, {'optim_wrapper.optimizer.rho': 1})
 
 
-def test_a_type_among_the_options_decides_what_is_read(config):
+def test_a_type_among_the_options_decides_which_keys_are_read(config):
     adam = {'optim_wrapper.optimizer.type': 'AdamW'}
     check_options(config, {'optim_wrapper.optimizer.betas': (0.9, 0.99), **adam})
     with pytest.raises(ConfigError, match="SGD has no 'betas'"):
@@ -165,12 +165,3 @@ def test_a_type_among_the_options_decides_what_is_read(config):
 def test_loading_a_config_checks_its_options(key):
     with pytest.raises(ConfigError, match='did you mean'):
         load_config(NAME, {key: 1})
-
-
-@pytest.mark.parametrize('section', ['train_dataloader', 'val_dataloader', 'test_dataloader'])
-def test_without_workers_nothing_waits_for_them(section):
-    config = load_config(NAME, {f'{section}.num_workers': 0, f'{section}.prefetch_factor': 2})
-    assert config[section].persistent_workers is False
-    assert config[section].prefetch_factor is None
-    others = {'train_dataloader', 'val_dataloader', 'test_dataloader'} - {section}
-    assert all(config[other].persistent_workers for other in others)

@@ -1,14 +1,15 @@
-"""The configs of the networks that EPSANet is compared with."""
+"""The networks that EPSANet is compared with train, and have the published sizes."""
 
 import functools
 from pathlib import Path
 
 import pytest
-from mmdet.registry import DATASETS, MODELS
-from mmengine.config import Config
+from mmdet.registry import DATASETS
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
+from epsanet_mmdet.config.build import build_without_weights
+from epsanet_mmdet.config.data import set_image_scale
 from epsanet_mmdet.config.load import configs_dir, load_config
 from epsanet_mmdet.utils.flops import count_parameters
 
@@ -36,26 +37,13 @@ PARAMETERS = {
 }
 
 
-def config_of(name: str) -> Config:
-    config = load_config(name)
-    config.model.backbone.init_cfg = None  # no downloads
-    return config
-
-
-def build(config: Config):
-    init_default_scope('mmdet')
-    return MODELS.build(config.model)
-
-
 @functools.lru_cache(maxsize=2)
 def images(data_root: Path, with_mask: bool):
     """Two real images at a reduced scale, as a batch for training."""
     config = load_config(f'{"mask" if with_mask else "faster"}-rcnn_resnet50_fpn_1x_coco')
     cfg = config.train_dataloader.dataset
     cfg.data_root = f'{data_root}/'
-    for transform in cfg.pipeline:
-        if transform.type == 'Resize':
-            transform.scale = (160, 112)
+    set_image_scale(config, (160, 112))
     init_default_scope('mmdet')
     dataset = DATASETS.build(cfg)
     return pseudo_collate([dataset[0], dataset[1]])
@@ -63,14 +51,13 @@ def images(data_root: Path, with_mask: bool):
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_one_training_step_on_real_images(name, tiny_coco):
-    config = config_of(name)
+    config = load_config(name)
     with_mask = name.startswith('mask')
     if 'rcnn' in name:
         # The heads would take most of the time, and are mmdet's own.
         config.model.train_cfg.rcnn.sampler.num = 16
         config.model.train_cfg.rpn_proposal.max_per_img = 32
-    model = build(config)
-    model.train()
+    model = build_without_weights(config.model).train()
     data = model.data_preprocessor(images(tiny_coco, with_mask), training=True)
     losses = model(**data, mode='loss')
     total, _ = model.parse_losses(losses)
@@ -84,12 +71,15 @@ def test_one_training_step_on_real_images(name, tiny_coco):
 
 @pytest.mark.parametrize('name', PARAMETERS)
 def test_has_the_published_parameters(name):
-    assert f'{count_parameters(build(config_of(name))) / 1e6:.2f}' == PARAMETERS[name]
+    assert (
+        f'{count_parameters(build_without_weights(load_config(name).model)) / 1e6:.2f}'
+        == PARAMETERS[name]
+    )
 
 
 def test_ecanet50_with_81_classes_has_the_published_parameters():
     # Its README counts the background among the classes of box regression (4 * 1025) and masks.
-    model = build(config_of('mask-rcnn_ecanet50_fpn_1x_coco'))
+    model = build_without_weights(load_config('mask-rcnn_ecanet50_fpn_1x_coco').model)
     assert f'{(count_parameters(model) + 4100 + 257) / 1e6:.2f}' == '44.18'
 
 
@@ -124,7 +114,7 @@ def test_published_top1_of_another_recipe_names_it():
         assert load_config(name).train_cfg.max_epochs == 120
 
 
-def test_every_config_says_where_its_backbone_weights_come_from():
+def test_every_config_names_the_file_of_its_backbone_weights():
     for name in CONFIGS:
         init = load_config(name).model.backbone.init_cfg
         if init.type == 'Pretrained':

@@ -1,4 +1,4 @@
-"""The EPSANet configs: they build, have the published sizes, and train on real COCO images."""
+"""The EPSANet configs build, have the published sizes, and train on real COCO images."""
 
 import json
 import re
@@ -7,19 +7,21 @@ from pathlib import Path
 import mmdet
 import pytest
 import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
+from epsanet_mmdet.config.build import build_without_weights
+from epsanet_mmdet.config.data import set_image_scale
 from epsanet_mmdet.config.load import configs_dir, load_config
 from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.utils.flops import count_parameters
 
 CONFIGS = sorted(path.stem for path in (configs_dir() / 'epsanet').glob('*.py'))
 BACKBONES = ['epsanet50-s', 'epsanet50-l', 'epsanet101-s', 'epsanet101-l']
-# of the authors' README: detector, backbone, millions of trainable parameters
+# From the authors' README: detector, backbone, millions of trainable parameters
 PUBLISHED = [
     ('faster-rcnn', 'epsanet50-s', '38.56'),
     ('faster-rcnn', 'epsanet50-l', '43.85'),
@@ -36,16 +38,11 @@ def mmdet_scope(monkeypatch):
     init_default_scope('mmdet')
 
 
-def build(name: str) -> nn.Module:
-    return MODELS.build(load_config(name).model)
-
-
 def trainable(model: nn.Module) -> str:
-    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return f'{count / 1e6:.2f}'
+    return f'{count_parameters(model) / 1e6:.2f}'
 
 
-def test_every_detector_is_there_with_every_backbone():
+def test_there_is_a_config_of_every_detector_with_every_backbone():
     expected = {
         f'{detector}_{backbone}_fpn_1x_coco'
         for detector in ('faster-rcnn', 'mask-rcnn', 'retinanet')
@@ -65,7 +62,7 @@ def test_builds_what_its_name_says(name):
     )
     assert match, "mmdet's naming: model_backbone_neck_[norm]_schedule_dataset"
     config = load_config(name)
-    model = MODELS.build(config.model)
+    model = build_without_weights(config.model)
 
     detectors = {'faster-rcnn': 'FasterRCNN', 'mask-rcnn': 'MaskRCNN', 'retinanet': 'RetinaNet'}
     assert type(model).__name__ == detectors[match['detector']]
@@ -85,17 +82,17 @@ def test_builds_what_its_name_says(name):
 
 @pytest.mark.parametrize('detector, backbone, millions', PUBLISHED)
 def test_has_the_published_number_of_parameters(detector, backbone, millions):
-    assert trainable(build(f'{detector}_{backbone}_fpn_1x_coco')) == millions
+    config = load_config(f'{detector}_{backbone}_fpn_1x_coco')
+    assert trainable(build_without_weights(config.model)) == millions
 
 
 def test_the_count_is_the_one_that_gives_resnet_50_its_published_number():
     config = Config.fromfile(configs_dir() / '_base_' / 'mask-rcnn_fpn_1x_coco.py')
-    config.model.backbone.init_cfg = None
-    assert trainable(MODELS.build(config.model)) == '44.17'
+    assert trainable(build_without_weights(config.model)) == '44.17'
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_says_only_what_differs(name):
+def test_a_config_holds_only_what_differs_from_its_base(name):
     text = (configs_dir() / 'epsanet' / f'{name}.py').read_text()
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith('#')]
     assert len(lines) <= 12
@@ -106,7 +103,7 @@ ONE_BACKBONE = [name for name in CONFIGS if 'epsanet50-s_' in name]
 
 
 def without_scope(value):
-    """Drop what configs remember of the package that a part came from."""
+    """Drop ``_scope_``, which configs inherited from another package have."""
     if isinstance(value, dict):
         return {k: without_scope(v) for k, v in value.items() if k != '_scope_'}
     return [without_scope(v) for v in value] if isinstance(value, (list, tuple)) else value
@@ -114,7 +111,7 @@ def without_scope(value):
 
 @pytest.mark.parametrize('name', ONE_BACKBONE)
 def test_everything_else_is_the_installed_mmdets(name):
-    """Data pipelines, batch size, schedule and optimiser of mmdet's own config of this kind."""
+    """Pipelines, batch size, schedule and optimiser equal those of mmdet's config."""
     detector, schedule = name.split('_')[0], name.split('_')[-2]
     mmdets = Config.fromfile(
         Path(mmdet.__file__).parent.joinpath(
@@ -151,10 +148,9 @@ def train_one_iteration(name: str, root: Path, scale=None) -> None:
     config = load_config(name, {'data_root': str(root)})
     loader = config.train_dataloader
     loader.update(batch_size=1, num_workers=0, persistent_workers=False)
-    for step in loader.dataset.pipeline:
-        if step.type == 'Resize' and scale:
-            step.scale = scale
-    model = MODELS.build(config.model).train()
+    if scale:
+        set_image_scale(config, scale)
+    model = build_without_weights(config.model).train()
     optimizer = build_optim_wrapper(model, config.optim_wrapper)
     batch = next(iter(Runner.build_dataloader(loader, seed=0)))
     data = model.data_preprocessor(batch, training=True)
@@ -204,7 +200,7 @@ def test_trains_on_real_images_at_a_small_scale(name, tiny_coco):
 
 
 def test_the_published_numbers_are_those_of_the_table():
-    """Where the table of published figures is at hand, the numbers above are its."""
+    """The numbers above equal those of the table of published figures, where it is available."""
     table = Path(__file__).parents[2].parent / 'shared' / 'design' / 'published.json'
     if not table.is_file():
         pytest.skip('needs ../shared/design/published.json, which is not here')

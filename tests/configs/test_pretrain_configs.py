@@ -1,4 +1,4 @@
-"""The pre-training configs: published sizes, the published recipe, the detectors' backbones."""
+"""The pre-training configs have the published recipe and sizes, and the detectors' backbones."""
 
 import functools
 import re
@@ -98,7 +98,7 @@ def test_images_are_normalised_as_in_the_detector(name):
 
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if 'coslr' in name])
-def test_the_short_recipe_takes_less_than_a_third_of_the_published_ones_work(name):
+def test_the_short_recipe_computes_less_than_a_third_of_the_published_one(name):
     short, published = config_of(name), config_of(f'{name.split("_")[0]}_8xb32_in1k')
 
     def work(config):
@@ -113,7 +113,7 @@ def test_the_short_recipe_takes_less_than_a_third_of_the_published_ones_work(nam
     assert second.end == short.train_cfg.max_epochs
 
 
-def test_imagenet_lies_where_the_environment_or_the_command_line_says(monkeypatch):
+def test_the_environment_or_the_command_line_sets_the_folder_of_imagenet(monkeypatch):
     monkeypatch.setenv('IMAGENET_ROOT', '/images')
     config = load_config('epsanet50-s_8xb32_in1k')
     assert config.train_dataloader.dataset.data_root == '/images/'

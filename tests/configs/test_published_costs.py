@@ -1,13 +1,12 @@
-"""The costs of whole detectors that configs/epsanet/README.md sets beside the published ones."""
+"""The table of costs in configs/epsanet/README.md is counted, and explains every difference."""
 
 import functools
 
 import pytest
 import torch
-from mmdet.registry import MODELS
-from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
+from epsanet_mmdet.config.build import build_without_weights
 from epsanet_mmdet.config.load import configs_dir, load_config
 from epsanet_mmdet.utils.flops import count_flops, count_parameters
 
@@ -17,7 +16,7 @@ CLASSES = 80
 
 
 def rows() -> dict:
-    """Cells of the table by config: parameters, published ones, FLOPs, published ones, why."""
+    """Return the cells by config: parameters, published, FLOPs, published, explanation."""
     text = (configs_dir() / 'epsanet' / 'README.md').read_text()
     table = text.split('## Costs')[1].split('\n## ')[0]
     lines = [line.strip('|').split('|') for line in table.splitlines() if '_fpn_1x_coco' in line]
@@ -28,7 +27,7 @@ ROWS = rows()
 
 
 class OnePass(nn.Module):
-    """A detector on an image, with as many proposals and masks as mmdet's counter gave it."""
+    """A detector on one image, with the numbers of proposals and masks of mmdet's counter."""
 
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()
@@ -48,12 +47,9 @@ class OnePass(nn.Module):
 
 @functools.cache
 def counted(name: str) -> tuple[int, int]:
-    """Trainable parameters and FLOPs, as MMCV 1.x counted: no biases of linear layers."""
-    init_default_scope('mmdet')
-    config = load_config(name)
-    config.model.backbone.init_cfg = None
+    """Count trainable parameters and, as MMCV 1.x, FLOPs without the biases of linear layers."""
     with torch.device('meta'):
-        detector = MODELS.build(config.model)
+        detector = build_without_weights(load_config(name).model)
     flops = count_flops(OnePass(detector), IMAGE).detection
     linear = (m for m in detector.modules() if isinstance(m, nn.Linear))
     return count_parameters(detector), flops - PROPOSALS * sum(m.out_features for m in linear)

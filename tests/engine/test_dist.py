@@ -1,4 +1,4 @@
-"""Two processes on CPUs (gloo) do what one does."""
+"""Two processes on CPUs (gloo) compute what one process computes, and survive restarts."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tiny_detector import tiny_detector, write_data  # noqa: F401
 from epsanet_mmdet.engine.dist import CONNECTING, join, join_cpu_processes
 from epsanet_mmdet.errors import ConfigError
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / 'tools'
 TORCHRUN = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
 QUICK = [
@@ -61,7 +61,7 @@ def with_this_python(environment):
 
 
 @pytest.mark.slow
-def test_losses_and_gradients_are_those_of_one_process(tiny_detector, tmp_path):  # noqa: F811
+def test_losses_and_gradients_equal_those_of_one_process(tiny_detector, tmp_path):  # noqa: F811
     script = ROOT / 'tests' / 'ddp_gradients.py'
     port = f'--master_port={free_port()}'
     done = run(*TORCHRUN, port, script, tiny_detector.config, tmp_path / 'two.pth')
@@ -76,7 +76,7 @@ def test_losses_and_gradients_are_those_of_one_process(tiny_detector, tmp_path):
 
 
 @pytest.mark.slow
-def test_evaluation_of_an_uneven_split_is_that_of_one_process(tiny_detector, tmp_path):  # noqa: F811
+def test_evaluation_of_an_uneven_split_equals_that_of_one_process(tiny_detector, tmp_path):  # noqa: F811
     write_data(tmp_path / 'five', count=5)
     test = [tiny_detector.config, tiny_detector.checkpoint]
     options = ['--cfg-options', f'data_root={tmp_path / "five"}', *MANY_BOXES]
@@ -125,7 +125,7 @@ def test_a_killed_worker_is_restarted_and_the_job_finishes(tiny_detector, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_signal_to_one_worker_saves_and_ends_both_and_a_relaunch_goes_on(
+def test_a_signal_to_one_worker_saves_and_ends_both_and_a_relaunch_resumes(
     tiny_detector,  # noqa: F811
     tmp_path,
 ):
@@ -160,7 +160,7 @@ def wait_for(path, job, seconds=300):
         time.sleep(0.05)
 
 
-def test_connections_that_time_out_are_made_anew(monkeypatch):
+def test_connections_that_time_out_are_tried_again(monkeypatch):
     address = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port(), RANK='0', WORLD_SIZE='1')
     for name, value in address.items():
         monkeypatch.setenv(name, value)
@@ -195,11 +195,11 @@ def test_connections_that_keep_timing_out_are_an_error(monkeypatch):
         join()
 
 
-def test_one_process_joins_nothing():
+def test_a_single_process_joins_nothing():
     assert join_cpu_processes('none') == {}
 
 
-def test_a_launcher_that_is_not_there_is_named(monkeypatch):
+def test_a_missing_launcher_is_named(monkeypatch):
     for name in ('RANK', 'SLURM_PROCID'):
         monkeypatch.delenv(name, raising=False)
     for launcher, variable in (('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID')):

@@ -1,4 +1,4 @@
-"""tools/train.py and tools/test.py: bare names, data options, and errors of one line."""
+"""tools/train.py and tools/test.py take bare names and data options, and fail in one line."""
 
 import os
 import shutil
@@ -109,6 +109,11 @@ def test_missing_data_ends_it_before_mmdet_starts(missing, named, prepare, coco)
         prepare('train.py', NAME)
 
 
+def test_data_in_another_storage_are_left_to_mmengine(prepare):
+    arguments = prepare('train.py', NAME, '--cfg-options', 'data_root=s3://bucket/coco')
+    assert 'train_dataloader.dataset.data_root=s3://bucket/coco/' in arguments
+
+
 def test_testing_needs_the_test_data_alone(prepare, coco):
     shutil.rmtree(coco / 'train2017')
     prepare('test.py', NAME, 'weights.pth')
@@ -178,7 +183,7 @@ def test_a_runner_of_the_users_own_is_kept(prepare):
 
 
 def test_augmented_tests_of_masks_are_refused_and_of_boxes_are_not(prepare):
-    with pytest.raises(ConfigError, match='--tta merges boxes alone'):
+    with pytest.raises(ConfigError, match='--tta merges only boxes'):
         prepare('test.py', NAME, 'weights.pth', '--tta')
     prepare('test.py', NAME.replace('mask', 'faster'), 'weights.pth', '--tta')
     boxes = ['model.roi_head.mask_head=None', 'test_evaluator.metric=bbox']

@@ -1,4 +1,4 @@
-"""BriefRunner: what it shows, and the step that it names when something fails."""
+"""BriefRunner prints a summary, logs the rest, and names the step that failed."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def test_the_dumped_config_names_no_runner(runner, tmp_path):
     assert 'runner_type' not in dumped.read_text()
 
 
-def test_the_terminal_gets_warnings_meanwhile_and_everything_later(tmp_path, capsys):
+def test_the_terminal_gets_only_warnings_until_training_starts(tmp_path, capsys):
     config = toy_config(tmp_path / 'run', log_level='INFO', train_cfg__max_epochs=1)
     runner = BriefRunner.from_cfg(config)
     assert capsys.readouterr().out == ''

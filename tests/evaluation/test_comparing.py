@@ -1,4 +1,4 @@
-"""The page of a plan: its content, and how a real browser shows it."""
+"""The page of a plan compares all variants, and depends on the results alone."""
 
 import re
 from dataclasses import replace
@@ -11,7 +11,7 @@ from tiny_plan import plan_content, write_plan
 
 from epsanet_mmdet.experiments import prepare_plan
 from epsanet_mmdet.experiments.pages import write_page
-from epsanet_mmdet.experiments.run import PreparedPlan
+from epsanet_mmdet.experiments.prepare import PreparedPlan
 from epsanet_mmdet.experiments.table import write_tables
 
 EVIL = '<script>alert(1)</script> $_'
@@ -35,11 +35,11 @@ def page(prepared):
     return prepared.work_dir / 'report.html'
 
 
-def test_it_has_every_part(page, prepared):
+def test_the_page_has_every_part(page, prepared):
     text = page.read_text(encoding='utf-8')
     for words in (
         *('Results', 'Object size and class', 'Precision and recall', 'Training', 'Jobs', 'Run'),
-        *('Pictures, the worst first', 'published AP', 'SDA-xNet', '0123456789ab', 'a machine'),
+        *('Images, worst first', 'published AP', 'SDA-xNet', '0123456789ab', 'a machine'),
         *CLASSES,
     ):
         assert words in text
@@ -54,15 +54,15 @@ def test_names_are_escaped_and_the_only_script_is_the_pages_own(page):
     assert urls and all(url.startswith(('data:', '#')) for url in urls)
 
 
-def test_the_worst_picture_comes_first(page, prepared):
-    counts = re.findall(r'<figcaption>[^<]*: (\d+) missed, (\d+) false', page.read_text())
-    rows = len(prepared.plan.rows)
+def test_images_with_most_errors_come_first(page, prepared):
+    counts = re.findall(r'<figcaption>[^<]*: \d+ TP, (\d+) FP, (\d+) FN', page.read_text())
+    rows = len(prepared.plan.variants)
     wrong = [sum(map(int, pair)) for pair in counts]
     totals = [sum(wrong[i : i + rows]) for i in range(0, len(wrong), rows)]
     assert totals == sorted(totals, reverse=True)
 
 
-def test_plots_are_files_too(page):
+def test_plots_are_also_written_as_files(page):
     for name in ('box-ap', 'mask-ap'):
         assert (page.parent / 'plots' / f'{name}.svg').read_text().count('<svg') == 1
         assert (page.parent / 'plots' / f'{name}.png').read_bytes().startswith(b'\x89PNG')
@@ -86,7 +86,7 @@ def test_a_plan_without_results_has_a_page(tmp_path, prepared):
 
 @needs_browser
 @pytest.mark.parametrize('width', [1280, 480])
-def test_in_a_browser(page, width):
+def test_a_browser_shows_the_whole_page(page, width):
     picture = screenshot(page, width)
     assert picture.std() > 10
     seen = probe(page, width)
@@ -111,7 +111,7 @@ def test_the_pages_policy_lets_its_script_run(page):
 
 
 @needs_browser
-def test_dark_and_light(page):
+def test_the_page_follows_the_browsers_colour_scheme(page):
     light = screenshot(page, 800)
     dark = screenshot(page, 800, '--blink-settings=preferredColorScheme=0')
     assert light[:40].mean() > 200 > 80 > dark[:40].mean()

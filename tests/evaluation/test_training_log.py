@@ -1,8 +1,10 @@
-"""Training curves of runs that were resumed, repeated and killed."""
+"""Training curves join all runs of a work folder: resumed, repeated and killed ones."""
+
+import json
 
 from coco_case import write_log
 
-from epsanet_mmdet.evaluation.training_log import read_training_log
+from epsanet_mmdet.evaluation.training_log import TAIL, read_last_loss, read_training_log
 
 
 def train(step, loss, epoch=1):
@@ -13,25 +15,33 @@ def val(step, value):
     return {'coco/bbox_mAP': value, 'time': 0.1, 'step': step}
 
 
-def test_resumed_and_repeated_runs(tmp_path):
+def test_a_resumed_or_repeated_run_replaces_the_earlier_one_from_its_first_step(tmp_path):
     first = [train(10, 3.0), train(20, 2.0), val(1, 0.1), train(30, 1.5, 2), '{"loss": 1, "st']
     write_log(tmp_path, '20250101_000000', first)
     write_log(tmp_path, '20250102_000000', [train(30, 1.4, 2), train(40, 1.0, 2), val(2, 0.2)])
-    log = read_training_log(str(tmp_path))
+    log = read_training_log(tmp_path)
     assert log.losses['loss'] == {10: 3.0, 20: 2.0, 30: 1.4, 40: 1.0}
     assert log.metrics == {'coco/bbox_mAP': {1: 0.1, 2: 0.2}}
     assert log.metrics_unit == 'epoch'
     write_log(tmp_path, '20250103_000000', [train(10, 9.0)])
-    assert read_training_log(str(tmp_path)).losses['loss'] == {10: 9.0}
+    assert read_training_log(tmp_path).losses['loss'] == {10: 9.0}
 
 
-def test_iteration_based(tmp_path):
+def test_metrics_of_a_schedule_in_iterations_are_by_iteration(tmp_path):
     entries = [dict(loss=1.0, iter=10, step=10), val(500, 0.3), 'null', '[]', '']
     write_log(tmp_path, 'run', entries)
-    assert read_training_log(str(tmp_path)).metrics_unit == 'iteration'
+    assert read_training_log(tmp_path).metrics_unit == 'iteration'
 
 
-def test_no_log(tmp_path):
-    assert read_training_log(str(tmp_path)) is None
+def test_a_folder_without_logged_values_has_no_log(tmp_path):
+    assert read_training_log(tmp_path) is None
     write_log(tmp_path, 'run', [])
-    assert read_training_log(str(tmp_path)) is None
+    assert read_training_log(tmp_path) is None and read_last_loss(tmp_path) is None
+
+
+def test_the_last_loss_is_that_of_the_newest_run_that_logged_one(tmp_path):
+    write_log(tmp_path, '20250101_000000', [train(i, 1.0) for i in range(TAIL // 20)] + [val(9, 0)])
+    assert read_last_loss(tmp_path) == train(TAIL // 20 - 1, 1.0)
+    write_log(tmp_path, '20250102_000000', [train(7, 0.5), json.dumps(train(8, 0.4))[:-9]])
+    write_log(tmp_path, '20250103_000000', [val(1, 0.1)])
+    assert read_last_loss(tmp_path) == train(7, 0.5)

@@ -139,7 +139,7 @@ def _checker(folder: Path) -> Callable[[str], object]:
     checking.read_images = read_images
 
     def check(path: str) -> None:
-        data = checking.check_dataset([path], progress=False)
+        data = checking.check_dataset([path])
         for split in data.splits:
             for image in split.images:
                 inside = os.path.realpath(split.path_of(image['file_name']))

@@ -1,4 +1,4 @@
-"""Files changed at random run no code, take little time and memory, and give clear errors.
+"""Files changed at random run no code, take little time and memory, and end in clear errors.
 
 These are a few hundred files; ``run_fuzz.py`` beside this reads as many as it is told to.
 """
@@ -32,7 +32,7 @@ def folder(monkeypatch):
 
 
 @pytest.mark.parametrize('name', targets.TARGETS)
-def test_changed_files(name, folder, capfd):
+def test_changed_files_do_no_harm(name, folder, capfd):
     target = targets.build(name, folder)
     limit = oracle.peak_memory() + target.memory
     rng = random.Random(name)
@@ -51,7 +51,7 @@ def test_changed_files(name, folder, capfd):
 
 @pytest.mark.parametrize('name', targets.TARGETS)
 def test_the_files_to_begin_with_are_read(name, folder):
-    """Else the changed ones would test nothing but the first check."""
+    """Otherwise the changed ones would test only the first check."""
     target = targets.build(name, folder)
     for content in target.seeds:
         target.write(content)

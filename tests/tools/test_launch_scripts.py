@@ -1,4 +1,4 @@
-"""The launch scripts pass on what they are given; a stand-in prints how they call the launcher."""
+"""The launch scripts start one process per GPU and pass the other arguments on."""
 
 import os
 import subprocess
@@ -11,6 +11,7 @@ TOOLS = Path(__file__).parent.parent.parent / 'tools'
 
 @pytest.fixture
 def launch(tmp_path):
+    """Run a script with stand-ins for the launchers that print their arguments."""
     for launcher in ('python', 'srun'):
         path = tmp_path / launcher
         path.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
@@ -34,7 +35,7 @@ def launch(tmp_path):
         ('dist_test.sh', ['c.py', 'w.pth', '4', '--tta'], ['c.py', 'w.pth', '--tta']),
     ],
 )
-def test_one_process_a_gpu(launch, script, given, passed):
+def test_torch_launches_one_process_per_gpu(launch, script, given, passed):
     done = launch(script, *given, NNODES='2', NODE_RANK='1', MASTER_ADDR='host', PORT='1234')
     lines = done.stdout.splitlines()
     for option in ('nnodes=2', 'node_rank=1', 'master_addr=host', 'master_port=1234'):
@@ -51,7 +52,7 @@ def test_one_process_a_gpu(launch, script, given, passed):
         ('slurm_test.sh', 'w.pth', ['c.py', 'w.pth']),
     ],
 )
-def test_a_slurm_job(launch, script, last, passed):
+def test_slurm_launches_one_process_per_gpu(launch, script, last, passed):
     done = launch(script, 'gpu', 'job', 'c.py', last, '--amp', GPUS='16', SRUN_ARGS='--qos a -t 9')
     lines = done.stdout.splitlines()
     assert lines[:2] == ['-p', 'gpu']
@@ -62,7 +63,7 @@ def test_a_slurm_job(launch, script, last, passed):
 
 
 @pytest.mark.parametrize('script', sorted(path.name for path in TOOLS.glob('*.sh')))
-def test_without_arguments_says_which(launch, script):
+def test_without_arguments_a_script_prints_its_usage(launch, script):
     done = launch(script)
     assert done.returncode == 2
     assert done.stderr.startswith(f'usage: {TOOLS / script} ')

@@ -1,4 +1,4 @@
-"""Setting up fails early, in one line that says what to do, and keeps what is there."""
+"""Setting up fails early, in one line with the remedy, and keeps what is installed."""
 
 import runpy
 import subprocess
@@ -35,7 +35,7 @@ def test_without_a_compiler_it_names_the_package_to_install(tmp_path):
     assert not (tmp_path / 'venv').exists()
 
 
-def test_another_python_is_refused_with_the_versions_that_work(script, monkeypatch):
+def test_an_unsupported_python_is_refused_with_the_supported_versions(script, monkeypatch):
     monkeypatch.setitem(script['check_prerequisites'].__globals__, 'SUPPORTED', ((3, 7), (3, 8)))
     with pytest.raises(SystemExit, match='packages need 3.7 to 3.8; run: make PYTHON='):
         script['check_prerequisites']()
@@ -57,7 +57,7 @@ def test_torch_and_mmcv_are_not_installed_a_second_time(script, stack):
     assert 'numpy' in names and not names & {'torch', 'mmcv', 'onedl-mmcv'}
 
 
-def test_a_cuda_torch_counts_as_there(script):
+def test_any_torch_from_2_6_counts_as_installed(script):
     probe = script['PROBE_TORCH']
     fake = "import sys, types; m = types.ModuleType('torch'); m.__version__ = '{}'; "
     fake += "sys.modules['torch'] = m; "

@@ -2,7 +2,7 @@
 
 import pytest
 
-from epsanet_mmdet.utils.environment import check_stack
+from epsanet_mmdet.utils.environment import check_stack, processor, versions
 
 UPSTREAM = {'torch': '2.13.0+cpu', 'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmdet': '3.3.0'}
 ONEDL = {
@@ -79,3 +79,16 @@ def test_mmcv_without_operators_says_how_to_build_it(monkeypatch):
     message = refusal(UPSTREAM)
     assert 'built without its operators' in message
     assert message.endswith('--no-cache-dir mmcv==2.1.0')
+
+
+def test_versions_are_those_that_the_modules_report():
+    import mmdet
+    import torch
+
+    found = versions()
+    assert list(found) == ['epsanet_mmdet', 'torch', 'mmengine', 'mmcv', 'mmdet']
+    assert (found['torch'], found['mmdet']) == (torch.__version__, mmdet.__version__)
+
+
+def test_the_processor_has_a_name_of_one_line():
+    assert processor() and '\n' not in processor()

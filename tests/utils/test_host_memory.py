@@ -1,4 +1,4 @@
-"""Memory that is used again instead of asked for again, seen by the system's page faults."""
+"""Tensors on CPUs reuse freed memory, as the page faults of the system show."""
 
 import os
 import runpy
@@ -42,7 +42,7 @@ def pages(megabytes):
     return 40 * megabytes * 2**20 // os.sysconf('SC_PAGESIZE')
 
 
-def test_tensors_take_the_memory_of_freed_ones():
+def test_tensors_reuse_the_memory_of_freed_ones():
     # Whether they do so otherwise depends on what the process did before.
     assert page_faults('cpu', 8) < 0.05 * pages(8)
 
@@ -62,7 +62,7 @@ def test_a_process_that_computes_on_a_gpu_is_left_alone():
     assert page_faults('cuda', 128) > 0.5 * pages(128)
 
 
-def test_what_the_environment_says_stays():
+def test_environment_variables_take_precedence():
     # Nothing is kept, and large pages are off.
     variables = dict(MALLOC_TRIM_THRESHOLD_='0', MALLOC_MMAP_THRESHOLD_='65536')
     assert page_faults('cpu', 8, THP_MEM_ALLOC_ENABLE='0', **variables) > 0.5 * pages(8)

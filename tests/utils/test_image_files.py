@@ -175,11 +175,11 @@ def test_bombs_take_no_memory(name, content, tmp_path):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
-def test_a_kind_that_pillow_cannot_read_is_refused_with_the_remedy(tmp_path):
+def test_a_format_that_pillow_cannot_read_is_refused_with_the_remedy(tmp_path):
     path = tmp_path / 'signed.tif'
     path.write_bytes(tiff_bomb(64, 64, bits=16, samples=3, tags=[SIGNED]))
     assert cv2.imread(str(path)).shape == (64, 64, 3)
-    with pytest.raises(DataError, match='of a kind that is not read; save it as PNG or JPEG'):
+    with pytest.raises(DataError, match='its format is not supported; save it as PNG or JPEG'):
         load_image(str(path))
 
 

@@ -1,6 +1,7 @@
-"""Files are written whole or not at all; a disk that refuses is named with the remedy."""
+"""Files are written atomically, and a disk that refuses is named with the remedy."""
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -10,10 +11,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 
 from epsanet_mmdet.errors import StorageError
-from epsanet_mmdet.utils.disk_space import check_writable
-from epsanet_mmdet.utils.storage import remove_partial_files, storage_error, write_whole
+from epsanet_mmdet.utils.storage import (
+    check_file_writable,
+    remove_partial_files,
+    save_whole,
+    storage_error,
+    write_json,
+    write_whole,
+)
 
 
 def files(folder: Path) -> list:
@@ -85,16 +93,24 @@ def test_a_device_that_is_full_is_an_error(tmp_path, monkeypatch):
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path):
     (tmp_path / 'work').touch()
-    for check in (check_writable, lambda folder: write_whole(b'', folder / 'a.pth')):
-        with pytest.raises(StorageError, match='a file is in the place of a folder'):
-            check(tmp_path / 'work')
-    with pytest.raises(StorageError, match=f"'{tmp_path}/work'"):
-        check_writable(tmp_path / 'work' / 'deeper')
+    with pytest.raises(StorageError, match='a file is in the place of a folder'):
+        write_whole(b'', tmp_path / 'work' / 'a.pth')
 
 
-def test_checking_a_folder_makes_none(tmp_path):
-    check_writable(tmp_path / 'a' / 'b')
-    assert files(tmp_path) == []
+def test_text_json_and_torch_objects_are_written_whole_too(tmp_path):
+    write_whole('wörter \udcff', tmp_path / 'a.txt')
+    assert (tmp_path / 'a.txt').read_text(encoding='utf-8') == 'wörter \\udcff'
+    write_json(dict(name='ä', values=[1, None]), tmp_path / 'a.json')
+    assert json.loads((tmp_path / 'a.json').read_bytes()) == dict(name='ä', values=[1, None])
+    save_whole(dict(w=torch.ones(2)), tmp_path / 'a.pth')
+    assert torch.load(tmp_path / 'a.pth')['w'].equal(torch.ones(2))
+    assert files(tmp_path) == ['a.json', 'a.pth', 'a.txt']
+
+
+def test_checking_a_file_changes_nothing(tmp_path):
+    (tmp_path / 'a.pth').write_bytes(b'old')
+    check_file_writable(tmp_path / 'a.pth')
+    assert files(tmp_path) == ['a.pth'] and (tmp_path / 'a.pth').read_bytes() == b'old'
 
 
 READ_ONLY = next((d for d in ('/sys', '/proc') if os.path.isdir(d)), None)
@@ -129,7 +145,7 @@ def open_folder():
 def test_a_folder_without_permission_is_named(call, open_folder):
     code = f"""
 import os, sys, pathlib
-from epsanet_mmdet.utils.disk_space import check_writable
+from epsanet_mmdet.engine.disk_space import check_writable
 from epsanet_mmdet.errors import StorageError
 from epsanet_mmdet.utils.storage import write_whole
 f = pathlib.Path({str(open_folder)!r})

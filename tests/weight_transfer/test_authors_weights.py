@@ -1,4 +1,4 @@
-"""Weights of others' ResNets with attention load whole, and compute what their code computes."""
+"""Published ResNets with attention convert completely and compute what their own code does."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Checkpoints of classifiers, from each project's own names to a detector's backbone."""
+"""Classifiers of other projects convert completely, or are refused with the reason."""
 
 import subprocess
 import sys
@@ -22,7 +22,6 @@ from epsanet_mmdet.checkpoint import PretrainedIfPresent
 from epsanet_mmdet.config.load import configs_dir
 from epsanet_mmdet.errors import CheckpointError, ConfigError
 from epsanet_mmdet.weight_transfer.conversion import convert_weights
-from epsanet_mmdet.weight_transfer.state_dicts import comparison_table
 
 SMALL = dict(type='EPSANet', depth=50, arch='small')
 
@@ -53,7 +52,7 @@ def refusal(source, target, tmp_path) -> str:
 
 
 @pytest.mark.parametrize('arch', ['small', 'large'])
-def test_the_authors_checkpoint_arrives_bit_by_bit(arch, tmp_path):
+def test_the_authors_checkpoint_converts_bit_for_bit(arch, tmp_path):
     options = {}
     state = authors_checkpoint()['state_dict']
     if arch == 'large':
@@ -113,7 +112,7 @@ def test_attention_of_another_kind_is_not_taken_for_ours(tmp_path):
     assert len(result.comparison.missing) == len(result.comparison.unexpected) == 32
 
 
-def test_biases_that_ours_lacks_are_told(tmp_path):
+def test_biases_that_ours_lacks_are_reported(tmp_path):
     source = save(resnet(attention=timm_se), tmp_path / 'source.pth')
     comparison = convert_weights(
         source, tmp_path / 'out.pth', backbone=plugin('SELayer2d')
@@ -123,7 +122,7 @@ def test_biases_that_ours_lacks_are_told(tmp_path):
     assert all(name.endswith('bias') for name in comparison.unexpected)
 
 
-def test_what_is_missing_is_left_out_for_the_training_to_initialise(tmp_path):
+def test_missing_tensors_are_left_out(tmp_path):
     source = save(resnet(), tmp_path / 'resnet50.pth')
     result = convert_weights(source, tmp_path / 'out.pth', backbone=plugin('SELayer2d'))
     assert len(result.comparison.missing) == 32
@@ -151,18 +150,18 @@ def test_another_depth_is_named(tmp_path):
     assert 'has 50 layers' in message and 'has 101 layers' in message
 
 
-def test_small_for_large_is_named(tmp_path):
+def test_small_instead_of_large_is_named(tmp_path):
     large = dict(type='EPSANet', depth=50, arch='large')
     message = refusal(authors_checkpoint(), large, tmp_path)
     assert 'EPSANet-50 small' in message and 'EPSANet-50 large' in message
 
 
-def test_branches_of_no_published_size_are_written_out(tmp_path):
+def test_unpublished_branches_are_described(tmp_path):
     other = authors_checkpoint(kernel_sizes=(3, 3, 5, 5))
     assert 'kernels (3, 3, 5, 5)' in refusal(other, SMALL, tmp_path)
 
 
-def test_a_plain_resnet_is_sent_to_the_transplant(tmp_path):
+def test_a_plain_resnet_is_referred_to_the_transplant(tmp_path):
     message = refusal(resnet(), SMALL, tmp_path)
     assert 'ResNet-50' in message and 'tools/transplant.py' in message
 
@@ -172,7 +171,7 @@ def test_a_wide_resnet_is_named(tmp_path):
     assert 'of width 128' in message
 
 
-def test_what_is_no_resnet_is_named(tmp_path):
+def test_another_network_is_named(tmp_path):
     state = {f'blocks.{i}.attn.qkv.weight': torch.ones(3) for i in range(5)}
     message = refusal(state, SMALL, tmp_path)
     assert 'no ResNet' in message and 'blocks.0.attn.qkv.weight' in message
@@ -195,15 +194,15 @@ def test_a_config_names_backbone_and_file(tmp_path, monkeypatch):
     assert (tmp_path / 'checkpoints' / 'epsanet50-s.pth').is_file()
 
 
-def test_a_pre_trainings_config_does_too(tmp_path):
+def test_a_config_of_a_pre_training_is_accepted(tmp_path):
     source = save(authors_checkpoint(), tmp_path / 'source.pth')
     result = convert_weights(source, tmp_path / 'out.pth', config='epsanet50-s_8xb32_in1k')
     assert result.comparison.complete
 
 
-def test_a_config_without_a_file_wants_one(tmp_path):
+def test_a_config_without_a_file_needs_one(tmp_path):
     source = save(resnet(), tmp_path / 'source.pth')
-    with pytest.raises(ConfigError, match='give the file to write'):
+    with pytest.raises(ConfigError, match='name the file to write'):
         convert_weights(source, config='mask-rcnn_resnet50_fpn_1x_coco')
 
 
@@ -222,14 +221,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     assert str(tmp_path / 'file') in str(caught.value)
 
 
-def test_the_table_has_a_short_line_for_each_stage(tmp_path):
+def test_the_report_has_a_line_for_each_stage_and_the_next_step(tmp_path):
     source = save(resnet(attention=timm_se), tmp_path / 'source.pth')
     result = convert_weights(source, tmp_path / 'out.pth', backbone=plugin('SELayer2d'))
-    lines = comparison_table(result.comparison).splitlines()
-    assert [line.split()[0] for line in lines[1:7]] == ['stem', *['stage'] * 4, 'all']
-    assert lines[6].split()[1:] == ['297', '0', '32', '0']
-    assert lines[7].startswith('unexpected such as: layer1.0.se.fc1.bias')
-    assert len(lines) == 8
+    lines = str(result).splitlines()
+    assert lines[0] == 'plain weights'
+    assert [line.split()[0] for line in lines[2:8]] == ['stem', *['stage'] * 4, 'all']
+    assert lines[7].split()[1:] == ['297', '0', '32', '0']
+    assert lines[8].startswith('unexpected such as: layer1.0.se.fc1.bias')
+    assert lines[9] == f'Written to {tmp_path / "out.pth"}'
+    assert lines[10].startswith('note: not all tensors matched')
+    assert lines[11].startswith('Use it with --cfg-options model.backbone.init_cfg.checkpoint=')
 
 
 @pytest.mark.slow

@@ -1,9 +1,9 @@
-"""Reading a folder of any images."""
+"""A folder of any images becomes three disjoint sets of views."""
 
 import pytest
 import torch
-from donor_files import write
 from PIL import Image
+from teacher_files import write
 
 from epsanet_mmdet.errors import DataError
 from epsanet_mmdet.weight_transfer.images import batches, draw_pictures, read_pictures
@@ -31,7 +31,7 @@ def test_folders_within_and_all_modes_and_shapes_are_read(tmp_path):
     assert found.fit.shape[1:] == (3, 32, 32) and found.fit.dtype == torch.uint8
 
 
-def test_what_cannot_be_read_is_skipped_and_counted(tmp_path):
+def test_unreadable_files_are_skipped_and_counted(tmp_path):
     write(tmp_path, 12)
     (tmp_path / 'empty.jpg').touch()
     (tmp_path / 'text.png').write_text('no image')
@@ -51,7 +51,7 @@ def test_too_few_images_are_refused(count, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['nowhere', 'file.png'])
-def test_a_folder_that_is_none_is_refused(name, tmp_path):
+def test_a_path_that_is_not_a_folder_is_refused(name, tmp_path):
     write(tmp_path, 1)
     (tmp_path / '000.png').rename(tmp_path / 'file.png')
     with pytest.raises(DataError, match=f"{name}' is no folder"):
@@ -65,12 +65,12 @@ def test_the_same_seed_gives_the_same_views(tmp_path):
     assert not torch.equal(first.fit, other.fit)
 
 
-def test_no_more_than_so_many_are_read(tmp_path):
+def test_at_most_max_images_are_read(tmp_path):
     write(tmp_path, 30)
     assert sum(map(len, read_pictures(tmp_path, 32, max_images=15)[:3])) == 15
 
 
-def test_batches_are_normalised_as_the_detectors_do():
+def test_batches_are_normalised_like_the_detectors_inputs():
     white = torch.full((5, 3, 8, 8), 255, dtype=torch.uint8)
     sizes = [len(batch) for batch in batches(white, batch_size=2)]
     assert sizes == [2, 2, 1]
@@ -79,13 +79,13 @@ def test_batches_are_normalised_as_the_detectors_do():
     torch.testing.assert_close(first[0, :, 0, 0], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_red_comes_first(tmp_path):
+def test_channels_are_rgb(tmp_path):
     for i in range(10):
         Image.new('RGB', (40, 40), (200, 100, 0)).save(tmp_path / f'{i}.png')
     assert read_pictures(tmp_path, 32).fit[0, :, 5, 5].tolist() == [200, 100, 0]
 
 
-def test_generated_pictures_serve_where_there_are_none():
+def test_pictures_can_be_generated():
     drawn = draw_pictures(64, count=3)
     assert drawn.held_out.shape == (3, 3, 64, 64) and len(drawn.fit) == 0
     assert drawn.held_out.float().std() > 10

@@ -1,4 +1,4 @@
-"""Ridge regression from sums, and the patches that a convolution sees."""
+"""Ridge regression from sums agrees with ``lstsq`` on all samples, in constant memory."""
 
 import pytest
 import torch
@@ -6,8 +6,7 @@ import torch.nn.functional as F
 
 from epsanet_mmdet.weight_transfer.least_squares import (
     RIDGES,
-    NormalEquations,
-    accumulate,
+    Sums,
     patches,
     regress,
     sample_positions,
@@ -23,7 +22,7 @@ def samples(count=400, features=12, targets=3, noise=0.1, seed=0):
 
 
 def parts(x, y, checks=0):
-    """Give samples in parts of unequal size, the last ones to check on."""
+    """Yield samples in parts of unequal size, the last ones to choose the ridge on."""
     sizes = [1, 50, 149, len(x) - 200]
     for i, (a, b) in enumerate(zip(x.split(sizes), y.split(sizes))):
         yield a, b, i >= 4 - checks
@@ -59,43 +58,41 @@ def test_without_a_ridge_it_is_lstsq_of_stacked_patches():
     ones = torch.ones(len(y), 1, dtype=torch.float64)
     expected = torch.linalg.lstsq(torch.cat([stacked, ones], 1), y).solution
 
-    def by_image():
-        for one, other in zip(x.split(1), response.split(1)):
-            yield patches(one, everywhere(one, 3), 3, 1), other.movedim(1, 3).flatten(0, 2), False
-
-    sums, _ = accumulate(by_image())
-    weight = sums.centred().solve(torch.zeros(5, 36), ridge=0)
-    torch.testing.assert_close(weight.T, expected[:-1], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(sums.intercept(weight), expected[-1], rtol=1e-4, atol=1e-5)
+    by_image = [
+        (patches(one, everywhere(one, 3), 3, 1), other.movedim(1, 3).flatten(0, 2), False)
+        for one, other in zip(x.split(1), response.split(1))
+    ]
+    fit = regress(by_image, torch.zeros(5, 36), ridge=0)
+    torch.testing.assert_close(fit.weight.T, expected[:-1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(fit.intercept, expected[-1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('ridge', [0.01, 1.0])
-def test_a_ridge_is_lstsq_with_rows_that_draw_to_the_prior(ridge):
+def test_a_ridge_is_lstsq_with_rows_that_pull_to_the_prior(ridge):
     x, y, _ = samples()
     prior = torch.randn(3, 12, dtype=torch.float64)
-    sums, _ = accumulate(parts(x, y))
-    found = sums.centred().solve(prior, ridge)
+    found = regress(parts(x, y), prior, ridge).weight
     centred, y = x - x.mean(0), y - y.mean(0)
     rows = torch.diag(ridge**0.5 * centred.norm(dim=0))
     stacked = torch.cat([centred, rows]), torch.cat([y, rows @ prior.T])
     torch.testing.assert_close(found.T, torch.linalg.lstsq(*stacked).solution, rtol=1e-4, atol=1e-4)
 
 
-def test_parts_merged_are_the_whole():
+def test_merged_sums_are_those_of_all_samples():
     x, y, _ = samples()
-    whole = NormalEquations()
+    whole, first, second = (Sums(3, 12) for _ in range(3))
     whole.add(x, y)
-    fit, check = accumulate(parts(x, y, checks=2))
-    assert (fit.count, check.count) == (51, 349)
-    fit.merge(check)
-    for ours, theirs in zip(fit.centred(), whole.centred()):
-        torch.testing.assert_close(ours, theirs)
+    for a, b, to_check in parts(x, y, checks=2):
+        (second if to_check else first).add(a, b)
+    assert (first.count, second.count) == (51, 349)
+    first.merge(second)
+    for name, value in vars(whole).items():
+        torch.testing.assert_close(getattr(first, name), value)
 
 
 def test_single_precision_far_from_zero_loses_little():
     x, y, weight = samples(noise=0.0)
-    sums, _ = accumulate(parts((x + 100).float(), y.float()))
-    found = sums.centred().solve(torch.zeros(3, 12), ridge=0)
+    found = regress(parts((x + 100).float(), y.float()), torch.zeros(3, 12), ridge=0).weight
     torch.testing.assert_close(found, weight, rtol=1e-3, atol=1e-3)
 
 
@@ -103,27 +100,27 @@ def test_memory_does_not_grow_with_the_samples():
     def held(sums):
         return sum(v.numel() for v in vars(sums).values() if isinstance(v, torch.Tensor))
 
-    sums, sizes = NormalEquations(), []
+    sums, sizes = Sums(3, 12), []
     for seed in range(50):
         x, y, _ = samples(seed=seed)
         sums.add(x, y)
         sizes.append(held(sums))
     assert sums.count == 50 * 400
-    assert set(sizes) == {12 * 12 + 12 * 3 + 2 * 12 + 3 * 3}
+    assert set(sizes) == {12 * 12 + 12 * 3 + 12 + 2 * 3}
 
 
-def test_the_ridge_is_chosen_on_samples_that_were_not_fitted():
+def test_the_ridge_is_chosen_on_separate_samples():
     x, y, weight = samples(count=250, features=60, noise=0.01)
-    _, clean = regress(lambda: parts(x, y, checks=1), torch.zeros_like(weight))
+    clean = regress(parts(x, y, checks=1), torch.zeros_like(weight))
     noise = 30 * torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
-    _, noisy = regress(lambda: parts(x, x @ weight.T + noise, checks=1), weight)
-    assert clean == RIDGES[0]
-    assert noisy == RIDGES[-1]
+    noisy = regress(parts(x, x @ weight.T + noise, checks=1), weight)
+    assert clean.ridge == RIDGES[0]
+    assert noisy.ridge == RIDGES[-1]
 
 
-def test_dead_and_repeated_features_are_no_fault():
+def test_dead_and_repeated_features_are_accepted():
     x, y, _ = samples(noise=0.0)
     x = torch.cat([x, torch.zeros(len(x), 2), x[:, :2]], 1)
-    fit, _ = regress(lambda: parts(x, y), torch.zeros(3, 16), choose=False, ridge=RIDGES[0])
+    fit = regress(parts(x, y), torch.zeros(3, 16), ridge=RIDGES[0])
     assert fit.weight.isfinite().all()
     torch.testing.assert_close(x @ fit.weight.T + fit.intercept, y, rtol=0, atol=0.1)

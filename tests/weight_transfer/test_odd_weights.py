@@ -1,4 +1,4 @@
-"""Converting and transplanting files that are no proper weights ends in one line, no traceback."""
+"""Files without usable weights end conversion and transplant in one line that names them."""
 
 import functools
 import io
@@ -15,7 +15,7 @@ from torch import nn
 
 from epsanet_mmdet.errors import CheckpointError
 from epsanet_mmdet.weight_transfer.conversion import convert_weights
-from epsanet_mmdet.weight_transfer.donor import read_donor
+from epsanet_mmdet.weight_transfer.teacher import read_teacher
 
 NAME = 'layer1.0.conv1.weight'
 ANOTHER = 'layer3.1.conv2.weight'
@@ -88,9 +88,9 @@ def convert(path):
 
 
 @pytest.mark.usefixtures('forked_child')
-@pytest.mark.parametrize('read', [convert, read_donor])
+@pytest.mark.parametrize('read', [convert, read_teacher])
 @pytest.mark.parametrize('what', [*CONTENT, *FILES])
-def test_one_line_that_names_the_file(what, read, tmp_path):
+def test_the_error_is_one_line_that_names_the_file(what, read, tmp_path):
     path = tmp_path / 'odd.pth'
     if what in FILES:
         FILES[what](path)
@@ -106,19 +106,19 @@ def test_one_line_that_names_the_file(what, read, tmp_path):
 @pytest.mark.usefixtures('forked_child')
 @pytest.mark.parametrize('shape', [(64, 0, 1, 1), (), (64,)], ids=str)
 def test_a_first_layer_of_another_shape(shape, tmp_path):
-    """Conversion counts it as of wrong shape and leaves it out; a donor cannot lack it."""
+    """Conversion leaves it out as a wrong shape; a teacher must have it."""
     torch.save(changed(NAME, lambda v: torch.ones(shape)), tmp_path / 'odd.pth')
     result = convert_weights(
         tmp_path / 'odd.pth', tmp_path / 'out.pth', backbone=dict(type='ResNet', depth=50)
     )
     assert result.comparison.reshaped == [NAME]
     with pytest.raises(CheckpointError, match=NAME):
-        read_donor(str(tmp_path / 'odd.pth'))
+        read_teacher(str(tmp_path / 'odd.pth'))
 
 
 @pytest.mark.usefixtures('forked_child')
 @pytest.mark.parametrize('kind', [torch.float16, torch.bfloat16, torch.float8_e5m2], ids=str)
-def test_other_precisions_are_taken(kind, tmp_path):
+def test_other_precisions_become_float32(kind, tmp_path):
     torch.save(every(lambda v: v.to(kind)), tmp_path / 'a.pth')
     convert(str(tmp_path / 'a.pth'))
     written = torch.load(tmp_path / 'a.pth.out.pth', weights_only=True)['state_dict']
@@ -127,7 +127,7 @@ def test_other_precisions_are_taken(kind, tmp_path):
 
 
 @pytest.mark.parametrize('what', ['an empty dict', 'a module', 'integers'])
-def test_the_command_prints_it(what, tmp_path):
+def test_the_tool_ends_with_that_line(what, tmp_path):
     torch.save(CONTENT[what](), tmp_path / 'odd.pth')
     tool = [sys.executable, 'tools/convert_weights.py', tmp_path / 'odd.pth', tmp_path / 'out.pth']
     run = subprocess.run(
@@ -138,7 +138,7 @@ def test_the_command_prints_it(what, tmp_path):
     assert not (tmp_path / 'out.pth').exists()
 
 
-def test_the_form_to_share_is_written_on_demand(tmp_path):
+def test_safetensors_are_written_on_demand_and_can_be_read(tmp_path):
     torch.save(weights(), tmp_path / 'a.pth')
     tool = [sys.executable, 'tools/convert_weights.py', tmp_path / 'a.pth']
     tool.append(tmp_path / 'b.safetensors')

@@ -1,4 +1,4 @@
-"""From a ResNet's file to an EPSANet's, as tools/transplant.py does it."""
+"""A ResNet's checkpoint becomes one that the detection configs start from, or a one-line error."""
 
 import json
 import subprocess
@@ -8,20 +8,21 @@ import pytest
 import torch
 from classifier_files import resnet
 from conftest import ROOT
-from donor_files import quiet
 from mmdet.registry import MODELS
+from teacher_files import quiet
 
 import epsanet_mmdet  # noqa: F401
+from epsanet_mmdet import weight_transfer
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.errors import ArgumentError, CheckpointError, DataError, StorageError
 from epsanet_mmdet.weight_transfer import command, run_transplant
 
 
 @pytest.fixture(scope='module', params=['small', 'large'])
-def made(request, donor_file, tmp_path_factory):
+def made(request, teacher_file, tmp_path_factory):
     out = tmp_path_factory.mktemp('out') / 'new folder' / 'ours.pth'
     result = run_transplant(
-        donor_file, str(out), request.param, method='slice', image_size=32, progress=quiet
+        teacher_file, str(out), request.param, method='slice', image_size=32, progress=quiet
     )
     return request.param, out, result
 
@@ -39,27 +40,27 @@ def test_the_detection_configs_start_from_it(made):
         torch.testing.assert_close(value, weights[name])
 
 
-def test_the_report_lies_beside_it(made):
+def test_a_report_is_written_beside_it(made):
     arch, out, result = made
     report = json.loads(out.with_suffix('.json').read_text())
     assert report == torch.load(out)['meta']
     assert report['arch'] == arch and report['depth'] == 50 and report['method'] == 'slice'
     assert report['donor'] == 'resnet50.pth'
     assert [stage['stage'] for stage in report['response_kept']] == [1, 2, 3, 4]
-    for stage, ours in zip(report['response_kept'], result.responses):
+    for stage, ours in zip(report['response_kept'], result.stages):
         assert stage['output'] == ours.output
     assert '16 generated images' in str(result) and '| slice | 4 |' in str(result)
     assert sorted(file.name for file in out.parent.iterdir()) == ['ours.json', 'ours.pth']
 
 
-def test_the_names_of_the_configs_are_the_default(donor_file, tmp_path, monkeypatch):
+def test_the_default_is_the_file_that_the_configs_name(teacher_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, 'transplant_and_measure', stop)
     written = []
-    monkeypatch.setattr(command, 'check_out', lambda out, donor: written.append(str(out)))
+    monkeypatch.setattr(command, 'check_file_writable', lambda out: written.append(str(out)))
     for arch in ('small', 'large', 'large-paper'):
         with pytest.raises(KeyboardInterrupt):
-            run_transplant(donor_file, arch=arch, progress=quiet)
+            run_transplant(teacher_file, arch=arch, progress=quiet)
     assert written == [f'checkpoints/epsanet50-{n}.pth' for n in ('s', 'l', 'l-paper')]
     expected = load_config('mask-rcnn_epsanet50-s_fpn_1x_coco').model.backbone.init_cfg.checkpoint
     assert written[0] == expected
@@ -69,22 +70,22 @@ def stop(*_):
     raise KeyboardInterrupt
 
 
-def test_an_interruption_leaves_what_was_there(donor_file, tmp_path, monkeypatch):
+def test_an_interruption_leaves_existing_files_as_they_were(teacher_file, tmp_path, monkeypatch):
     out = tmp_path / 'ours.pth'
     out.write_bytes(b'old')
     out.with_suffix('.json').write_text('old report')
     monkeypatch.setattr(command, 'transplant_and_measure', stop)
     with pytest.raises(KeyboardInterrupt):
-        run_transplant(donor_file, str(out), progress=quiet)
+        run_transplant(teacher_file, str(out), progress=quiet)
     assert out.read_bytes() == b'old'
     assert sorted(file.name for file in tmp_path.iterdir()) == ['ours.json', 'ours.pth']
 
 
-def test_a_file_that_cannot_be_written_is_known_before_the_work(donor_file, tmp_path, monkeypatch):
+def test_an_unwritable_file_is_reported_before_the_work(teacher_file, tmp_path, monkeypatch):
     monkeypatch.setattr(command, 'transplant_and_measure', stop)
     (tmp_path / 'file').touch()
     with pytest.raises(StorageError, match='file'):
-        run_transplant(donor_file, str(tmp_path / 'file' / 'ours.pth'), progress=quiet)
+        run_transplant(teacher_file, str(tmp_path / 'file' / 'ours.pth'), progress=quiet)
 
 
 @pytest.mark.parametrize(
@@ -101,19 +102,19 @@ def test_a_file_that_cannot_be_written_is_known_before_the_work(donor_file, tmp_
         (dict(max_images=0), ArgumentError, 'max_images=0'),
     ],
 )
-def test_arguments_at_fault_are_named(arguments, error, message, donor_file, tmp_path):
+def test_wrong_arguments_are_named(arguments, error, message, teacher_file, tmp_path):
     with pytest.raises(error, match=message) as caught:
-        run_transplant(donor_file, str(tmp_path / 'o.pth'), progress=quiet, **arguments)
+        run_transplant(teacher_file, str(tmp_path / 'o.pth'), progress=quiet, **arguments)
     assert '\n' not in str(caught.value)
     assert not any(tmp_path.iterdir())
 
 
-def test_the_donor_is_not_overwritten(donor_file):
-    with pytest.raises(ArgumentError, match='is the donor itself'):
-        run_transplant(donor_file, donor_file, progress=quiet)
+def test_the_teacher_is_not_overwritten(teacher_file):
+    with pytest.raises(ArgumentError, match='is the teacher itself'):
+        run_transplant(teacher_file, teacher_file, progress=quiet)
 
 
-def test_a_donor_of_another_width_is_refused(tmp_path):
+def test_a_teacher_of_another_width_is_refused(tmp_path):
     path = tmp_path / 'narrow.pth'
     torch.save(resnet(50, width=32), path)
     with pytest.raises(CheckpointError, match='32'):
@@ -121,10 +122,20 @@ def test_a_donor_of_another_width_is_refused(tmp_path):
 
 
 def test_the_tool_ends_with_one_line(tmp_path):
-    (tmp_path / 'donor.pth').write_bytes(b'PK\x03\x04 cut')
-    tool = [sys.executable, 'tools/transplant.py', tmp_path / 'donor.pth', tmp_path / 'o.pth']
+    (tmp_path / 'teacher.pth').write_bytes(b'PK\x03\x04 cut')
+    tool = [sys.executable, 'tools/transplant.py', tmp_path / 'teacher.pth', tmp_path / 'o.pth']
     done = subprocess.run(tool, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith('error: ') and 'donor.pth is damaged' in last
+    assert last.startswith('error: ') and 'teacher.pth is damaged' in last
     assert 'Traceback' not in done.stderr
+
+
+def test_old_names_work_and_warn(made, teacher_file, tmp_path):
+    *_, result = made
+    with pytest.warns(DeprecationWarning, match='responses is now stages'):
+        assert result.responses is result.stages
+    with pytest.warns(DeprecationWarning, match='response_table is now .*reconstruction_table'):
+        assert weight_transfer.response_table is weight_transfer.reconstruction_table
+    with pytest.warns(DeprecationWarning, match='"donor" is deprecated'), pytest.raises(DataError):
+        run_transplant(donor=teacher_file, out=str(tmp_path / 'o.pth'), images='nowhere')

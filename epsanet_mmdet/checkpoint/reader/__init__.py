@@ -1,4 +1,4 @@
-"""What reads a checkpoint: the types it may hold, and the process that opens untrusted files.
+"""The types that a checkpoint may hold, and the child process that opens untrusted files.
 
-Nothing here imports another part of the package, since that would take the process seconds.
+Nothing here imports another part of the package, which would delay the process by seconds.
 """

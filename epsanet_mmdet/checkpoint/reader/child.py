@@ -1,8 +1,8 @@
-"""The process that opens one untrusted checkpoint, and writes it as safetensors.
+"""The process that opens one untrusted checkpoint and writes it as safetensors.
 
-It is started as ``python child.py JOB``, with the fields of :class:`Job` as JSON, and prints one
-line of JSON where it refuses. The tensors go into the file by number; the rest, in the notation
-of :func:`encode`, into its metadata, without optimiser state and objects of other types.
+It is started as ``python child.py JOB``, where JOB is :class:`Job` as JSON, and prints one line of
+JSON if it refuses the file. Tensors are numbered; everything else goes into the metadata of the
+safetensors file as :func:`encode` writes it, without optimizer state and objects of other types.
 """
 
 import datetime
@@ -25,7 +25,7 @@ try:
 except ImportError:  # on Windows, where the parent's time limit is the only one
     resource = None
 
-STATE = (  # of what a training needs to resume and nobody else
+STATE = (  # top-level keys that only a resumed training needs
     'optimizer', 'optimizers', 'optimizer_states', 'optimizer_state_dict', 'optim', 'scaler',
     'param_schedulers', 'lr_scheduler', 'lr_schedulers', 'scheduler', 'amp',
 )  # fmt: skip
@@ -35,25 +35,16 @@ DROPPED = object()
 
 
 class Job(NamedTuple):
-    """What to read, and the limits.
-
-    Args:
-        source: The checkpoint.
-        out: File to write.
-        memory: Bytes to take beyond those taken before the file is opened.
-        seconds: Of CPU time to take, likewise.
-        disk: Bytes to write.
-    """
+    """The file to read and its limits, which count from before it is opened."""
 
     source: str
-    out: str
-    memory: int
-    seconds: int
-    disk: int
+    out: str  # safetensors file to write
+    memory: int  # bytes; the limit of what is written, too
+    seconds: int  # of CPU time
 
 
 class Refused(Exception):
-    """A file that cannot be used; it says why."""
+    """A file that cannot be used, and the reason."""
 
 
 class History:
@@ -64,13 +55,13 @@ class History:
 
 
 def limit(job: Job) -> None:
-    """Have the operating system limit what this process takes from now on."""
+    """Limit the memory, CPU time and output of this process from now on."""
     if resource is None:
         return
     usage = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(usage.ru_utime + usage.ru_stime) + job.seconds
     _limit(resource.RLIMIT_CPU, seconds)
-    _limit(resource.RLIMIT_FSIZE, job.disk)
+    _limit(resource.RLIMIT_FSIZE, job.memory)
     _limit(resource.RLIMIT_CORE, 0)
     try:
         with open('/proc/self/statm') as file:
@@ -89,20 +80,18 @@ def _limit(kind: int, value: int) -> None:
 def read(source: str) -> Any:
     """Read a checkpoint with torch's restricted unpickler.
 
-    Names that the file mentions without calling them are harmless too: classes as keys, or the
-    functions that mmengine's logging buffers refer to.
+    It may mention any name without calling it: classes as keys, or the functions that mmengine's
+    logging buffers refer to.
     """
-    functions = {
-        f'{owner}.{name}': harmless.Name(f'{owner}.{name}')
-        for owner, names in harmless.FUNCTIONS.items()
-        for name in names
-    }
-    torch.serialization.add_safe_globals(harmless.harmless_types(History, dict, functions))
+    types = harmless.harmless_types(
+        History, dict, lambda owner, name: harmless.Name(f'{owner}.{name}')
+    )
+    torch.serialization.add_safe_globals(types)
     torch.sparse.check_sparse_tensor_invariants.enable()
     if not harmless.is_restricted(torch.load):
         raise Refused('is not opened: torch.load is replaced by one that runs code from files')
     with open(source, 'rb') as file:
-        is_zip = file.read(4) == b'PK\x03\x04'  # as torch tells them apart
+        is_zip = file.read(4) == b'PK\x03\x04'  # the test that torch uses
     if is_zip:
         others = torch.serialization.get_unsafe_globals_in_checkpoint(source)
         torch.serialization.add_safe_globals([(harmless.Name(name), name) for name in others])
@@ -113,10 +102,10 @@ def read(source: str) -> Any:
 
 
 class Outline(pickle.Unpickler):
-    """Follows a pickle without building anything of it, and notes the storages that it needs."""
+    """Follows a pickle without building its objects, and collects the storages that it needs."""
 
     class Anything:
-        """Stands for any object of the pickle."""
+        """Stand-in for any object of the pickle."""
 
         def __new__(cls, *args: Any, **kwargs: Any) -> 'Outline.Anything':
             return object.__new__(cls)
@@ -139,7 +128,7 @@ class Outline(pickle.Unpickler):
 
 
 def check_storages(source: str) -> None:
-    """Refuse a file in torch's format before 1.6 that lacks storages: they would be arbitrary."""
+    """Refuse a file in torch's format before 1.6 that lacks storages, which would be arbitrary."""
     with open(source, 'rb') as file:
         parts = []
         for _ in range(5):  # magic number, protocol, machine, content, and the storages' keys
@@ -151,9 +140,16 @@ def check_storages(source: str) -> None:
 
 
 def encode(value: Any, tensors: Dict[str, torch.Tensor], where: str = '', depth: int = 0) -> Any:
-    """Return a value as JSON: ``['list', ...]`` and so on, and tensors by their number.
+    """Return a value as JSON, such as ``['list', 1, ['tensor', '0']]``.
 
-    What has no such form is :data:`DROPPED`.
+    Args:
+        value: The value.
+        tensors: Collects number and content of each tensor, by the id of the object.
+        where: Name of the value, for errors.
+        depth: Number of containers around it.
+
+    Returns:
+        The JSON, or :data:`DROPPED` for objects that have none.
     """
     if depth > DEPTH:
         raise Refused(f'is refused: its containers are nested more than {DEPTH} deep')
@@ -188,9 +184,9 @@ def encode(value: Any, tensors: Dict[str, torch.Tensor], where: str = '', depth:
 
 
 def versions(value: dict) -> Dict[str, int]:
-    """Return the versions of modules that a ``state_dict`` was saved with, by their names.
+    """Return the versions of the modules in a ``state_dict``, by name.
 
-    Modules rename the tensors of a ``state_dict`` that has none: it counts as an old one.
+    Without a version, modules take it for an old one and rename its tensors.
     """
     metadata = getattr(value, '_metadata', None) if isinstance(value, OrderedDict) else None
     if not isinstance(metadata, dict):
@@ -203,7 +199,7 @@ def versions(value: dict) -> Dict[str, int]:
 
 
 def plain(value: torch.Tensor, where: str) -> torch.Tensor:
-    """Return a tensor as safetensors holds it: dense, of plain numbers, with its own memory."""
+    """Return a tensor as safetensors stores it: dense, of plain numbers, in its own memory."""
     kind = (
         'quantised' if value.is_quantized
         else 'sparse' if value.layout != torch.strided
@@ -220,7 +216,7 @@ def plain(value: torch.Tensor, where: str) -> torch.Tensor:
 
 
 def run(job: Job) -> None:
-    """Read a checkpoint within limits, and write it.
+    """Read a checkpoint within its limits and write it.
 
     Raises:
         Refused: If it cannot be used.
@@ -230,7 +226,7 @@ def run(job: Job) -> None:
         tensors: Dict[int, tuple] = {}
         content = encode(read(job.source), tensors)
         if content is DROPPED:
-            raise Refused('holds no weights; give a state_dict or a checkpoint')
+            raise Refused('holds no weights; name a file with a state_dict')
         save_file(dict(tensors.values()), job.out, {'content': json.dumps(content)})
     except Refused:
         raise
@@ -239,7 +235,7 @@ def run(job: Job) -> None:
     except OSError as error:
         name = os.path.dirname(job.out) if error.filename != job.source else job.source
         raise Refused(f'cannot be read: {name}: {error.strerror}')
-    except BaseException as error:  # whatever crafted or damaged bytes lead to inside torch
+    except BaseException as error:  # crafted bytes raise all kinds of errors inside torch
         raise Refused(harmless.explain(error))
 
 

@@ -1,7 +1,7 @@
-"""The types that a checkpoint may hold beyond torch's own list, and what loading calls of them.
+"""Types that a checkpoint may hold in addition to those that torch allows.
 
-Where a type's own constructor or ``__setstate__`` trusts its input, or would need another
-package, a stand-in takes its name.
+A stand-in takes the name of a type whose own constructor or ``__setstate__`` trusts its input, or
+would need another package.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import pathlib
 import pickle
 import re
 import zipfile
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Iterable, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ PLAIN_KINDS = 'biufcSU'  # of NumPy's dtypes: numbers and strings
 LONGEST_CODE = 16  # characters, such as of 'float64'
 HISTORY = 'mmengine.logging.history_buffer.HistoryBuffer'
 ONE_CYCLE = 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'
-FUNCTIONS = {  # that mmengine's own checkpoints refer to
+FUNCTIONS = {  # which mmengine's own checkpoints refer to
     HISTORY: ('mean', 'max', 'min', 'current'),
     ONE_CYCLE: ('_annealing_cos', '_annealing_linear'),
 }
@@ -35,7 +35,7 @@ def refuse(name: str) -> None:
 
 
 class Name:
-    """A name that a pickle mentions and must not call."""
+    """A name that a pickle may mention but not call."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -49,10 +49,10 @@ class Name:
 
 
 class PlainDtype:
-    """Stand-in for ``numpy.dtype``: of numbers or strings, with a byte order as its only state.
+    """Stand-in for ``numpy.dtype``, for numbers and strings only.
 
-    NumPy's own ``__setstate__`` believes the flags it is given, so that a crafted pickle makes
-    it take bytes for object pointers.
+    NumPy's own ``__setstate__`` trusts the flags in a pickle, so a crafted one makes it read bytes
+    as object pointers. Here the byte order is the only state.
     """
 
     def __new__(cls, code: str, *flags: Any) -> Any:
@@ -73,9 +73,9 @@ class PlainDtype:
 
 
 class PlainArray(np.ndarray):
-    """Stand-in for an array under reconstruction; saved again, it is a plain array.
+    """Stand-in for an array that is being rebuilt; it is saved as a plain array.
 
-    It takes no arguments, since ``numpy.ndarray`` views given bytes as object pointers.
+    It takes no arguments, since ``numpy.ndarray`` would read given bytes as object pointers.
     """
 
     def __new__(cls, *args: Any) -> 'PlainArray':
@@ -87,25 +87,22 @@ class PlainArray(np.ndarray):
         version, shape, dtype, fortran, data = state
         super().__setstate__((version, shape, _plain(dtype), fortran, data))
 
-    def __reduce__(self) -> Tuple:
-        return np.asarray(self).__reduce__()
-
     def __reduce_ex__(self, protocol: int) -> Tuple:
         return np.asarray(self).__reduce_ex__(protocol)
 
 
 def empty_array(*_: Any) -> PlainArray:
-    """Return what ``numpy.core.multiarray._reconstruct`` would, to be given its state."""
+    """Stand in for ``numpy.core.multiarray._reconstruct``."""
     return PlainArray()
 
 
 def scalar(dtype: PlainDtype, data: bytes) -> np.generic:
-    """Return what ``numpy.core.multiarray.scalar`` would."""
+    """Stand in for ``numpy.core.multiarray.scalar``."""
     return np.frombuffer(data, _plain(dtype), count=1)[0]
 
 
 def empty_bytes() -> bytes:
-    """Return what ``bytes`` is called for in the pickle of an empty array."""
+    """Stand in for ``bytes``, which the pickle of an empty array calls."""
     return b''
 
 
@@ -125,14 +122,14 @@ def _allowed_by_user(value: Any, name: str) -> bool:
 
 
 def default_dict(factory: Any = None, *_: Any) -> collections.OrderedDict:
-    """Return the dict that a ``defaultdict`` is filled as: torch fills no other types."""
+    """Stand in for ``defaultdict``, since torch fills no dict but an ``OrderedDict``."""
     content = collections.OrderedDict()
     content.default_factory = getattr(factory, 'name', factory)
     return content
 
 
 def factory_of(content: dict) -> Optional[type]:
-    """Return the factory of a dict from :func:`default_dict`, or None if it is no such dict."""
+    """Return the factory of a dict from :func:`default_dict`, or None for any other dict."""
     factory = getattr(content, 'default_factory', None)
     if factory is set or not isinstance(factory, str):
         return set if factory is set else None
@@ -140,12 +137,12 @@ def factory_of(content: dict) -> Optional[type]:
 
 
 def path(*parts: str) -> pathlib.PurePath:
-    """Return a path of this system; a pure one cannot touch the disk."""
+    """Return a path of this operating system."""
     return pathlib.Path(*parts)
 
 
 def other_path(*parts: str) -> pathlib.PurePath:
-    """Return a path of the other system."""
+    """Return a path of the other operating system; it is pure and cannot touch the disk."""
     return pathlib.PurePosixPath(*parts) if os.name == 'nt' else pathlib.PureWindowsPath(*parts)
 
 
@@ -161,22 +158,22 @@ def _path_names() -> Iterable[Tuple[Callable, str]]:
 
 
 def harmless_types(
-    history: type, config_dict: Callable, functions: Dict[str, Callable]
+    history: type, config_dict: Callable, function: Callable[[str, str], Any]
 ) -> List[Any]:
     """Return the list for ``torch.serialization.add_safe_globals``.
 
     Args:
-        history: For mmengine's ``HistoryBuffer``.
-        config_dict: For mmengine's ``ConfigDict``; it is called with a dict.
-        functions: For each of :data:`FUNCTIONS`, by its full name.
+        history: Stand-in for mmengine's ``HistoryBuffer``.
+        config_dict: Stand-in for mmengine's ``ConfigDict``, called with a dict.
+        function: Returns the stand-in for one of :data:`FUNCTIONS`, given its owner and its name.
     """
 
     def attribute(owner: Any, name: str) -> Callable:
-        """Return one of :data:`FUNCTIONS`, which is all that ``getattr`` is needed for."""
+        """Stand in for ``getattr``, which is needed for :data:`FUNCTIONS` only."""
         kind = owner.name if isinstance(owner, Name) else None
         kind = HISTORY if owner is history else kind
         if isinstance(name, str) and name in FUNCTIONS.get(kind, ()):
-            return functions[f'{kind}.{name}']
+            return function(kind, name)
         if _allowed_by_user(getattr, 'builtins.getattr'):
             return getattr(owner, name)
         shown = kind or getattr(owner, '__name__', type(owner).__name__)  # a repr may have no end
@@ -194,6 +191,7 @@ def harmless_types(
         (default_dict, 'collections.defaultdict'),
         (PlainDtype, 'numpy.dtype'),
         (PlainArray, 'numpy.ndarray'),
+        (PlainArray, 'epsanet_mmdet.PlainArray'),  # allowed even if the user allows numpy.ndarray
         (empty_bytes, 'builtins.bytes'),
         (history, HISTORY),
         (Name(ONE_CYCLE), ONE_CYCLE),
@@ -208,11 +206,11 @@ def harmless_types(
 
 
 def never_called() -> None:
-    """Be called by no restricted load: :func:`is_restricted` asks for it."""
+    """Do nothing: :func:`is_restricted` checks that no restricted load calls this."""
 
 
 def is_restricted(load: Callable) -> bool:
-    """Return whether a ``torch.load`` refuses what is not on the list."""
+    """Return whether a ``torch.load`` refuses names that are not on the list."""
     file = io.BytesIO()
     call = f'\x80\x02c{__name__}\nnever_called\n)R.'.encode('latin-1')
     with zipfile.ZipFile(file, 'w') as archive:
@@ -223,13 +221,13 @@ def is_restricted(load: Callable) -> bool:
         load(file, weights_only=True)
     except pickle.UnpicklingError:
         return True
-    except Exception:  # it proves nothing
-        return False
+    except Exception:  # which proves nothing
+        pass
     return False
 
 
 def explain(error: BaseException) -> str:
-    """Return why a file cannot be read and what to do, to follow its name in a sentence."""
+    """Return why a file cannot be read and the remedy, as a sentence without its subject."""
     message = str(error)
     called = re.search(
         r'GLOBAL (.+?) (?:was|whose)|function <(?:built-in function )?([^>]+)', message

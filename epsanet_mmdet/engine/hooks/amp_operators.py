@@ -1,4 +1,4 @@
-"""Mixed precision where mmcv's operators lack the type: bfloat16, and float16 on CPUs."""
+"""Mixed precision for mmcv operators that lack the type: bfloat16, and float16 on CPUs."""
 
 from typing import Any
 
@@ -9,22 +9,16 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-MODULES = (
-    'neck',
-    'rpn_head',
-    'bbox_head',
-    'roi_head.bbox_head',
-    'roi_head.mask_head',
-)
+MODULES = ('neck', 'rpn_head', 'bbox_head', 'roi_head.bbox_head', 'roi_head.mask_head')
 
 
 @HOOKS.register_module()
 class AmpOperatorsHook(Hook):
-    """Hands float32 to mmcv's RoIAlign and NMS in mixed-precision training.
+    """Pass float32 to mmcv's RoIAlign and NMS in mixed-precision training.
 
-    They know float16 on GPUs, where nothing changes. For bfloat16, and on CPUs, the outputs of
-    neck and heads are cast; their convolutions still run in the lower precision. Without mixed
-    precision this does nothing.
+    These operators support float16 on GPUs, where nothing changes. For bfloat16, and on CPUs, the
+    outputs of the neck and the heads are cast to float32; their convolutions still run in the
+    lower precision. Without mixed precision the hook has no effect.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -37,10 +31,10 @@ class AmpOperatorsHook(Hook):
 
 
 def cast_outputs(model: nn.Module) -> list:
-    """Have a detector's neck and heads return float32 where mmcv needs it.
+    """Make a detector's neck and heads return float32 where mmcv needs it.
 
     Returns:
-        Handles that undo it with ``remove()``.
+        Handles of the forward hooks.
     """
     modules = dict(model.named_modules())
     return [
@@ -52,10 +46,9 @@ def cast_outputs(model: nn.Module) -> list:
 
 def _cast(output: Any) -> Any:
     if isinstance(output, Tensor):
-        lacks = output.dtype == torch.bfloat16 or (
-            output.dtype == torch.float16 and output.device.type == 'cpu'
-        )
-        return output.float() if lacks else output
+        on_cpu = output.device.type == 'cpu'
+        unsupported = (torch.bfloat16, torch.float16) if on_cpu else (torch.bfloat16,)
+        return output.float() if output.dtype in unsupported else output
     if type(output) in (list, tuple):
         return type(output)(_cast(item) for item in output)
     return output

@@ -1,6 +1,5 @@
-"""Checkpoints that are there whole or not at all, and resuming from none but those."""
+"""Checkpoints that are complete or absent, and resuming from complete ones only."""
 
-import logging
 import os
 import os.path as osp
 import re
@@ -15,29 +14,29 @@ from mmengine.runner import Runner
 
 from ...checkpoint.record import find_fault, find_latest
 from ...errors import CheckpointError
-from ...utils.disk_space import check_room, name_log_folders
 from ...utils.storage import remove_partial_files, write_whole
+from ..disk_space import check_room, name_log_folders
 from .loadable_state import keep_loadable
 
 INTERRUPTED = 'interrupted.pth'
-# What mmengine, and this hook in earlier versions, read from a checkpoint and then delete.
+# Files that mmengine, and this hook in earlier versions, delete because a checkpoint names them.
 PATHS = ('best_ckpt', 'keep_ckpt_ids', 'last_ckpt', 'outdated_ckpts')
 
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook`` that never leaves a run without a whole checkpoint.
+    """mmengine's ``CheckpointHook``, with a complete checkpoint at every moment.
 
-    A checkpoint is written beside its place and renamed, and its size and SHA-256 are recorded
-    (:mod:`epsanet_mmdet.checkpoint.record`); ``last_checkpoint`` is changed after that, and only
-    then are outdated checkpoints removed. Which ones those are is read from the names in the
-    run's own folder, never from a checkpoint. ``--resume`` without a path takes the checkpoint in
-    that folder that ``last_checkpoint`` names, or the newest one that verifies; a file that is
-    resumed or loaded by its path must verify as well. Before training, the folder must be
-    writable and have room (:func:`epsanet_mmdet.utils.disk_space.check_room`).
+    A checkpoint is written atomically and its size and SHA-256 are recorded
+    (:mod:`epsanet_mmdet.checkpoint.record`). Then ``last_checkpoint`` is changed, and only after
+    that are outdated checkpoints removed. They are found by the file names in the run's own
+    folder, never through a checkpoint. ``--resume`` without a path resumes from the checkpoint in
+    that folder that ``last_checkpoint`` names, or else from the newest one that verifies. A file
+    that is resumed or loaded by its path must verify, too. Before training, the folder must be
+    writable and have room (:func:`epsanet_mmdet.engine.disk_space.check_room`).
 
     Args:
-        *args, **kwargs: As of ``CheckpointHook``.
+        *args, **kwargs: See ``CheckpointHook``.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -55,17 +54,17 @@ class AtomicCheckpointHook(CheckpointHook):
         if runner._has_loaded:
             return
         if runner._resume and runner._load_from is None:
-            found = [self._find_latest(runner) if is_main_process() else None]
-            broadcast_object_list(found)
-            runner._load_from = found[0]
-            runner._resume = found[0] is not None
+            latest = [self.find_latest_checkpoint(runner) if is_main_process() else None]
+            broadcast_object_list(latest)
+            (runner._load_from,) = latest
+            runner._resume = runner._load_from is not None
         elif runner._load_from is not None and osp.isfile(runner._load_from):
             fault = find_fault(runner._load_from, own=False)
             if fault is not None:
                 raise CheckpointError(f"'{runner._load_from}' {fault}; use an earlier checkpoint")
 
-    def _find_latest(self, runner: Runner) -> Optional[str]:
-        """Return the checkpoint to resume from: one of this run, in its own folder."""
+    def find_latest_checkpoint(self, runner: Runner) -> Optional[str]:
+        """Return the checkpoint to resume from, in the run's own folder."""
         try:
             with open(osp.join(runner.work_dir, 'last_checkpoint'), errors='replace') as file:
                 named = osp.basename(file.read(10_000).strip())
@@ -82,13 +81,12 @@ class AtomicCheckpointHook(CheckpointHook):
         latest = find_latest(found, named)
         if latest is None and (found or named):
             runner.logger.warning(
-                f"no checkpoint in '{folder}' can be resumed from; training starts from the "
-                'beginning'
+                f"no checkpoint in '{folder}' can be resumed; training starts from the beginning"
             )
         return latest and str(latest)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Drop the names of files that were to be removed."""
+        """Drop the names of files to be removed."""
         if runner._resume:
             hub = checkpoint['message_hub']
             for part in (hub['runtime_info'], hub['resumed_keys']):
@@ -96,7 +94,7 @@ class AtomicCheckpointHook(CheckpointHook):
                     del part[name]
 
     def _step(self, name: str, prefix: str = '') -> Optional[int]:
-        """Return the epoch or iteration in the name of a checkpoint, or None if it is no such."""
+        """Return the epoch or iteration in the name of a checkpoint, or None for other files."""
         parts = [re.escape(part) for part in re.split(r'\{.*?\}', self.filename_tmpl)]
         found = re.fullmatch(prefix + r'(\d+)'.join(parts), name)
         return None if found is None else int((found.groups() or (0,))[0])
@@ -112,7 +110,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         self._training = True
-        # mmengine removes the best checkpoint before the better one is whole, unless it sees none.
+        # Otherwise mmengine removes the best checkpoint before the better one is complete.
         self.file_backend.isfile = self.file_backend.isdir = lambda path: False
         self.keep_ckpt_ids = deque()
         if not self._local:
@@ -152,10 +150,10 @@ class AtomicCheckpointHook(CheckpointHook):
         self._remove_outdated(runner)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: Dict[str, Any]) -> None:
-        if not self._training:  # a validation alone
+        if not self._training:  # a validation without training
             return
         before = self._best()
-        super()._save_best_checkpoint(runner, metrics)  # which saves the last one again, if any
+        super()._save_best_checkpoint(runner, metrics)  # which also saves the last one again
         self.remove(runner, before - self._best())
 
     def _best(self) -> set:
@@ -163,21 +161,21 @@ class AtomicCheckpointHook(CheckpointHook):
         return {*paths, getattr(self, 'best_ckpt_path', None)} - {None}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Leave out what :func:`restricted_load` would refuse."""
+        """Leave out state that :func:`restricted_load` would refuse."""
         left_out = [name for name in keep_loadable(checkpoint) if name not in self._left_out]
         self._left_out.update(left_out)
         if left_out:
             runner.logger.warning(
-                f'left out of the checkpoints, as no loader would take it: {", ".join(left_out)}'
+                f'left out of the checkpoints, since no loader accepts it: {", ".join(left_out)}'
             )
 
     def save_and_point(self, runner: Runner, name: str, meta: Dict[str, Any]) -> None:
-        """Save a checkpoint to resume from, then have ``last_checkpoint`` name it.
+        """Save a checkpoint to resume from, then write its path to ``last_checkpoint``.
 
         Args:
             runner: The run.
-            name: File name in the checkpoints' folder.
-            meta: ``epoch`` and ``iter`` that are done.
+            name: File name in the folder of checkpoints.
+            meta: Numbers of finished epochs and iterations, ``epoch`` and ``iter``.
         """
         runner.save_checkpoint(
             self.out_dir,
@@ -192,23 +190,23 @@ class AtomicCheckpointHook(CheckpointHook):
         )
         if is_main_process():
             path = osp.join(self.out_dir, name)
-            write_whole(str(path).encode(), Path(runner.work_dir, 'last_checkpoint'))
+            write_whole(str(path), Path(runner.work_dir, 'last_checkpoint'))
 
     def _remove_outdated(self, runner: Runner) -> None:
-        """Remove this run's checkpoints that are more than ``max_keep_ckpts``."""
+        """Remove the oldest checkpoints beyond ``max_keep_ckpts``."""
         outdated = set()
         while 0 < self.max_keep_ckpts < len(self.keep_ckpt_ids):
             name = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
             outdated.add(self.file_backend.join_path(self.out_dir, name))
-        self.remove(runner, outdated - {self.last_ckpt})  # in case all have the same name
+        self.remove(runner, outdated - {self.last_ckpt})  # the template may name them all alike
 
     @master_only
     def remove(self, runner: Runner, paths: Iterable[str]) -> None:
-        """Remove checkpoints that newer ones have taken the place of."""
+        """Remove checkpoints that newer ones have replaced."""
         for path in paths:
             try:
                 self.file_backend.remove(path)
             except FileNotFoundError:
                 pass
             except OSError as error:
-                runner.logger.log(logging.WARNING, f"'{path}' cannot be removed: {error}")
+                runner.logger.warning(f"'{path}' cannot be removed: {error}")

@@ -1,4 +1,4 @@
-"""Testing a detector as it will be deployed."""
+"""Testing a detector in its deployed form."""
 
 from typing import Optional
 
@@ -7,13 +7,14 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
+from ...models.deployed import deploy
+
 
 @HOOKS.register_module()
 class DeployHook(Hook):
-    """Put a deployed detector in the trained one's place while testing.
+    """Test the deployed form of a detector, see :func:`epsanet_mmdet.models.deployed.deploy`.
 
-    ``tools/test.py`` with a config of ``custom_hooks = [dict(type='DeployHook')]`` shows the AP of
-    what :func:`epsanet_mmdet.models.deployed.deploy` makes.
+    With ``custom_hooks = [dict(type='DeployHook')]`` in a config, ``tools/test.py`` prints its AP.
     """
 
     priority = 'LOWEST'  # after an EMAHook has put its averages into the model
@@ -22,8 +23,6 @@ class DeployHook(Hook):
         self.trained: Optional[nn.Module] = None
 
     def before_test_epoch(self, runner: Runner) -> None:
-        from ...models.deployed import deploy
-
         self.trained = runner.model
         runner.model.eval()
         runner.model = deploy(runner.model)

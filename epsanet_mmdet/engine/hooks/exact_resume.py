@@ -1,4 +1,4 @@
-"""Resuming so that a run ends as if it had never been interrupted."""
+"""Resuming a run so that it ends as if it had not been interrupted."""
 
 from collections import deque
 from itertools import chain, repeat
@@ -17,16 +17,16 @@ from ..seeding import EPOCH, STEP, IterationSeeds, seeded_loader
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
-    """Resumes a run with the very batches and random numbers that were to come.
+    """Resume a run with the batches and random numbers that would have come next.
 
-    Every iteration's data and step are seeded from the run's seed, the rank and the iteration;
-    without ``randomness.seed`` that is the random one that mmengine drew, which the checkpoint
-    keeps. A checkpoint from the middle of an epoch is resumed with the rest of that epoch's
-    batches; the ones before cost no image. mmengine alone would train on the whole epoch again.
+    The data and the step of each iteration are seeded with the run's seed, the rank and the
+    iteration. Without ``randomness.seed`` the seed is the one that mmengine drew, which is stored
+    in the checkpoint. A run that stopped within an epoch resumes with the remaining batches of
+    that epoch, without loading the images of the others; mmengine would repeat the whole epoch.
 
-    With another number of iterations an epoch than before (more processes, another batch size)
-    the position in the epoch is kept, but not the batches. Transforms that keep images of
-    earlier iterations, as mmdet's ``CachedMosaic`` does, begin without them; a warning names them.
+    If the number of iterations per epoch has changed (more processes, another batch size), the
+    position in the epoch is kept, but not the batches. Transforms that cache images of earlier
+    iterations, such as mmdet's ``CachedMosaic``, start with an empty cache; a warning names them.
     """
 
     priority = 'VERY_HIGH'
@@ -57,10 +57,11 @@ class ExactResumeHook(Hook):
         caching = sorted(caching_transforms(loop.dataloader.dataset))
         if caching:
             runner.logger.warning(
-                f'{", ".join(caching)} keep images of earlier iterations, which no checkpoint '
-                'holds: a run that is resumed will not end with the same weights'
+                f'{", ".join(caching)} cache images of earlier iterations, which no checkpoint '
+                'holds: a resumed run will not end with the same weights'
             )
-        if not _has_batches(loop.dataloader):
+        loader = loop.dataloader
+        if loader.batch_sampler is None or isinstance(loader.dataset, IterableDataset):
             return
         endless = isinstance(loop, IterBasedTrainLoop)
         if not endless and not isinstance(loop, EpochBasedTrainLoop):
@@ -70,7 +71,7 @@ class ExactResumeHook(Hook):
         loop.dataloader = seeded_loader(loop.dataloader, self._seeds, endless)
         if endless:
             loop.dataloader.batch_sampler.skip = self._seeds.first = runner.iter
-            # mmengine's loop asks once more for the batches that are done, OneDL's skips them.
+            # mmengine's loop requests the finished batches again, OneDL's skips them.
             skips = hasattr(loop.dataloader_iterator, 'skip_iter')
             loop.dataloader_iterator = _Upcoming(loop.dataloader, 0 if skips else runner.iter)
         else:
@@ -89,10 +90,10 @@ class ExactResumeHook(Hook):
         self._seeds.start(STEP, runner.iter)
 
     def _restore_sampler(self, batches: Any) -> None:
-        """Restore the seed of the sampler: mmengine has built it before it resumes."""
+        """Restore the seed of the sampler, which mmengine builds before it resumes."""
         sampler = getattr(batches, 'sampler', None)
         seed = self._resumed.get('sampler_seed')
-        if isinstance(sampler, InfiniteSampler):  # its indices may have been drawn from already
+        if isinstance(sampler, InfiniteSampler):  # some of its indices may be drawn already
             sampler.__init__(
                 sampler.dataset, sampler.shuffle, sampler.seed if seed is None else seed
             )
@@ -100,25 +101,25 @@ class ExactResumeHook(Hook):
             sampler.seed = seed
 
     def _done_in_epoch(self, runner: Runner) -> int:
-        """Count the batches of the current epoch that the checkpoint has behind it."""
+        """Return the number of batches of the current epoch that the checkpoint includes."""
         length = self._resumed.get('epoch_length') or self._full_length
         done = runner.iter - runner.epoch * length
         if length != self._full_length and done:
             runner.logger.warning(
                 f'an epoch has {self._full_length} iterations, and had {length} when the '
-                'checkpoint was saved: its position in the epoch is kept, its batches are not'
+                'checkpoint was saved: the position in the epoch is kept, the batches are not'
             )
             done = done * self._full_length // length
         return min(max(done, 0), self._full_length)
 
 
 def caching_transforms(step: Any) -> Set[str]:
-    """Return the names of a data set's transforms that keep samples for later ones.
+    """Return the names of the transforms that cache samples.
 
-    They are told by an attribute that is named a cache and holds a collection.
+    They are recognized by an attribute with "cache" in its name that holds a collection.
 
     Args:
-        step: A data set, a wrapper of some, a pipeline or a transform.
+        step: A data set, a wrapper of data sets, a pipeline or a transform.
     """
     if isinstance(step, (list, tuple)):
         return set().union(*map(caching_transforms, step))
@@ -133,7 +134,7 @@ def caching_transforms(step: Any) -> Set[str]:
 
 
 class _Upcoming:
-    """Batches, after some Nones, of a loader that skips those that are done."""
+    """The remaining batches of a loader, after a None for each finished one."""
 
     def __init__(self, loader: DataLoader, nones: int) -> None:
         self._batches = chain(repeat(None, nones), loader)
@@ -145,8 +146,4 @@ class _Upcoming:
         return next(self._batches)
 
     def skip_iter(self, count: int) -> None:
-        """Do nothing: they are skipped."""
-
-
-def _has_batches(loader: DataLoader) -> bool:
-    return loader.batch_sampler is not None and not isinstance(loader.dataset, IterableDataset)
+        """Do nothing: the loader has skipped them."""

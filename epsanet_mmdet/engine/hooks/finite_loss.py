@@ -1,6 +1,5 @@
-"""Stopping at a loss that is no number, before it reaches the weights."""
+"""Stopping at a loss that is not finite, before it reaches the weights."""
 
-import json
 import os.path as osp
 from typing import Any, Dict, List, Optional
 
@@ -14,21 +13,21 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ...errors import NonFiniteError
-from ...utils.storage import write_whole
+from ...utils.storage import write_json
 
 NAME = 'nonfinite_loss'
 
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Stops the run when a loss is NaN or infinite, before the optimizer has used it.
+    """Stop the run at a loss that is NaN or infinite, before the optimizer uses it.
 
-    Leaves in the work directory ``nonfinite_loss.pth``, a checkpoint with the weights before
-    that iteration (BN statistics have seen its forward pass), and ``nonfinite_loss.json``: the
-    losses and the names of the iteration's images. ``--resume`` does not pick it. Gradients may
-    overflow in fp16 training: the loss scale then shrinks, and that is no reason to stop.
+    The work directory then contains ``nonfinite_loss.pth``, a checkpoint with the weights before
+    that iteration (batch norm statistics include its forward pass), and ``nonfinite_loss.json``
+    with the losses and the names of the images. ``--resume`` ignores this checkpoint. Gradients
+    that overflow in fp16 do not stop the run: they lower the loss scale.
 
-    A checkpoint whose weights are not finite is not written either.
+    No checkpoint is written if the weights are not finite.
     """
 
     def __init__(self) -> None:
@@ -66,17 +65,15 @@ class FiniteLossHook(Hook):
                 )
 
     def _check(self, model: nn.Module, inputs: Any, losses: Any) -> None:
-        """Look at what the model returns; losses come as a dict."""
-        if self._batch is None or not isinstance(losses, dict):
+        if self._batch is None or not isinstance(losses, dict):  # predictions
             return
         values = _scalars(losses)
         if not values:
             return
         bad = (~torch.stack([value.detach().isfinite() for value in values.values()])).any()
-        if get_world_size() > 1:  # all stop together: one alone would leave the others waiting
-            flag = bad.to(get_device(), torch.int)
-            all_reduce(flag, 'max')
-            bad = flag
+        if get_world_size() > 1:  # stop all processes, or the others would wait for this one
+            bad = bad.to(get_device(), torch.int)
+            all_reduce(bad, 'max')
         if bool(bad):
             self._stop(self._runner, {name: float(value) for name, value in values.items()})
 
@@ -100,8 +97,7 @@ class FiniteLossHook(Hook):
                 images=images,
                 losses=[{k: repr(v) for k, v in rank['losses'].items()} for rank in of_ranks],
             )
-            path = osp.join(runner.work_dir, f'{NAME}.json')
-            write_whole(json.dumps(record, indent=1, ensure_ascii=False).encode(), path)
+            write_json(record, osp.join(runner.work_dir, f'{NAME}.json'))
         named = {
             f'{name} is {value}'
             for rank in of_ranks
@@ -116,18 +112,17 @@ class FiniteLossHook(Hook):
 
 
 def image_names(batch: Any) -> List[str]:
-    """Return the files that a batch was loaded from, as far as its data samples name them."""
+    """Return the files of a batch, where its data samples name them."""
     samples = batch.get('data_samples') if isinstance(batch, dict) else None
-    samples = samples if isinstance(samples, (list, tuple)) else []
     names = [
         s if isinstance(s, str) else getattr(s, 'img_path', None) or getattr(s, 'img_id', None)
-        for s in samples
+        for s in (samples if isinstance(samples, (list, tuple)) else ())
     ]
     return [str(name) for name in names if name is not None] or ['images of unknown names']
 
 
 def _scalars(losses: Dict[str, Any]) -> Dict[str, Tensor]:
-    """Reduce what mmengine's ``parse_losses`` takes to one number a loss."""
+    """Return one number for each loss, computed as in mmengine's ``parse_losses``."""
     values = {}
     for name, value in losses.items():
         if 'loss' not in name:

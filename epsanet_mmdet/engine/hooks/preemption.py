@@ -1,12 +1,13 @@
-"""Saving and ending when the machine is wanted back, or on Ctrl-C."""
+"""Saving and ending on SIGTERM, SIGUSR1 and Ctrl-C."""
 
 import multiprocessing
 import os
 import os.path as osp
 import signal
+import threading
 import time
 from functools import partial
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 import torch
 from mmengine.device import get_device
@@ -15,12 +16,11 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from ..seeding import WorkerSeeds, outlive_signals
 from .atomic_checkpoint import INTERRUPTED, AtomicCheckpointHook
 
 EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: try again later
-INTERRUPT_STATUS = 128 + signal.SIGINT  # as shells report it
-ECHO = 1.0  # seconds in which a launcher hands on a Ctrl-C that its processes have had too
+INTERRUPT_STATUS = 128 + signal.SIGINT  # the status that shells report
+ECHO = 1.0  # seconds within which a launcher repeats a Ctrl-C to its processes
 STATUS = {
     signal.SIGTERM: EXIT_STATUS,
     signal.SIGUSR1: EXIT_STATUS,
@@ -28,24 +28,20 @@ STATUS = {
 }
 
 
-class Preempted(SystemExit):
-    """Ends the process after the state is saved."""
-
-
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """Saves a checkpoint and ends the process on SIGTERM, SIGUSR1 and Ctrl-C.
+    """Save a checkpoint and end the process on SIGTERM, SIGUSR1 and Ctrl-C.
 
-    The status is 75 after SIGTERM and SIGUSR1, and 130 after Ctrl-C (SIGINT). The current
-    iteration, or that of the validation, is finished first; a second Ctrl-C ends the process at
-    once. With several processes one that receives the signal is enough: all save and end after
-    the same iteration. Started again with ``--resume``, the run continues there.
+    The current iteration of training or validation is finished first; a second Ctrl-C ends the
+    process at once. The exit status is 75 after SIGTERM and SIGUSR1, and 130 after Ctrl-C. With
+    several processes a signal to one of them is enough: all end after the same iteration. With
+    ``--resume`` the run continues there.
     """
 
     priority = 'LOWEST'  # after the checkpoints and moving averages of the same iteration
 
     def __init__(self) -> None:
-        self._status = 0  # to end with; 0 to continue
+        self._status = 0  # exit status; 0 to continue
         self._interrupted = self._echo = 0.0
         self._old_handlers: Dict[int, Any] = {}
 
@@ -54,15 +50,16 @@ class PreemptionHook(Hook):
         self._echo = ECHO if get_world_size() > 1 else 0
         for number in STATUS:
             if number == signal.SIGINT and signal.getsignal(number) == signal.SIG_IGN:
-                continue  # a job in the background, or of a program that handles Ctrl-C for it
+                continue  # a background job, or one whose parent handles Ctrl-C
             try:
                 self._old_handlers[number] = signal.signal(number, self._receive)
-            except ValueError:  # not the main thread, which is the one that handles signals
+            except ValueError:  # not the main thread, which handles all signals
                 break
         for loop in (runner.train_loop, runner.val_loop):
             loader = getattr(loop, 'dataloader', None)
-            if loader is not None and not isinstance(loader.worker_init_fn, WorkerSeeds):
-                loader.worker_init_fn = partial(_init_worker, loader.worker_init_fn)
+            init = getattr(loader, 'worker_init_fn', None)
+            if loader is not None and getattr(init, 'func', None) is not _init_worker:
+                loader.worker_init_fn = partial(_init_worker, init)
 
     def after_train(self, runner: Runner) -> None:
         self._restore_handlers()
@@ -72,13 +69,13 @@ class PreemptionHook(Hook):
         self._remove_interrupted(runner)
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
-        # A signal waits for gradients that are being accumulated: no checkpoint holds them.
+        # No checkpoint holds accumulated gradients, so a signal waits for the optimizer's step.
         between_steps = getattr(runner.optim_wrapper, 'should_update', lambda: True)()
         if between_steps:
             self._leave_if_wanted(runner, dict(epoch=runner.epoch, iter=runner.iter + 1))
 
     def after_val_iter(self, runner: Runner, *args, **kwargs) -> None:
-        if self._old_handlers:  # or it is a validation without a training
+        if self._old_handlers:  # not in a validation without training
             done = dict(epoch=runner.epoch, iter=runner.iter)
             self._leave_if_wanted(runner, done, validating=True)
 
@@ -102,7 +99,7 @@ class PreemptionHook(Hook):
         if not status:
             return
         for hook in runner.hooks if validating else ():
-            if isinstance(hook, EMAHook):  # it has put the averages in the model's place
+            if isinstance(hook, EMAHook):  # which put the averages into the model
                 hook.after_val_epoch(runner)
         hook = _checkpoint_hook(runner) or AtomicCheckpointHook(out_dir=runner.work_dir)
         hook.save_and_point(runner, INTERRUPTED, done)
@@ -112,7 +109,7 @@ class PreemptionHook(Hook):
             'again with --resume to continue'
         )
         self._restore_handlers()
-        raise Preempted(status)
+        raise SystemExit(status)
 
     def _restore_handlers(self) -> None:
         while self._old_handlers:
@@ -121,7 +118,7 @@ class PreemptionHook(Hook):
 
     @master_only
     def _remove_interrupted(self, runner: Runner) -> None:
-        """Remove the checkpoint of a preemption when a later one is there."""
+        """Remove the checkpoint of a preemption once there is a later one."""
         hook = _checkpoint_hook(runner)
         if hook is None or '://' in str(hook.out_dir):
             return
@@ -134,14 +131,33 @@ def _checkpoint_hook(runner: Runner) -> Optional[AtomicCheckpointHook]:
     return next((hook for hook in runner.hooks if isinstance(hook, AtomicCheckpointHook)), None)
 
 
-def _init_worker(worker_init_fn, worker: int) -> None:
-    if worker_init_fn is not None:
-        worker_init_fn(worker)
+def _init_worker(init: Optional[Callable], worker: int) -> None:
+    if init is not None:
+        init(worker)
     outlive_signals()
 
 
+def outlive_signals() -> None:
+    """Make a data worker ignore Ctrl-C and SIGUSR1, and SIGTERM unless its own parent sends it.
+
+    Schedulers and terminals send these signals to every process of a job, and a worker that ends
+    would end the run before it is saved.
+    """
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    threading.Thread(target=_obey_parent, daemon=True).start()
+
+
+def _obey_parent() -> None:
+    parent = multiprocessing.parent_process().pid
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
+        pass
+    os._exit(0)
+
+
 def end_at_once() -> None:
-    """End this process and its data workers without any further step of Python's."""
+    """End this process and its data workers without running any more Python code."""
     _print(f'interrupted twice: ending without saving, with status {INTERRUPT_STATUS}')
     for worker in multiprocessing.active_children():
         worker.kill()
@@ -150,4 +166,4 @@ def end_at_once() -> None:
 
 def _print(line: str) -> None:
     if is_main_process():
-        os.write(2, f'\n{line}\n'.encode())  # print is not for signal handlers
+        os.write(2, f'\n{line}\n'.encode())  # print is not safe in a signal handler

@@ -1,36 +1,37 @@
-"""Recognising the format of a data set."""
+"""Detecting the format of a data set."""
 
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from ...datasets.coco_json import looks_like_coco, read_coco
-from ...datasets.findings import Findings
-from ...datasets.split import Split
 from ...errors import DataError
 from ...utils.images import SUFFIXES
+from ..findings import Findings
+from .coco import looks_like_coco, read_coco
+from .split import Split
 from .voc import read_voc
-from .yolo import load_yaml, read_yolo
+from .yolo import read_yolo
+from .yolo_settings import load_yaml
 
 
 def read_splits(paths: Sequence[str], image_dir: Optional[str], findings: Findings) -> List[Split]:
-    """Read every split at some paths.
+    """Read all splits at some paths.
 
     Args:
-        paths: Folders of a data set, COCO JSON files, or YOLO's ``data.yaml``.
+        paths: Folders of a data set, COCO JSON files, or a YOLO ``data.yaml``.
         image_dir: Folder of the images of COCO annotations, or one that a ``data.yaml`` may take
-            them from; None to look for it.
-        findings: Where faults in reading go.
+            them from; None to search for it.
+        findings: Receives the faults of the files that are read.
 
     Raises:
-        DataError: If a path does not exist, or holds no annotations of a known format.
+        DataError: If a path does not exist, or holds no annotations in a known format.
     """
     if image_dir and not Path(image_dir).is_dir():
         raise DataError(f"image folder '{image_dir}' does not exist; set --images to it")
     splits: List[Split] = []
     for path in map(Path, paths):
         if not path.exists():
-            raise DataError(f"'{path}' does not exist; give a folder, a JSON file or a data.yaml")
-        splits += _read(path, image_dir, findings)
+            raise DataError(f"'{path}' does not exist; name a folder, a JSON file or a data.yaml")
+        splits += (_read_file if path.is_file() else _read_folder)(path, image_dir, findings)
     taken = set()
     for split in splits:
         base, number = split.name, 2
@@ -40,30 +41,30 @@ def read_splits(paths: Sequence[str], image_dir: Optional[str], findings: Findin
     return splits
 
 
-def _read(path: Path, image_dir: Optional[str], findings: Findings) -> List[Split]:
-    if path.is_file():
-        if path.suffix.lower() in ('.yaml', '.yml'):
-            return read_yolo(path.parent, path, findings, image_dir)
-        if path.suffix.lower() == '.xml':
-            return read_voc(path.parent, [path], findings)
-        split = read_coco(str(path), image_dir, findings)
-        return [split] if split else []
+def _read_file(path: Path, image_dir: Optional[str], findings: Findings) -> List[Split]:
+    suffix = path.suffix.lower()
+    if suffix in ('.yaml', '.yml'):
+        return read_yolo(path.parent, path, findings, image_dir)
+    if suffix == '.xml':
+        return read_voc(path.parent, [path], findings)
+    return read_coco(str(path), image_dir, findings)
+
+
+def _read_folder(path: Path, image_dir: Optional[str], findings: Findings) -> List[Split]:
     settings = sorted(filter(_is_yolo_settings, [*path.glob('*.yaml'), *path.glob('*.yml')]))
     if settings:
         named = [file for file in settings if file.stem == 'data']
         return read_yolo(path, (named or settings)[0], findings, image_dir)
-    files = sorted({*path.glob('*.json'), *path.glob('*/*.json')})
-    files = [file for file in files if looks_like_coco(file)]
+    files = sorted(filter(looks_like_coco, {*path.glob('*.json'), *path.glob('*/*.json')}))
     if files:
-        splits = [read_coco(str(file), image_dir, findings) for file in files]
-        return [split for split in splits if split]
+        return [s for file in files for s in read_coco(str(file), image_dir, findings)]
     files = sorted(path.rglob('*.xml'))
     if files:
         return read_voc(path, files, findings)
     if _has_labels(path):
         return read_yolo(path, None, findings)
     raise DataError(
-        f"'{path}' holds no annotations that are known: COCO JSON (here or in annotations/), "
+        f"'{path}' holds no annotations in a known format: COCO JSON (here or in annotations/), "
         'Pascal VOC XML, or YOLO (a data.yaml, or .txt labels beside the images or in labels/)'
     )
 

@@ -1,4 +1,4 @@
-"""Reading Pascal VOC's XML: one file an image, boxes only."""
+"""Reading Pascal VOC XML: one file per image, boxes only."""
 
 import math
 import os.path as osp
@@ -6,52 +6,51 @@ from pathlib import Path
 from typing import Dict, List, Optional
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser, parse
 
-from ...datasets.findings import Findings
-from ...datasets.split import Split, leaves_root, split_name
-from ...utils.files import open_regular, read_text
+from ...utils.files import leaves_root, open_regular, read_text
 from ...utils.images import SUFFIXES
+from ..findings import Findings
+from .split import Split, split_name
 
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
 def read_voc(root: Path, files: List[Path], findings: Findings) -> List[Split]:
-    """Read VOC annotations, by the lists in ``ImageSets/Main`` or the folders' names as splits.
+    """Read VOC annotations; splits are the lists in ``ImageSets/Main``, or folder names.
 
-    Coordinates count from 1, as VOC's do, unless one in the data set is 0.
+    Coordinates start at 1, as in VOC, unless one in the data set is 0.
 
     Args:
-        root: Folder that everything lies in.
+        root: Folder that holds everything.
         files: The XML files.
-        findings: Where faults in reading go.
+        findings: Receives the faults of the files that are read.
     """
-    images = {}
+    images: Dict[str, List[Path]] = {}
     for path in sorted(root.rglob('*')):
         if path.suffix.lower() in SUFFIXES:
             images.setdefault(path.stem, []).append(path)
-    reader = _Reader(root, images, findings)
-    for name, group in _splits(root, files, findings).items():
-        reader.read_split(name, group)
-    classes = sorted(
-        {annotation['_name'] for split in reader.splits for annotation in split.annotations}
-    )
-    ids = {name: i for i, name in enumerate(classes, start=1)}
-    from_zero = any(
-        0 in annotation['bbox'][:2] for split in reader.splits for annotation in split.annotations
-    )
-    for split in reader.splits:
+    splits = []
+    for name, group in _group(root, files, findings).items():
+        split = Split(name, str(root), 'voc', str(root))
+        for path in group:
+            _read_image(split, path, images.get(path.stem, []), findings)
+        splits.append(split)
+    annotations = [annotation for split in splits for annotation in split.annotations]
+    names = sorted({annotation['_name'] for annotation in annotations})
+    ids = {name: i for i, name in enumerate(names, start=1)}
+    start = 0 if any(0 in annotation['bbox'][:2] for annotation in annotations) else 1
+    for annotation in annotations:
+        annotation['category_id'] = ids[annotation.pop('_name')]
+        x1, y1, x2, y2 = annotation['bbox']
+        x1, y1 = x1 - start, y1 - start
+        annotation['bbox'] = [x1, y1, x2 - x1, y2 - y1]
+        annotation['area'] = abs((x2 - x1) * (y2 - y1))
+    for split in splits:
         split.categories = [dict(id=i, name=name) for name, i in ids.items()]
-        for annotation in split.annotations:
-            annotation['category_id'] = ids[annotation.pop('_name')]
-            x1, y1, x2, y2 = annotation['bbox']
-            shift = 0 if from_zero else 1
-            x1, y1 = x1 - shift, y1 - shift
-            annotation['bbox'] = [x1, y1, x2 - x1, y2 - y1]
-            annotation['area'] = abs((x2 - x1) * (y2 - y1))
-    return reader.splits
+    return splits
 
 
 def parse_xml(path: Path) -> Element:
-    """Parse untrusted XML: a document type, and so every entity, is refused.
+    """Parse untrusted XML. A document type is refused, and with it every entity.
 
     Raises:
         ValueError: If it is not XML, or has a document type.
@@ -65,84 +64,62 @@ def parse_xml(path: Path) -> Element:
 
 class _Builder(TreeBuilder):
     def doctype(self, name: str, public_id: str, system: str) -> None:
-        raise ValueError('declares a document type, which may hide entities; take it out')
+        raise ValueError('declares a document type, which may hide entities; remove it')
 
 
-class _Reader:
-    def __init__(self, root: Path, images: Dict[str, List[Path]], findings: Findings) -> None:
-        self.root, self.images, self.findings = root, images, findings
-        self.splits: List[Split] = []
-
-    def read_split(self, name: str, files: List[Path]) -> None:
-        split = Split(name, str(self.root), 'voc', str(self.root))
-        self.splits.append(split)
-        for path in files:
-            try:
-                tree = parse_xml(path)
-            except (ValueError, OSError) as error:
-                self.findings.error('bad-xml', path, str(error), 'the image is left out')
-                continue
-            image = dict(
-                id=len(split.images) + 1,
-                file_name=self.image_of(path, tree),
-                _place=(str(path), ''),
-            )
-            size = tree.find('size')
-            for key in ('width', 'height'):
-                value = _number(size, key)
-                if value is not None and math.isfinite(value):
-                    image[key] = int(value) if value.is_integer() else value
-            split.images.append(image)
-            for i, item in enumerate(tree.iter('object'), start=1):
-                self.read_object(split, item, (str(path), f'object {i}'))
-
-    def read_object(self, split: Split, item: Element, place) -> None:
+def _read_image(split: Split, path: Path, namesakes: List[Path], findings: Findings) -> None:
+    """Add the image of an XML file and its objects to a split."""
+    try:
+        tree = parse_xml(path)
+    except (ValueError, OSError) as error:
+        findings.error('bad-xml', path, str(error), 'the image is left out')
+        return
+    image_id = len(split.images) + 1
+    file_name = _image_of(path, tree, namesakes, Path(split.image_dir))
+    image = dict(id=image_id, file_name=file_name, _place=(str(path), ''))
+    for key in ('width', 'height'):
+        value = _number(tree.find('size'), key)
+        if value is not None and math.isfinite(value):
+            image[key] = int(value) if value.is_integer() else value
+    split.images.append(image)
+    for i, item in enumerate(tree.iter('object'), start=1):
+        place = (str(path), f'object {i}')
         name = (item.findtext('name') or '').strip()
         box = [_number(item.find('bndbox'), corner) for corner in CORNERS]
         if not name or None in box:
             missing = 'name' if not name else 'bndbox with four numbers'
-            self.findings.error('bad-entry', place, f'it has no {missing}', 'left out')
-            return
-        split.annotations.append(
-            dict(
-                id=len(split.annotations) + 1,
-                image_id=split.images[-1]['id'],
-                bbox=box,
-                iscrowd=0,
-                _name=name,
-                _place=place,
-            )
-        )
-
-    def image_of(self, path: Path, tree: Element) -> str:
-        """Find the image: by <filename> where VOC keeps it or beside, otherwise by the stem."""
-        named = (tree.findtext('filename') or '').strip()
-        if named and leaves_root(named) and not osp.isabs(named.replace('\\', '/')):
-            return named  # reported as leaving the root
-        named = named.replace('\\', '/').split('/')[-1] if named else ''
-        for folder in (
-            path.parent,
-            path.parent.parent / 'JPEGImages',
-            path.parent.parent / 'images',
-        ):
-            if named and osp.isfile(folder / named):
-                return (folder / named).relative_to(self.root).as_posix()
-        found = self.images.get(path.stem, [])
-        if found:
-            nearest = max(found, key=lambda image: len(osp.commonpath([image, path])))
-            return nearest.relative_to(self.root).as_posix()
-        return named or f'{path.stem}.jpg'
+            findings.error('bad-entry', place, f'it has no {missing}', 'left out')
+            continue
+        number = len(split.annotations) + 1
+        annotation = dict(id=number, image_id=image_id, bbox=box, iscrowd=0)
+        split.annotations.append({**annotation, '_name': name, '_place': place})
 
 
-def _splits(root: Path, files: List[Path], findings: Findings) -> Dict[str, List[Path]]:
-    by_stem = {path.stem: path for path in files}
+def _image_of(path: Path, tree: Element, namesakes: List[Path], root: Path) -> str:
+    """Find the image: by <filename> where VOC keeps it or beside, otherwise by the stem."""
+    named = (tree.findtext('filename') or '').strip()
+    slashed = named.replace('\\', '/')
+    if named and leaves_root(named) and not osp.isabs(slashed):
+        return named  # reported as leaving the root
+    named = slashed.split('/')[-1]
+    beside = path.parent.parent
+    for folder in (path.parent, beside / 'JPEGImages', beside / 'images'):
+        if named and osp.isfile(folder / named):
+            return (folder / named).relative_to(root).as_posix()
+    if namesakes:
+        nearest = max(namesakes, key=lambda image: len(osp.commonpath([image, path])))
+        return nearest.relative_to(root).as_posix()
+    return named or f'{path.stem}.jpg'
+
+
+def _group(root: Path, files: List[Path], findings: Findings) -> Dict[str, List[Path]]:
+    """Return the files of each split."""
     lists = {p.stem: p for p in sorted((root / 'ImageSets' / 'Main').glob('*.txt'))}
-    chosen = {n: lists[n] for n in ('train', 'val', 'test') if n in lists}
-    if 'train' not in chosen and 'trainval' in lists:
-        chosen['train'] = lists['trainval']
-    splits: Dict[str, List[Path]] = {}
+    lists.setdefault('train', lists.get('trainval'))
+    chosen = {name: lists[name] for name in ('train', 'val', 'test') if lists.get(name)}
+    splits: Dict[str, List[Path]] = {name: [] for name in chosen}
+    by_stem = {path.stem: path for path in files}
     for name, path in chosen.items():
-        splits[name] = []
         for i, line in enumerate(_lines(path, findings), start=1):
             stem = line.split()[0] if line.split() else ''
             if stem in by_stem:
@@ -150,9 +127,7 @@ def _splits(root: Path, files: List[Path], findings: Findings) -> Dict[str, List
             elif stem:
                 place = (str(path), f'line {i}')
                 findings.error('missing-annotation', place, f"there is no '{stem}.xml'", 'left out')
-    if splits:
-        return splits
-    for path in files:
+    for path in files if not chosen else ():
         name = split_name(path.relative_to(root).parent) or 'all'
         splits.setdefault(name, []).append(path)
     return splits

@@ -2,52 +2,42 @@
 
 from typing import Dict, List, Tuple
 
-from ...datasets.findings import Findings
-from ...datasets.split import Split, place_of
 from ...datasets.values import whole
+from ..findings import Findings
+from ..formats.split import Split
 
 
 def check_categories(split: Split, findings: Findings) -> Tuple[List[Dict], Dict[int, int]]:
     """Check the categories of a split.
 
     Returns:
-        The good or repaired ones, and each id in the annotations with the id among these.
+        The good or repaired ones, and the id among these for each id in the annotations.
     """
     kept: List[Dict] = []
     ids: Dict[int, int] = {}
     names: Dict[str, int] = {}
     for entry in split.categories:
-        place = place_of(split, 'category', entry)
-        name = entry.get('name') if isinstance(entry, dict) else None
-        number = whole(entry.get('id')) if isinstance(entry, dict) else None
+        place = split.place_of('category', entry)
+        stated = entry if isinstance(entry, dict) else {}
+        name, number = stated.get('name'), whole(stated.get('id'))
         if number is None or not isinstance(name, (str, int, float)) or name == '':
             findings.error('bad-entry', place, 'it has no whole id and name', 'left out')
             continue
         if type(entry['id']) is not int or not isinstance(name, str):
-            findings.error(
-                'bad-entry',
-                place,
-                f'its id {entry["id"]!r} or name {name!r} is of a wrong type',
-                f"{number}, '{name}'",
-            )
-            entry = dict(entry, id=number, name=str(name))
-        name = entry['name']
+            message = f'its id {entry["id"]!r} or name {name!r} is of a wrong type'
+            findings.error('bad-entry', place, message, f"{number}, '{name}'")
+            name = str(name)
+            entry = dict(entry, id=number, name=name)
         if number in ids:
-            findings.error(
-                'duplicate-id', place, f"another category than '{name}' has this id", 'left out'
-            )
-            continue
-        if name in names:
-            findings.error(
-                'duplicate-category',
-                place,
-                f"category {names[name]} is called '{name}' too",
-                'the two are joined',
-            )
+            message = f"another category than '{name}' has this id"
+            findings.error('duplicate-id', place, message, 'left out')
+        elif name in names:
+            message = f"category {names[name]} is called '{name}' too"
+            findings.error('duplicate-category', place, message, 'the two are joined')
             ids[number] = names[name]
-            continue
-        ids[number] = names[name] = number
-        kept.append(entry)
+        else:
+            ids[number] = names[name] = number
+            kept.append(entry)
     if not kept:
         findings.error('no-categories', split.source, 'it has no categories')
     return kept, ids
@@ -55,35 +45,27 @@ def check_categories(split: Split, findings: Findings) -> Tuple[List[Dict], Dict
 
 def unite_categories(splits: List[Split], findings: Findings) -> None:
     """Join the categories of all splits where they differ."""
-    table: Dict[str, Dict] = {}
-    for split in splits:
-        for category in split.categories:
-            if category['name'] not in table:
-                taken = {entry['id'] for entry in table.values()}
-                number = category['id']
-                number = max(taken) + 1 if number in taken else number
-                table[category['name']] = dict(category, id=number)
-    first = splits[0]
+    first, differ = splits[0], False
     for split in splits[1:]:
         if _key(split) != _key(first):
-            findings.error(
-                'classes-differ',
-                split.source,
+            differ = True
+            message = (
                 f'its categories are {_listing(split)}, those of {first.source} are '
-                f'{_listing(first)}',
-                'all get the same',
+                f'{_listing(first)}'
             )
-    if len({str(_key(split)) for split in splits}) == 1:
+            findings.error('classes-differ', split.source, message, 'all get the same')
+    if not differ:
         return
+    table: Dict[str, Dict] = {}
+    for category in (category for split in splits for category in split.categories):
+        if category['name'] not in table:
+            taken = {entry['id'] for entry in table.values()}
+            number = max(taken) + 1 if category['id'] in taken else category['id']
+            table[category['name']] = dict(category, id=number)
     for split in splits:
         ids = {category['id']: table[category['name']]['id'] for category in split.categories}
         split.categories = list(table.values())
-        split.annotations = [
-            annotation
-            if ids[annotation['category_id']] == annotation['category_id']
-            else dict(annotation, category_id=ids[annotation['category_id']])
-            for annotation in split.annotations
-        ]
+        split.annotations = [dict(a, category_id=ids[a['category_id']]) for a in split.annotations]
 
 
 def _key(split: Split) -> List[Tuple[int, str]]:

@@ -1,56 +1,48 @@
-"""Checks of the images: their entries, and their files, each decoded."""
+"""Checks of the images: their entries and their decoded files."""
 
-import gc
-import multiprocessing
 import os
 import os.path as osp
-import sys
-import warnings
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
-from tqdm import tqdm
-
-from ...datasets.findings import Findings
-from ...datasets.split import Split, is_inside, leaves_root, place_of
 from ...datasets.values import whole
+from ...utils.files import is_inside, leaves_root
 from ...utils.images import ImageFacts, read_image
 from ...utils.text import printable
-from .transform import scale, turn
+from ..findings import Findings
+from ..formats.split import Split
+from .transform import rotate, scale
 
-CHUNK = 64  # images that a process reads between reports
+ALPHA = 'has an alpha channel, which is dropped'
+SIXTEEN_BITS = 'has 16 bits per pixel, of which 8 are used'
 MODES = {
     'CMYK': 'CMYK: its colours may come out wrong; save it as RGB',
-    'RGBA': 'has an alpha channel, which is dropped',
-    'LA': 'has an alpha channel, which is dropped',
-    'PA': 'has an alpha channel, which is dropped',
-    'I;16': 'has 16 bits a pixel, of which 8 are used',
-    'I;16B': 'has 16 bits a pixel, of which 8 are used',
-    'I;16L': 'has 16 bits a pixel, of which 8 are used',
-    'I': 'has 16 or 32 bits a pixel, of which 8 are used',
-    'F': 'has floating point pixels, which are cut to 8 bits',
+    **dict.fromkeys(('RGBA', 'LA', 'PA'), ALPHA),
+    **dict.fromkeys(('I;16', 'I;16B', 'I;16L'), SIXTEEN_BITS),
+    'I': 'has 16 or 32 bits per pixel, of which 8 are used',
+    'F': 'has floating point pixels, which are reduced to 8 bits',
 }
+
+Size = Tuple[int, int]
 
 
 @dataclass
 class ImageCheck:
-    """The images of a split, checked.
+    """The checked images of a split.
 
     Args:
         kept: Entries that are good or repaired.
-        ids: Id in the annotations to the id in ``kept``; None where the image is left out.
-        size: True width and height by id, in pixels; the stated ones of images left out.
-        move: By id, what takes an annotation to the image as mmdet loads it.
-        facts: By id, what is known of the file.
+        ids: The id in ``kept`` by the id in the annotations; None if the image is left out.
+        size: True width and height by id, in pixels; the stated ones if the image is left out.
+        move: By id, a function that adapts an annotation to the image as mmdet loads it.
+        digests: Hash of the pixels by id.
     """
 
     kept: List[Dict] = field(default_factory=list)
     ids: Dict[int, Optional[int]] = field(default_factory=dict)
-    size: Dict[int, Tuple[int, int]] = field(default_factory=dict)
-    move: Dict[int, Callable] = field(default_factory=dict)
-    facts: Dict[int, ImageFacts] = field(default_factory=dict)
+    size: Dict[int, Size] = field(default_factory=dict)
+    move: Dict[int, Callable[[Dict], Dict]] = field(default_factory=dict)
+    digests: Dict[int, str] = field(default_factory=dict)
 
 
 def image_paths(splits: Sequence[Split]) -> List[str]:
@@ -64,35 +56,6 @@ def image_paths(splits: Sequence[Split]) -> List[str]:
     return list(paths)
 
 
-def read_images(paths: Sequence[str], progress: bool = True) -> Dict[str, ImageFacts]:
-    """Decode images in parallel processes.
-
-    A decoder that crashes takes down its process only: its images are then read one by one.
-
-    Args:
-        paths: The images.
-        progress: Show a progress bar on the terminal.
-    """
-    facts: Dict[str, ImageFacts] = {}
-    chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
-    bar = tqdm(
-        total=len(paths), unit=' images', desc='reading', disable=not progress, file=sys.stderr
-    )
-    with bar:
-        try:
-            with _pool(_cpu_count()) as pool:
-                for future in as_completed([pool.submit(_read_chunk, c) for c in chunks]):
-                    found = future.result()
-                    facts.update(found)
-                    bar.update(len(found))
-        except BrokenProcessPool:
-            for path in paths:
-                if path not in facts:
-                    facts[path] = _read_alone(path)
-                    bar.update()
-    return facts
-
-
 def check_images(split: Split, facts: Dict[str, ImageFacts], findings: Findings) -> ImageCheck:
     """Check the image entries of a split against their files."""
     result = ImageCheck()
@@ -100,45 +63,40 @@ def check_images(split: Split, facts: Dict[str, ImageFacts], findings: Findings)
     outside: List[str] = []
     real_dir = osp.realpath(split.image_dir)
     for entry in split.images:
-        place = place_of(split, 'image', entry)
+        place = split.place_of('image', entry)
         entry = _checked_entry(entry, place, findings)
         if entry is None:
             continue
-        if entry['id'] in result.ids:
-            findings.error(
-                'duplicate-id', place, 'another image has this id', 'the later one is left out'
-            )
+        number = entry['id']
+        if number in result.ids:
+            message = 'another image has this id'
+            findings.error('duplicate-id', place, message, 'the later one is left out')
             continue
-        result.ids[entry['id']] = None
+        result.ids[number] = None
         result.size.update(_stated_size(entry))
         name = _checked_name(split, entry['file_name'], place, findings)
         if name is None:
             continue
-        if name != entry['file_name']:
-            entry = dict(entry, file_name=name)
         if name in by_name:
-            findings.error(
-                'duplicate-file',
-                place,
-                f'image {by_name[name]} is the same file',
-                'their annotations are joined',
-            )
-            result.ids[entry['id']] = by_name[name]
-            continue
-        file = facts.get(split.path_of(name)) or read_image(split.path_of(name))
-        if file.fault:
-            code = 'missing-image' if file.fault == 'missing' else 'unreadable-image'
-            message = f"'{split.path_of(name)}' is {file.fault}"
-            if code == 'unreadable-image':
-                message = f"'{split.path_of(name)}': {file.fault}"
-            findings.error(code, place, message, 'left out with its annotations')
+            message = f'image {by_name[name]} is the same file'
+            findings.error('duplicate-file', place, message, 'their annotations are joined')
+            result.ids[number] = by_name[name]
             continue
         path = split.path_of(name)
+        file = facts.get(path) or read_image(path)
+        if file.fault:
+            code, message = 'unreadable-image', f"'{path}': {file.fault}"
+            if file.fault == 'missing':
+                code, message = 'missing-image', f"'{path}' is missing"
+            findings.error(code, place, message, 'left out with its annotations')
+            continue
         if osp.islink(path) and not is_inside(osp.realpath(path), real_dir):
             outside.append(name)
-        by_name[name] = entry['id']
-        result.ids[entry['id']] = entry['id']
-        result.kept.append(_with_size(entry, file, place, result, findings))
+        result.ids[number] = by_name[name] = number
+        result.digests[number], result.size[number] = file.digest, file.size
+        result.move.update(_check_size(entry, file, place, findings))
+        truth = dict(file_name=name, width=file.size[0], height=file.size[1])
+        result.kept.append(entry if truth.items() <= entry.items() else {**entry, **truth})
     if outside:
         findings.warning(
             'link-outside',
@@ -150,50 +108,50 @@ def check_images(split: Split, facts: Dict[str, ImageFacts], findings: Findings)
 
 
 def _checked_entry(entry, place, findings: Findings) -> Optional[Dict]:
+    """Return an entry that has a file name and an id, or None."""
     if not isinstance(entry, dict):
-        findings.error('bad-entry', place, 'it is not a COCO image', 'left out')
-        return None
-    if not isinstance(entry.get('file_name'), str) or not entry['file_name']:
-        findings.error('bad-entry', place, 'it has no file_name', 'left out')
-        return None
-    number = whole(entry.get('id'))
-    if number is None:
-        findings.error('bad-entry', place, 'its id is not a whole number', 'left out')
-        return None
-    if type(entry['id']) is not int:
-        findings.error(
-            'bad-entry', place, f'its id {entry["id"]!r} is not written as a number', f'{number}'
-        )
-        entry = dict(entry, id=number)
-    return entry
+        fault = 'it is not a COCO image'
+    elif not isinstance(entry.get('file_name'), str) or not entry['file_name']:
+        fault = 'it has no file_name'
+    elif whole(entry.get('id')) is None:
+        fault = 'its id is not a whole number'
+    else:
+        number = whole(entry['id'])
+        if type(entry['id']) is int:
+            return entry
+        message = f'its id {entry["id"]!r} is not written as a number'
+        findings.error('bad-entry', place, message, f'{number}')
+        return dict(entry, id=number)
+    findings.error('bad-entry', place, fault, 'left out')
+    return None
 
 
-def _stated_size(entry: Dict) -> Dict[int, Tuple[int, int]]:
+def _stated_size(entry: Dict) -> Dict[int, Size]:
     size = tuple(whole(entry.get(key)) for key in ('width', 'height'))
     return {} if None in size or min(size) <= 0 else {entry['id']: size}
 
 
 def _checked_name(split: Split, name: str, place, findings: Findings) -> Optional[str]:
+    """Return a file name inside the image folder, with forward slashes, or None."""
     if leaves_root(name):
         inside = osp.relpath(name, split.image_dir) if osp.isabs(name) else '..'
         if leaves_root(inside) or '\0' in name:
-            findings.error(
-                'outside-root', place, f"'{name}' leaves '{split.image_dir}'", 'left out'
-            )
+            message = f"'{name}' leaves '{split.image_dir}'"
+            findings.error('outside-root', place, message, 'left out')
             return None
         findings.error('outside-root', place, f"'{name}' is absolute", f"'{inside}'")
         return inside
-    if '\\' in name and not osp.exists(split.path_of(name)):
-        slashed = name.replace('\\', '/')
+    slashed = name.replace('\\', '/')
+    if slashed != name and not osp.exists(split.path_of(name)):
         if osp.exists(split.path_of(slashed)):
             findings.error('backslash', place, f"'{name}' is a Windows path", f"'{slashed}'")
             return slashed
     return osp.normpath(name).replace(os.sep, '/')
 
 
-def _with_size(entry: Dict, file: ImageFacts, place, result: ImageCheck, findings: Findings):
-    number, size = entry['id'], file.size
-    result.facts[number], result.size[number] = file, size
+def _check_size(entry: Dict, file: ImageFacts, place, findings: Findings) -> Dict[int, Callable]:
+    """Check the stated size, and return what moves annotations of another size, by image id."""
+    number, size, stored = entry['id'], file.size, file.stored_size
     stated = _stated_size(entry).get(number)
     text = f'{size[0]}x{size[1]}'
     if file.mode in MODES:
@@ -204,63 +162,25 @@ def _with_size(entry: Dict, file: ImageFacts, place, result: ImageCheck, finding
             findings.error('bad-size', place, f'its stated size is {shown}', text)
     elif isinstance(entry['width'], str) or isinstance(entry['height'], str):
         findings.error('bad-size', place, 'its stated size is text, not numbers', text)
-    elif stated == file.stored_size != size:
-        findings.error(
-            'exif-rotated',
-            place,
+    elif stated == stored != size:
+        message = (
             f'it was annotated as {stated[0]}x{stated[1]}, but EXIF orientation '
-            f'{file.orientation} turns it to {text} when it is loaded',
-            'its annotations are turned',
+            f'{file.orientation} rotates it to {text} when it is loaded'
         )
-        result.move[number] = lambda a: turn(a, file.orientation, file.stored_size)
+        findings.error('exif-rotated', place, message, 'its annotations are rotated')
+        return {number: lambda a: rotate(a, file.orientation, stored)}
     elif stated != size:
         similar = abs(stated[0] * size[1] / (stated[1] * size[0]) - 1) < 0.01
-        findings.error(
-            'size-mismatch',
-            place,
-            f'its stated size is {stated[0]}x{stated[1]}, the file is {text}',
-            'its annotations are scaled' if similar else f'{text}',
-        )
+        message = f'its stated size is {stated[0]}x{stated[1]}, the file is {text}'
+        repair = 'its annotations are scaled' if similar else text
+        findings.error('size-mismatch', place, message, repair)
         if similar:
-            result.move[number] = lambda a: scale(a, stated, size)
-    elif file.orientation != 1 and file.stored_size == size:
+            return {number: lambda a: scale(a, stated, size)}
+    elif file.orientation != 1 and stored == size:
         findings.warning(
             'exif-rotated',
             place,
-            f'EXIF orientation {file.orientation} turns it when it is loaded: see on the page '
-            'that its boxes were drawn so',
+            f'EXIF orientation {file.orientation} rotates it when it is loaded: check on the page '
+            'that its boxes were drawn on the rotated image',
         )
-    if (entry.get('width'), entry.get('height')) != size:
-        entry = dict(entry, width=size[0], height=size[1])
-    return entry
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    method = 'fork' if 'fork' in multiprocessing.get_all_start_methods() else None
-    context = multiprocessing.get_context(method)
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-
-
-def _start_worker() -> None:
-    gc.freeze()  # or collecting would copy the parent's memory, page by page
-    warnings.simplefilter('ignore')
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)  # libjpeg and libtiff print; what is wrong is returned
-
-
-def _cpu_count() -> int:
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _read_chunk(paths: Sequence[str]) -> Dict[str, ImageFacts]:
-    return {path: read_image(path) for path in paths}
-
-
-def _read_alone(path: str) -> ImageFacts:
-    try:
-        with _pool(1) as pool:
-            return pool.submit(_read_chunk, [path]).result()[path]
-    except BrokenProcessPool:
-        return ImageFacts('cannot be decoded: the decoder crashed')
+    return {}

@@ -1,4 +1,4 @@
-"""Moving annotations along with their image, when it is scaled or turned."""
+"""Moving annotations along with their image when it is scaled or rotated."""
 
 from typing import Dict, Tuple
 
@@ -8,8 +8,8 @@ from pycocotools import mask as coco_mask
 from ...datasets.segmentation import encode, rle_fault
 from ...datasets.values import finite
 
-# EXIF orientation: whether x and y change places, then whether x, then y, run the other way.
-TURNS = {
+# By EXIF orientation: swap x and y, then flip x, then flip y.
+ROTATIONS = {
     2: (False, True, False),
     3: (False, True, True),
     4: (False, False, True),
@@ -20,24 +20,20 @@ TURNS = {
 }
 
 
-def turn(annotation: Dict, orientation: int, stored: Tuple[int, int]) -> Dict:
-    """Turn an annotation of the stored pixels as EXIF turns the image.
+def rotate(annotation: Dict, orientation: int, stored: Tuple[int, int]) -> Dict:
+    """Rotate an annotation of the stored pixels as EXIF rotates the image.
 
     Args:
         annotation: COCO's entry, with a box of four numbers.
         orientation: EXIF orientation, 2 to 8.
-        stored: Width and height in pixels before the turn.
+        stored: Width and height in pixels before the rotation.
     """
-    swap, flip_x, flip_y = TURNS[orientation]
-    width, height = stored[::-1] if swap else stored
+    swap, flip_x, flip_y = ROTATIONS[orientation]
+    size = np.array(stored[::-1] if swap else stored)
 
     def move(points: np.ndarray) -> np.ndarray:
-        points = points[:, ::-1] if swap else points.copy()
-        if flip_x:
-            points[:, 0] = width - points[:, 0]
-        if flip_y:
-            points[:, 1] = height - points[:, 1]
-        return points
+        points = points[:, ::-1] if swap else points
+        return np.where((flip_x, flip_y), size - points, points)
 
     def move_mask(mask: np.ndarray) -> np.ndarray:
         mask = mask.T if swap else mask

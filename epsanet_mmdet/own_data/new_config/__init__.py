@@ -1,5 +1,5 @@
-"""Writing a config for a data set of one's own."""
+"""Writing a config for your own data."""
 
-from .command import new_config
+from .create import new_config
 
 __all__ = ['new_config']

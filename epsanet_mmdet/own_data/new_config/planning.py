@@ -1,8 +1,7 @@
-"""Choosing image scale, batch size, schedule and starting weights, and saying why."""
+"""Choosing image scale, batch size, schedule and starting weights, with reasons."""
 
 import glob
 import math
-import os
 import os.path as osp
 from dataclasses import dataclass
 from statistics import median
@@ -10,7 +9,8 @@ from typing import Optional, Tuple
 
 import torch
 
-from ...datasets.split import Split
+from ..formats.split import Split
+from ..lint.decoding import cpu_count
 from ..lint.sets import object_sizes
 
 COCO_SCALE = (1333, 800)
@@ -23,7 +23,7 @@ SCRATCH_EPOCHS = 120  # most, from random weights
 
 @dataclass
 class Machine:
-    """What trains: a GPU's memory in GiB (0: only a CPU), and the number of CPU cores."""
+    """The machine to train on: GPU memory in GiB (0 without a GPU), and number of CPU cores."""
 
     gpu_gib: float
     cores: int
@@ -33,13 +33,12 @@ class Machine:
         gib = 0.0
         if torch.cuda.is_available():
             gib = torch.cuda.get_device_properties(0).total_memory / 2**30
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-        return cls(gib, cores or 1)
+        return cls(gib, cpu_count())
 
 
 @dataclass
 class Plan:
-    """What was chosen; the texts say why."""
+    """The chosen settings; the texts explain them."""
 
     scale: Tuple[int, int]
     scale_why: str
@@ -62,20 +61,20 @@ class Plan:
 def make_plan(
     train: Split, machine: Machine, backbone_file: Optional[str], config_name: str
 ) -> Plan:
-    """Choose what fits a data set and a machine.
+    """Choose settings that fit a data set and a machine.
 
     Args:
         train: The images and objects to train on.
-        machine: What trains.
-        backbone_file: The backbone's weights that the shipped config names.
+        machine: The machine to train on.
+        backbone_file: Weights of the backbone that the shipped config names.
         config_name: Bare name of that config.
     """
+    count = len(train.images)
     scale, scale_why, factor = _scale(train, machine)
-    batch, batch_why = _batch(len(train.images), scale, machine)
+    batch, batch_why = _batch(count, scale, machine)
     backbone, detector, weights_why = _weights(backbone_file, config_name)
-    scratch = not (backbone or detector)
-    epochs, epochs_why = _epochs(len(train.images), scratch)
-    steps = epochs * math.ceil(len(train.images) / batch)
+    epochs, epochs_why = _epochs(count, scratch=not (backbone or detector))
+    steps = epochs * math.ceil(count / batch)
     return Plan(
         scale=scale,
         scale_why=scale_why,
@@ -93,48 +92,46 @@ def make_plan(
 
 
 def _scale(train: Split, machine: Machine) -> Tuple[Tuple[int, int], str, float]:
-    long = median(max(image['width'], image['height']) for image in train.images)
-    short = median(min(image['width'], image['height']) for image in train.images)
+    """Return the longer and the shorter side, the reason, and the factor to typical images."""
+    sides = [sorted((image['width'], image['height'])) for image in train.images]
+    short, long = (median(side) for side in zip(*sides))
     size = median(object_sizes(train))
     limit = COCO_SCALE if machine.gpu_gib else CPU_SCALE
     most = min(COCO_SCALE[0] / long, COCO_SCALE[1] / short)
     fitting = min(limit[0] / long, limit[1] / short)
     wanted = min(2.0, max(1.0, 1.5 * SMALL / size))  # small objects are enlarged
     factor = min(wanted, max(fitting, min(SMALL / size, most)))
-    scale = round(factor * long), round(factor * short)
-    place = (
-        f"COCO's {limit[0]}x{limit[1]}" if machine.gpu_gib else f'{limit[0]}x{limit[1]} on a CPU'
-    )
+    owner = "COCO's" if machine.gpu_gib else 'the CPU limit of'
     why = (
-        f'images are {long:g}x{short:g} and objects {size:.0f} pixels across (medians), '
-        f'so {factor * size:.0f} at this scale; no more than {place} unless objects would be under '
-        f'{SMALL}'
+        f'images have {long:g}x{short:g} pixels and objects {size:.0f} (medians), which become '
+        f'{factor * size:.0f} at this scale; it exceeds {owner} {limit[0]}x{limit[1]} only where '
+        f'objects would otherwise be smaller than {SMALL}'
     )
-    return scale, why, factor
+    return (round(factor * long), round(factor * short)), why, factor
 
 
 def _batch(count: int, scale: Tuple[int, int], machine: Machine) -> Tuple[int, str]:
     if not machine.gpu_gib:
-        return min(2, count), 'no GPU was found: training takes hours, see that one is used'
+        return min(2, count), 'no GPU was found. Training takes hours without one'
     share = scale[0] * scale[1] / (COCO_SCALE[0] * COCO_SCALE[1])
     fitting = machine.gpu_gib / (GIB_PER_IMAGE * max(share, 0.1))
-    batch = max(1, min(16, int(fitting), count // 8))
-    batch = 2 ** int(math.log2(batch))
-    return batch, f'a GPU of {machine.gpu_gib:.0f} GiB, and at least 8 steps an epoch'
+    batch = 2 ** int(math.log2(max(1, min(16, int(fitting), count // 8))))
+    return batch, f'fits a GPU of {machine.gpu_gib:.0f} GiB, with at least 8 steps per epoch'
 
 
 def _epochs(count: int, scratch: bool) -> Tuple[int, str]:
     least, most = EPOCHS
     epochs = min(most, max(least, round(least * math.sqrt(10000 / count))))
+    why = f'the fewer images ({count}), the more; from 10000 on 12, as for COCO'
     if scratch:
-        epochs = min(SCRATCH_EPOCHS, round(1.67 * epochs))
-    why = f'{count} images: the fewer, the more often each is seen; 12 as for COCO from 10000 on'
-    return epochs, why + (', and longer from random weights' if scratch else '')
+        return min(SCRATCH_EPOCHS, round(1.67 * epochs)), f'{why}, and more from random weights'
+    return epochs, why
 
 
 def _weights(
     backbone_file: Optional[str], config_name: str
 ) -> Tuple[Optional[str], Optional[str], str]:
+    """Return the files of the backbone and of the detector, if found, and the reason."""
     found = sorted(glob.glob(osp.join('checkpoints', glob.escape(config_name) + '*.pth')))
     if found:
         return None, osp.abspath(found[-1]), f"the detector '{found[-1]}' was found"

@@ -1,58 +1,67 @@
-"""Choosing what to train and what to validate on."""
+"""Choosing the splits to train, validate and test on."""
 
 import hashlib
 from collections import Counter
 from dataclasses import replace
 from typing import Dict, List, NamedTuple
 
-from ...datasets.split import Split
 from ...errors import DataError
+from ..formats.split import Split
 from ..lint import CheckedData
 
-SHARE = 0.2  # of the images are split off where there are none to validate on
+SHARE = 0.2  # of the images are held out where there are none to validate on
 
 
 class Roles(NamedTuple):
-    """Splits by what they are for; ``made`` says whether ``val`` was split off ``train``."""
+    """Splits by role.
 
-    train: Split
-    val: Split
-    test: Split
-    made: bool
+    Args:
+        splits: By ``'train'``, ``'val'`` and, if there is one, ``'test'``.
+        held_out: True if ``'val'`` was held out of ``'train'``.
+    """
+
+    splits: Dict[str, Split]
+    held_out: bool
+
+    @property
+    def train(self) -> Split:
+        return self.splits['train']
+
+    @property
+    def val(self) -> Split:
+        return self.splits['val']
 
 
 def assign_roles(data: CheckedData) -> Roles:
-    """Find the splits to train, validate and test on, splitting one off if need be.
+    """Find the splits to train, validate and test on, and hold out one to validate on if needed.
 
     Raises:
-        DataError: If the names of the splits do not say what they are for.
+        DataError: If the names of the splits leave open which one to train on.
     """
-    by_name = {split.name: split for split in data.splits}
-    others = [split for split in data.splits if split.name not in ('val', 'test')]
-    if len(data.splits) == 1:  # whatever it is called
-        by_name, others = {}, data.splits
+    splits = {split.name: split for split in data.splits}
+    others = [name for name in splits if len(splits) == 1 or name not in ('val', 'test')]
     if len(others) != 1:
         names = ', '.join(f"'{split.name}' of {split.source}" for split in data.splits)
         raise DataError(
-            f'which split to train on cannot be told: there are {names or "none"}; give one that '
-            'is not called val or test, and call the others so'
+            f'cannot choose a split to train on among {names or "none"}; provide exactly one that '
+            "is not called 'val' or 'test', and call the others so"
         )
-    train, val, made = others[0], by_name.get('val'), False
-    if val is None:
-        digests = data.images[data.splits.index(train)].facts
-        train, val = split_off(train, {n: facts.digest for n, facts in digests.items()})
-        made = True
-    return Roles(train, val, by_name.get('test', val), made)
+    roles = {'train': splits.pop(others[0]), **splits}
+    held_out = 'val' not in roles
+    if held_out:
+        roles['train'], roles['val'] = split_off(roles['train'])
+    return Roles(
+        {role: roles[role] for role in ('train', 'val', 'test') if role in roles}, held_out
+    )
 
 
-def split_off(split: Split, digests: Dict[int, str]) -> List[Split]:
-    """Split a fifth of the images off, by a hash of their names: the same ones each time.
+def split_off(split: Split) -> List[Split]:
+    """Hold out a fifth of the images, chosen by a hash of their names: the same ones each time.
 
-    Identical images stay together, and so does an image whose objects are the last of a class.
+    Identical images stay together. An image with the last objects of a class is not held out.
 
-    Args:
-        split: What to split.
-        digests: Hash of the pixels by image id.
+    Returns:
+        The rest, called ``'train'``, and what is held out, called ``'val'``.
 
     Raises:
         DataError: If there are fewer than two different images with objects.
@@ -62,7 +71,7 @@ def split_off(split: Split, digests: Dict[int, str]) -> List[Split]:
         labels[annotation['image_id']][annotation['category_id']] += 1
     groups: Dict[str, List[Dict]] = {}
     for image in sorted(split.images, key=lambda image: _hash(image['file_name'])):
-        groups.setdefault(digests[image['id']], []).append(image)
+        groups.setdefault(split.digests[image['id']], []).append(image)
     left = sum(labels.values(), Counter())
     wanted = max(1, round(SHARE * len(split.images)))
     chosen: set = set()
@@ -73,8 +82,8 @@ def split_off(split: Split, digests: Dict[int, str]) -> List[Split]:
             left -= taken
     if not chosen:
         raise DataError(
-            f"'{split.source}' has too few images of each class to split some off; give data to "
-            'validate on too'
+            f"'{split.source}' has too few images of each class to hold some out; provide a split "
+            'to validate on'
         )
     return [
         replace(

@@ -1,52 +1,18 @@
-"""A run always has a whole checkpoint to go on from, and goes on from no other."""
+"""A run always has a complete checkpoint to resume from, and resumes from no other."""
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.registry import METRICS
 from mmengine.runner import CheckpointLoader
-from toy_training import EPOCH_LENGTH, EPOCHS, toy_runner
+from toy_training import EPOCHS, VALIDATED, GivenScores, toy_runner
 
 from epsanet_mmdet.checkpoint.record import find_fault
 from epsanet_mmdet.engine.hooks import AtomicCheckpointHook
-from epsanet_mmdet.errors import CheckpointError, StorageError
-from epsanet_mmdet.utils import disk_space
-
-ITERATIONS = EPOCHS * EPOCH_LENGTH
-
-
-@METRICS.register_module()
-class GivenScores:
-    """Validation results that are given beforehand."""
-
-    scores: list = []
-
-    def __init__(self, **_):
-        self.dataset_meta = None
-        self.prefix = None
-
-    def process(self, *args, **kwargs):
-        pass
-
-    def evaluate(self, size):
-        score = GivenScores.scores.pop(0)
-        return score if isinstance(score, dict) else dict(acc=score)
-
-
-VALIDATED = dict(
-    val_dataloader=dict(
-        dataset=dict(type='NoisyData', count=2), sampler=dict(type='DefaultSampler')
-    ),
-    val_cfg=dict(type='ValLoop'),
-    val_evaluator=dict(type='GivenScores'),
-    model__type='ValidatedToy',
-)
+from epsanet_mmdet.errors import CheckpointError
 
 
 def names(folder: Path, pattern: str = '*.pth') -> list:
@@ -89,7 +55,7 @@ def resumed_epoch(work_dir: Path) -> int:
     return start[0]
 
 
-def test_every_checkpoint_is_whole_and_the_last_is_named(trained):
+def test_every_checkpoint_is_complete_and_last_checkpoint_names_the_last(trained):
     assert names(trained) == [f'epoch_{n}.pth' for n in range(1, EPOCHS + 1)]
     assert not any(find_fault(path) for path in trained.glob('*.pth'))
     assert last(trained) == f'epoch_{EPOCHS}.pth'
@@ -110,19 +76,19 @@ def damage_missing(folder: Path) -> None:
 
 
 @pytest.mark.parametrize('damage', [damage_truncated, damage_empty, damage_missing])
-def test_a_damaged_last_checkpoint_is_passed_over(damage, work_dir):
+def test_a_damaged_last_checkpoint_is_skipped(damage, work_dir):
     damage(work_dir)
     assert resumed_epoch(work_dir) == EPOCHS - 1
 
 
 @pytest.mark.parametrize('content', [None, '', 'epo', '/elsewhere/epoch_3.pth'])
-def test_a_last_checkpoint_file_that_says_nothing_loses_nothing(content, work_dir):
+def test_a_useless_last_checkpoint_file_loses_no_progress(content, work_dir):
     pointer = work_dir / 'last_checkpoint'
     pointer.unlink() if content is None else pointer.write_text(content)
     assert resumed_epoch(work_dir) == EPOCHS
 
 
-def test_with_no_whole_checkpoint_training_begins_anew(work_dir):
+def test_without_a_complete_checkpoint_training_starts_from_the_beginning(work_dir):
     for path in work_dir.glob('*.pth'):
         path.write_bytes(b'PK')
     assert resumed_epoch(work_dir) == 0
@@ -154,7 +120,7 @@ class KillInSave(Hook):
             raise Killed
 
 
-def test_the_old_checkpoint_stays_until_the_new_one_is_whole(tmp_path):
+def test_the_old_checkpoint_stays_until_the_new_one_is_complete(tmp_path):
     runner = toy_runner(tmp_path, default_hooks__checkpoint__max_keep_ckpts=1)
     runner.register_hook(KillInSave(2))
     with pytest.raises(Killed):
@@ -165,7 +131,7 @@ def test_the_old_checkpoint_stays_until_the_new_one_is_whole(tmp_path):
     assert names(tmp_path) == [f'epoch_{EPOCHS}.pth']
 
 
-def test_what_a_kill_left_to_be_removed_is_removed_on_resuming(tmp_path, monkeypatch):
+def test_resuming_removes_outdated_checkpoints_that_a_kill_left(tmp_path, monkeypatch):
     options = dict(default_hooks__checkpoint__max_keep_ckpts=1)
 
     with monkeypatch.context() as patch:
@@ -178,11 +144,11 @@ def test_what_a_kill_left_to_be_removed_is_removed_on_resuming(tmp_path, monkeyp
     assert names(tmp_path) == [f'epoch_{EPOCHS}.pth']
 
 
-# What a checkpoint says of files
+# Files named in a checkpoint
 
 
 def craft(path: Path, runtime_info: dict) -> None:
-    """Change what a checkpoint holds, as its author may; no record is given away with it."""
+    """Change the content of a checkpoint, as its author may; it has no record."""
     checkpoint = torch.load(path, weights_only=False)
     checkpoint['message_hub']['runtime_info'].update(runtime_info)
     checkpoint['message_hub']['resumed_keys'].update(dict.fromkeys(runtime_info, True))
@@ -192,7 +158,7 @@ def craft(path: Path, runtime_info: dict) -> None:
 @pytest.mark.parametrize('kind', ['file', 'folder'])
 @pytest.mark.parametrize('save_best', [None, 'auto', 'acc', ['acc', 'loss']], ids=str)
 def test_a_crafted_checkpoint_removes_nothing(save_best, kind, work_dir, tmp_path_factory):
-    """The attack: the names of things elsewhere, and beside the checkpoints, to be removed."""
+    """The attack names files elsewhere and beside the checkpoints as outdated."""
     elsewhere = tmp_path_factory.mktemp('elsewhere')
     for folder in (elsewhere / 'photos', work_dir / 'notes'):
         folder.mkdir()
@@ -259,7 +225,7 @@ def test_a_run_whose_folder_was_moved_is_resumed_there(trained, tmp_path):
     assert resumed_epoch(moved) == EPOCHS - 1
 
 
-def test_a_file_that_is_named_to_be_resumed_must_verify(trained, tmp_path):
+def test_a_file_resumed_by_its_path_must_verify(trained, tmp_path):
     folder = tmp_path / 'copy'
     shutil.copytree(trained, folder)
     path = folder / 'epoch_2.pth'
@@ -268,7 +234,7 @@ def test_a_file_that_is_named_to_be_resumed_must_verify(trained, tmp_path):
     path.write_bytes(data)
     for resume in (True, False):
         runner = toy_runner(tmp_path / 'new', load_from=str(path), resume=resume)
-        with pytest.raises(CheckpointError, match=f"'{path}' is not as it was written"):
+        with pytest.raises(CheckpointError, match=f"'{path}' has changed since it was written"):
             runner.train()
 
 
@@ -286,7 +252,7 @@ def test_the_best_checkpoint_of_a_resumed_run_is_found_by_its_name(tmp_path):
     assert names(tmp_path, 'best*') == ['best_acc_epoch_4.pth', other.name]
 
 
-def test_the_best_checkpoint_is_removed_after_a_better_one_is_whole(tmp_path):
+def test_the_best_checkpoint_is_removed_after_a_better_one_is_complete(tmp_path):
     options = dict(
         VALIDATED,
         default_hooks__checkpoint=dict(save_best='acc', rule='greater', max_keep_ckpts=1),
@@ -304,7 +270,7 @@ def test_the_best_checkpoint_is_removed_after_a_better_one_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize('save_best', [None, 'acc'])
-def test_a_validation_or_test_alone_needs_no_training(save_best, tmp_path):
+def test_validation_and_testing_need_no_training(save_best, tmp_path):
     options = {key.replace('val_', 'test_'): value for key, value in VALIDATED.items()}
     options.update(VALIDATED, test_cfg=dict(type='TestLoop'))
     runner = toy_runner(tmp_path, default_hooks__checkpoint__save_best=save_best, **options)
@@ -312,112 +278,3 @@ def test_a_validation_or_test_alone_needs_no_training(save_best, tmp_path):
     assert runner.val() == dict(acc=0.5)
     assert runner.test() == dict(acc=0.6)
     assert names(tmp_path) == []
-
-
-# Disk
-
-
-def test_no_room_for_a_checkpoint_stops_the_run_before_it_trains(tmp_path, monkeypatch):
-    usage = disk_space.shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(disk_space.shutil, 'disk_usage', lambda folder: usage)
-    runner = toy_runner(tmp_path)
-    with pytest.raises(StorageError, match=f"no room for a checkpoint in '{tmp_path}'"):
-        runner.train()
-    assert runner.iter == 0
-
-
-def test_too_little_room_for_all_of_them_is_a_warning(tmp_path, monkeypatch):
-    runner = toy_runner(tmp_path)
-    size = disk_space.checkpoint_bytes(runner.model, 'SGD')
-    usage = disk_space.shutil.disk_usage(tmp_path)._replace(free=2 * size)
-    monkeypatch.setattr(disk_space.shutil, 'disk_usage', lambda folder: usage)
-    warnings = []
-    monkeypatch.setattr(runner.logger, 'warning', warnings.append)
-    runner.train()
-    assert any(f'the {EPOCHS} checkpoints of this run will not fit' in w for w in warnings)
-
-
-@pytest.mark.parametrize('optimizer', ['SGD', 'AdamW'])
-def test_the_estimated_size_is_that_of_the_tensors_in_a_checkpoint(optimizer, tmp_path):
-    kind = dict(type=optimizer, lr=0.01)
-    kind.update(momentum=0.9) if optimizer == 'SGD' else None
-    runner = toy_runner(tmp_path, optim_wrapper=dict(optimizer=kind, _delete_=True))
-    runner.train()
-    saved = torch.load(tmp_path / f'epoch_{EPOCHS}.pth', weights_only=False)
-    tensors = list(saved['state_dict'].values())
-    for state in saved['optimizer']['state'].values():
-        tensors += [v for k, v in state.items() if torch.is_tensor(v) and k != 'step']
-    exact = sum(t.numel() * t.element_size() for t in tensors)
-    assert disk_space.checkpoint_bytes(runner.model, optimizer) == exact
-
-
-FULL_DISK = """
-import resource, signal, sys
-sys.path.insert(0, {tests!r})
-from mmengine.structures import BaseDataElement
-from toy_training import toy_runner
-from epsanet_mmdet.utils.command_line import run_command
-runner = toy_runner({work_dir!r}, resume=True, train_cfg__max_epochs=9, log_level='ERROR')
-size = max(p.stat().st_size for p in __import__('pathlib').Path({work_dir!r}).glob('*.pth'))
-resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, resource.RLIM_INFINITY))
-run_command(runner.train)
-"""
-
-
-def test_a_disk_that_fills_up_ends_in_one_line_and_loses_no_checkpoint(work_dir):
-    before = {path.name: path.read_bytes() for path in work_dir.glob('*.pth')}
-    tests = str(Path(__file__).parents[2])
-    result = subprocess.run(
-        [sys.executable, '-c', FULL_DISK.format(tests=tests, work_dir=str(work_dir))],
-        capture_output=True,
-        text=True,
-        cwd=Path(tests).parent,
-    )
-    assert result.returncode == 1, result.stderr
-    assert f"error: cannot write to '{work_dir}': the file size limit" in result.stderr
-    assert 'Traceback' not in result.stderr
-    assert {path.name: path.read_bytes() for path in work_dir.glob('*.pth')} == before
-    assert last(work_dir) == f'epoch_{EPOCHS}.pth' and not names(work_dir, '.*.partial')
-
-
-FULL_LOG = """
-import os, resource, sys
-sys.path.insert(0, {tests!r})
-from pathlib import Path
-from mmengine.hooks import Hook
-from toy_training import toy_runner
-from epsanet_mmdet.utils.command_line import run_command
-
-
-class Full(Hook):
-    def before_train_epoch(self, runner):
-        size = max(file.stat().st_size for file in Path({work_dir!r}).rglob('*.log'))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 400, resource.RLIM_INFINITY))
-
-
-backends = [dict(type='LocalVisBackend')] if {log!r} == 'scalars' else []
-runner = toy_runner(
-    {work_dir!r},
-    log_level='INFO' if {log!r} == 'text' else 'ERROR',
-    visualizer=dict(type='Visualizer', vis_backends=backends, _delete_=True),
-    default_hooks__logger__interval=1,
-    default_hooks__checkpoint__interval=100,
-    train_cfg__max_epochs=99,
-)
-runner.register_hook(Full())
-run_command(runner.train)
-"""
-
-
-@pytest.mark.parametrize('log', ['text', 'scalars'])
-def test_a_disk_that_fills_up_while_logging_ends_in_one_line(log, tmp_path):
-    tests = Path(__file__).parents[2]
-    code = FULL_LOG.format(tests=str(tests), work_dir=str(tmp_path), log=log)
-    result = subprocess.run(
-        [sys.executable, '-c', code], capture_output=True, text=True, cwd=tests.parent
-    )
-    assert result.returncode == 1, result.stderr
-    assert 'Traceback' not in result.stderr and 'Logging error' not in result.stderr
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
-    assert line.startswith(f"error: cannot write to '{tmp_path}/")
-    assert 'the file size limit is reached' in line

@@ -1,4 +1,4 @@
-"""An interrupted run that is resumed ends with the weights of an uninterrupted one, to the bit."""
+"""A resumed run ends with the weights of an uninterrupted one, bit for bit."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ class Interrupted(Exception):
 
 
 class Interrupt(Hook):
-    """Saves after an iteration, and ends the run there."""
+    """Save after an iteration and end the run there."""
 
     priority = 'LOWEST'
 
@@ -55,7 +55,7 @@ def assert_same(first, second):
 
 @pytest.mark.parametrize('workers', [0, 2])
 @pytest.mark.parametrize('after', [1, 3, EPOCH_LENGTH, EPOCH_LENGTH + 2, ITERATIONS - 1])
-def test_a_run_resumed_in_or_between_epochs_ends_the_same(after, workers, tmp_path):
+def test_a_run_resumed_at_any_iteration_ends_with_the_same_weights(after, workers, tmp_path):
     options = dict(randomness=dict(seed=5), train_dataloader__num_workers=workers)
     whole = train(tmp_path / 'whole', **options)
     train(tmp_path / 'cut', after, **options)
@@ -64,7 +64,7 @@ def test_a_run_resumed_in_or_between_epochs_ends_the_same(after, workers, tmp_pa
     assert (resumed.iter, resumed.epoch) == (ITERATIONS, EPOCHS)
 
 
-def test_a_run_resumed_from_an_epochs_checkpoint_ends_the_same(tmp_path):
+def test_a_run_resumed_from_the_checkpoint_of_an_epoch_ends_with_the_same_weights(tmp_path):
     options = dict(randomness=dict(seed=5))
     whole = train(tmp_path / 'whole', **options)
     train(tmp_path / 'cut', EPOCH_LENGTH + 3, **options)
@@ -73,7 +73,7 @@ def test_a_run_resumed_from_an_epochs_checkpoint_ends_the_same(tmp_path):
     assert_same(whole, train(tmp_path / 'cut', resume=True, **options))
 
 
-def test_without_a_seed_the_run_goes_on_with_the_one_it_drew(tmp_path):
+def test_without_a_seed_the_run_resumes_with_the_one_it_drew(tmp_path):
     cut = train(tmp_path, EPOCH_LENGTH + 1)
     seen = list(cut.train_dataloader.dataset.loaded[EPOCH_LENGTH * 4 - 2 :])
     resumed = train(tmp_path, resume=True)
@@ -119,14 +119,14 @@ def test_every_epoch_and_every_image_has_its_own_random_numbers(tmp_path):
     assert len(set(noise)) == len(noise)
 
 
-def test_batches_that_are_done_load_no_image(tmp_path):
+def test_finished_batches_load_no_image(tmp_path):
     options = dict(randomness=dict(seed=5))
     train(tmp_path, EPOCH_LENGTH - 1, **options)
     resumed = train(tmp_path, resume=True, **options)
     assert len(resumed.train_dataloader.dataset.loaded) == 2 + (EPOCHS - 1) * 14
 
 
-def test_the_moving_average_goes_on(tmp_path):
+def test_the_moving_average_is_resumed(tmp_path):
     hooks = [dict(type='ExactResumeHook'), dict(type='EMAHook', momentum=0.1)]
     options = dict(randomness=dict(seed=5), custom_hooks=hooks)
     whole = train(tmp_path / 'whole', **options)
@@ -144,7 +144,7 @@ def test_the_moving_average_goes_on(tmp_path):
 
 @pytest.mark.parametrize('sampler', ['InfiniteSampler', 'DefaultSampler'])
 @pytest.mark.parametrize('workers', [0, 2])
-def test_iteration_based_training_resumes_the_same(workers, sampler, tmp_path):
+def test_iteration_based_training_resumes_with_the_same_weights(workers, sampler, tmp_path):
     options = dict(
         randomness=dict(seed=5),
         train_dataloader__num_workers=workers,
@@ -168,33 +168,33 @@ def test_another_batch_size_keeps_the_position_in_the_epoch(tmp_path):
     assert len(resumed.train_dataloader.dataset.loaded) == 14 - 3 * 2 + (EPOCHS - 1) * 14
 
 
-# Transforms that keep images
+# Transforms that cache images
 
 
 @DATASETS.register_module()
 class Pictures(NoisyData):
-    """With a pipeline, as mmdet's data sets have."""
+    """A data set with a pipeline, like those of mmdet."""
 
     def __init__(self, pipeline, **kwargs):
         super().__init__(**kwargs)
         self.pipeline = Compose([TRANSFORMS.build(step) for step in pipeline])
 
 
-def test_transforms_that_keep_images_are_named(tmp_path, capsys):
+def test_a_warning_names_transforms_that_cache_images(tmp_path, capsys):
     steps = [dict(type='mmdet.CachedMosaic'), dict(type='mmdet.CachedMixUp')]
     pipeline = [steps[0], dict(type='RandomApply', transforms=[steps[1]])]
     dataset = dict(type='Pictures', pipeline=pipeline, _delete_=True)
     toy_runner(tmp_path, train_dataloader__dataset=dataset, log_level='WARNING').train()
-    assert 'CachedMixUp, CachedMosaic keep images of earlier iterations' in capsys.readouterr().out
+    assert 'CachedMixUp, CachedMosaic cache images of earlier iterations' in capsys.readouterr().out
 
 
-def test_they_are_found_in_wrapped_data_sets():
+def test_caching_transforms_are_found_in_wrapped_data_sets():
     pictures = Pictures([dict(type='mmdet.CachedMixUp')])
     wrapped = torch.utils.data.Subset(torch.utils.data.ConcatDataset([pictures]), [0])
     assert caching_transforms(wrapped) == {'CachedMixUp'}
 
 
-def test_no_other_transform_of_mmdet_is_suspected(tmp_path, capsys):
+def test_no_other_transform_of_mmdet_counts_as_caching(tmp_path, capsys):
     register_all_modules(init_default_scope=False)
     suspected, built = set(), 0
     for registry in (MMDET_TRANSFORMS, TRANSFORMS):
@@ -207,4 +207,4 @@ def test_no_other_transform_of_mmdet_is_suspected(tmp_path, capsys):
             suspected |= caching_transforms(step)
     assert built > 40 and suspected == {'CachedMosaic', 'CachedMixUp'}
     toy_runner(tmp_path, log_level='WARNING').train()
-    assert 'keep images' not in capsys.readouterr().out
+    assert 'cache images' not in capsys.readouterr().out

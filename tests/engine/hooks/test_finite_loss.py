@@ -1,4 +1,4 @@
-"""A loss that is no number stops the run before it reaches the weights."""
+"""A loss that is not finite stops the run before it reaches the weights."""
 
 import json
 
@@ -16,7 +16,7 @@ OPTIONS = dict(randomness=dict(seed=5), model__type='SometimesNaN')
 
 @MODELS.register_module()
 class SometimesNaN(ToyModel):
-    """Gives a wrong loss in one iteration."""
+    """Return a loss that is not finite in one iteration."""
 
     value = float('nan')
     iteration = EPOCH_LENGTH + 1
@@ -55,7 +55,7 @@ def test_the_run_stops_and_names_loss_iteration_and_images(value, as_list, tmp_p
     assert set(record['losses'][0]) == {'loss', 'loss_mask'}
 
 
-def test_the_state_is_saved_with_the_weights_before_the_update(tmp_path):
+def test_the_weights_before_the_update_are_saved(tmp_path):
     runner = toy_runner(tmp_path, **OPTIONS)
     with pytest.raises(NonFiniteError):
         runner.train()
@@ -66,7 +66,7 @@ def test_the_state_is_saved_with_the_weights_before_the_update(tmp_path):
         assert torch.equal(weights(runner)[name], value)
 
 
-def test_resuming_goes_on_from_the_last_good_checkpoint(tmp_path):
+def test_resuming_starts_from_the_last_good_checkpoint(tmp_path):
     runner = toy_runner(tmp_path, **OPTIONS)
     with pytest.raises(NonFiniteError):
         runner.train()
@@ -85,14 +85,14 @@ def test_all_ranks_stop_when_one_does(tmp_path, monkeypatch):
         toy_runner(tmp_path, randomness=dict(seed=5)).train()
 
 
-def test_weights_that_are_not_finite_replace_no_checkpoint(tmp_path):
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     runner = toy_runner(
         tmp_path, randomness=dict(seed=5), default_hooks__checkpoint__max_keep_ckpts=1
     )
 
     class Spoil(finite_loss.Hook):
         def after_train_iter(self, runner, *args, **kwargs):
-            if runner.iter == 2 * EPOCH_LENGTH - 1:  # the epoch's last: no later loss tells
+            if runner.iter == 2 * EPOCH_LENGTH - 1:  # no later loss is affected
                 runner.model.layers[0].bias.data[0] = float('nan')
 
     runner.register_hook(Spoil())
@@ -102,9 +102,24 @@ def test_weights_that_are_not_finite_replace_no_checkpoint(tmp_path):
     assert find_fault(tmp_path / 'epoch_1.pth') is None
 
 
-def test_predictions_are_not_taken_for_losses(tmp_path):
-    runner = toy_runner(tmp_path)
-    hook = next(h for h in runner.hooks if isinstance(h, finite_loss.FiniteLossHook))
-    hook._batch, hook._runner = {}, runner
-    for output in (torch.tensor(float('nan')), dict(scores=torch.tensor(float('nan')))):
-        hook._check(runner.model, (), output)
+@MODELS.register_module()
+class PredictsNaN(ToyModel):
+    """Call the model twice in a step: for a prediction, as distillation does, and for the loss."""
+
+    prediction = float('nan')
+
+    def train_step(self, data, optim_wrapper):
+        self(**data, mode='tensor')
+        return super().train_step(data, optim_wrapper)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        out = super().forward(inputs, data_samples, mode)
+        return out if mode == 'loss' else self.prediction
+
+
+@pytest.mark.parametrize('form', [torch.tensor, lambda value: dict(scores=torch.tensor(value))])
+def test_predictions_are_not_mistaken_for_losses(form, tmp_path, monkeypatch):
+    monkeypatch.setattr(PredictsNaN, 'prediction', form(float('nan')))
+    runner = toy_runner(tmp_path, model__type='PredictsNaN')
+    runner.train()
+    assert runner.iter == EPOCHS * EPOCH_LENGTH

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C save and end the run, and a relaunch ends as if nothing had happened."""
+"""SIGTERM and Ctrl-C save and end a run, and a relaunch ends with the same weights."""
 
 import multiprocessing
 import os
@@ -12,32 +12,24 @@ import psutil
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.registry import METRICS
-from toy_training import EPOCH_LENGTH, EPOCHS, toy_runner, weights
+from toy_training import EPOCH_LENGTH, EPOCHS, VALIDATED, toy_runner, weights
 
 from epsanet_mmdet.checkpoint.record import find_fault
 from epsanet_mmdet.engine.hooks import EXIT_STATUS, preemption
-from epsanet_mmdet.engine.hooks.preemption import INTERRUPT_STATUS
-from epsanet_mmdet.engine.seeding import outlive_signals
+from epsanet_mmdet.engine.hooks.preemption import INTERRUPT_STATUS, outlive_signals
 
 OPTIONS = dict(randomness=dict(seed=5))
-VALIDATED = dict(
+WITH_WORKERS = dict(
+    VALIDATED,
     train_dataloader__num_workers=1,
-    val_dataloader=dict(
-        dataset=dict(type='NoisyData', count=2),
-        sampler=dict(type='DefaultSampler'),
-        num_workers=1,
-        persistent_workers=True,
-    ),
-    val_cfg=dict(type='ValLoop'),
-    val_evaluator=dict(type='AnyScore'),
-    model__type='ValidatedToy',
+    val_dataloader__num_workers=1,
+    val_dataloader__persistent_workers=True,
 )
 
 
 @pytest.fixture(autouse=True)
 def _in_the_foreground():
-    """Undo that a shell has this process, in its background, ignore Ctrl-C."""
+    """Handle Ctrl-C even if a shell started this process in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -73,7 +65,7 @@ def assert_same(first, second):
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 @pytest.mark.parametrize('iteration', [0, EPOCH_LENGTH - 1, EPOCH_LENGTH + 1])
-def test_a_signal_saves_and_a_relaunch_ends_the_same(number, iteration, tmp_path):
+def test_a_signal_saves_and_a_relaunch_ends_with_the_same_weights(number, iteration, tmp_path):
     whole = toy_runner(tmp_path / 'whole', **OPTIONS)
     whole.train()
     cut = preempted(tmp_path / 'cut', Signal(iteration, number))
@@ -87,7 +79,7 @@ def test_a_signal_saves_and_a_relaunch_ends_the_same(number, iteration, tmp_path
     assert not saved.exists()  # a later checkpoint has taken its place
 
 
-def test_a_job_that_ignores_ctrl_c_still_does(tmp_path):
+def test_a_job_that_ignores_ctrl_c_keeps_ignoring_it(tmp_path):
     """As in the background of a shell, and those of tools/reproduce.py."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     runner = toy_runner(tmp_path, **OPTIONS)
@@ -97,7 +89,7 @@ def test_a_job_that_ignores_ctrl_c_still_does(tmp_path):
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
-def test_a_signal_may_come_again_and_again(tmp_path):
+def test_a_run_may_be_preempted_many_times(tmp_path):
     whole = toy_runner(tmp_path / 'whole', **OPTIONS)
     whole.train()
     for iteration in range(0, EPOCHS * EPOCH_LENGTH - 1, 2):
@@ -115,7 +107,7 @@ def test_it_saves_beside_mmengines_own_checkpoint_hook(tmp_path):
     assert resumed.iter == EPOCHS * EPOCH_LENGTH
 
 
-def test_the_processes_own_handlers_are_back_afterwards(tmp_path):
+def test_the_signal_handlers_are_restored(tmp_path):
     numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
     before = [signal.getsignal(number) for number in numbers]
     toy_runner(tmp_path / 'a').train()
@@ -124,14 +116,14 @@ def test_the_processes_own_handlers_are_back_afterwards(tmp_path):
     assert [signal.getsignal(number) for number in numbers] == before
 
 
-def test_gradients_that_are_being_accumulated_are_waited_for(tmp_path):
+def test_a_signal_waits_for_accumulated_gradients(tmp_path):
     options = dict(optim_wrapper__accumulative_counts=2)
     runner = preempted(tmp_path, Signal(4), **options)
     assert runner.iter == 5  # iterations 4 and 5 make one step
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_the_whole_group_does_not_take_the_workers_first(number, tmp_path):
+def test_workers_outlive_a_signal_to_the_whole_process_group(number, tmp_path):
     class ToWorkers(Signal):
         def _send(self, runner, *args, **kwargs):
             if runner.iter == self.iteration:
@@ -147,14 +139,14 @@ def test_a_signal_to_the_whole_group_does_not_take_the_workers_first(number, tmp
 
 
 def count(queue):
-    """Stands for a data worker at work."""
+    """Stand in for a busy data worker."""
     outlive_signals()
     queue.put('ready')
     while True:
         time.sleep(0.01)
 
 
-def test_a_worker_obeys_its_own_process_alone():
+def test_a_worker_obeys_only_its_own_parent():
     context = multiprocessing.get_context('fork')
     queue = context.Queue()
     worker = context.Process(target=count, args=(queue,), daemon=True)
@@ -223,35 +215,21 @@ def workers_left(folder: Path) -> list:
 EXIT = """
 import sys
 sys.path.insert(0, {tests!r})
-import test_preemption
 from toy_training import toy_runner
-runner = toy_runner({work_dir!r}, **test_preemption.VALIDATED, log_level='ERROR')
+runner = toy_runner({work_dir!r}, **{options!r}, log_level='ERROR')
 runner.train()
 """
 
 
-def test_a_process_with_workers_that_stay_ends(tmp_path):
+def test_a_process_with_persistent_workers_ends(tmp_path):
     """Python ends its daemons with one SIGTERM each, and then waits for them."""
-    code = EXIT.format(tests=str(Path(__file__).parent), work_dir=str(tmp_path))
-    code = f'import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})' + code
+    tests = str(Path(__file__).parents[2])
+    code = EXIT.format(tests=tests, work_dir=str(tmp_path), options=WITH_WORKERS)
     subprocess.run([sys.executable, '-c', code], check=True, timeout=120, capture_output=True)
     assert (tmp_path / 'last_checkpoint').exists()
 
 
-@METRICS.register_module()
-class AnyScore:
-    def __init__(self, **_):
-        self.dataset_meta = None
-        self.prefix = None
-
-    def process(self, *args, **kwargs):
-        pass
-
-    def evaluate(self, size):
-        return dict(acc=0.5)
-
-
-def test_a_signal_in_a_validation_saves_the_model_and_not_its_average(tmp_path):
+def test_a_signal_during_validation_saves_the_model_not_its_average(tmp_path):
     options = dict(
         default_hooks__checkpoint__interval=100,
         custom_hooks=[
@@ -260,7 +238,7 @@ def test_a_signal_in_a_validation_saves_the_model_and_not_its_average(tmp_path):
             dict(type='PreemptionHook'),
         ],
     )
-    options = {**VALIDATED, **options}
+    options = {**WITH_WORKERS, **options}
     whole = toy_runner(tmp_path / 'whole', **OPTIONS, **options)
     whole.train()
     cut = tmp_path / 'cut'
@@ -270,7 +248,7 @@ def test_a_signal_in_a_validation_saves_the_model_and_not_its_average(tmp_path):
     assert_same(whole, resumed)
 
 
-def test_a_ctrl_c_that_a_launcher_repeats_is_one(tmp_path, monkeypatch):
+def test_a_ctrl_c_repeated_by_the_launcher_counts_once(tmp_path, monkeypatch):
     """A terminal sends it to all processes, and torchrun then sends it to its own again."""
     monkeypatch.setattr(preemption, 'get_world_size', lambda: 2)
     monkeypatch.setattr(preemption, 'all_reduce', lambda flag, op: flag)
@@ -284,7 +262,7 @@ def test_a_ctrl_c_that_a_launcher_repeats_is_one(tmp_path, monkeypatch):
     assert find_fault(tmp_path / 'interrupted.pth') is None
 
 
-def test_one_of_several_processes_is_enough(tmp_path, monkeypatch):
+def test_a_signal_to_one_of_several_processes_is_enough(tmp_path, monkeypatch):
     """The flag that all ranks reduce decides, here raised by another rank."""
     monkeypatch.setattr(preemption, 'get_world_size', lambda: 2)
     monkeypatch.setattr(preemption, 'all_reduce', lambda flag, op: flag.fill_(EXIT_STATUS))

@@ -1,0 +1,120 @@
+"""The data sets of a config: their paths, image size and dataloaders."""
+
+import os.path as osp
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from mmengine.config import Config
+from mmengine.utils import is_abs
+
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+class DataPaths(NamedTuple):
+    """Paths of a COCO data set.
+
+    Attributes:
+        root: ``data_root``, or '' if the config has none.
+        ann_file: Annotation file, or '' if the config has none.
+        images: Image folder.
+    """
+
+    root: str
+    ann_file: str
+    images: str
+
+
+def data_paths(dataset: Dict) -> DataPaths:
+    """Return the paths that mmengine derives from the config of a data set."""
+    root = dataset.get('data_root') or ''
+    ann_file = dataset.get('ann_file') or ''
+    images = (dataset.get('data_prefix') or {}).get('img') or ''
+    if ann_file and not is_abs(ann_file):
+        ann_file = osp.join(root, ann_file)
+    return DataPaths(root, ann_file, images if is_abs(images) else osp.join(root, images))
+
+
+def inner_datasets(dataset: Optional[Dict]) -> Dict[str, Dict]:
+    """Return the data sets inside wrappers such as ``RepeatDataset`` and ``ConcatDataset``.
+
+    Args:
+        dataset: Config of a data set, wrapped or not.
+
+    Returns:
+        Configs of the innermost data sets by their dotted place, such as ``.datasets.1``.
+    """
+    if not isinstance(dataset, dict):
+        return {}
+    inner = {f'.datasets.{i}': item for i, item in enumerate(dataset.get('datasets') or ())}
+    if 'dataset' in dataset:
+        inner['.dataset'] = dataset['dataset']
+    if not inner:
+        return {'': dataset}
+    return {
+        place + key: found
+        for place, item in inner.items()
+        for key, found in inner_datasets(item).items()
+    }
+
+
+def section_datasets(config: Config, section: str) -> Dict[str, Dict]:
+    """Return the innermost data sets of a dataloader, see :func:`inner_datasets`."""
+    return inner_datasets((config.get(section) or {}).get('dataset'))
+
+
+def set_image_scale(config: Config, scale: Tuple[int, int]) -> None:
+    """Set the width and height into which every ``Resize`` of a config fits its images."""
+    for section in DATALOADERS:
+        for dataset in section_datasets(config, section).values():
+            for transform in dataset.get('pipeline') or ():
+                if transform.get('type') == 'Resize':
+                    transform['scale'] = tuple(scale)
+
+
+def dataset_options(config: Config, options: Dict) -> Dict:
+    """Expand ``data_root`` and ``skip_bad_images`` to the data sets and evaluators of a config.
+
+    Args:
+        config: The config.
+        options: Values by dotted key, as for ``--cfg-options``.
+
+    Returns:
+        The overrides that the two imply, by dotted key.
+    """
+    expanded = {}
+    if 'skip_bad_images' in options:
+        for section in DATALOADERS:
+            for place in section_datasets(config, section):
+                key = f'{section}.dataset{place}.skip_bad_images'
+                expanded[key] = options['skip_bad_images']
+    if 'data_root' in options and config.get('data_root'):
+        old, new = config.data_root, osp.join(options['data_root'], '')
+        for section in (*DATALOADERS, 'val_evaluator', 'test_evaluator'):
+            _replace_prefix(config.get(section), old, new, section, expanded)
+    return expanded
+
+
+def idle_worker_options(config: Config) -> Dict:
+    """Return overrides for dataloaders whose ``num_workers`` is 0.
+
+    torch refuses ``persistent_workers`` and ``prefetch_factor`` for them.
+    """
+    options = {}
+    for key in DATALOADERS:
+        loader = config.get(key) or {}
+        if loader.get('num_workers', 0) == 0:
+            if loader.get('persistent_workers'):
+                options[f'{key}.persistent_workers'] = False
+            if loader.get('prefetch_factor') is not None:
+                options[f'{key}.prefetch_factor'] = None
+    return options
+
+
+def _replace_prefix(value, old: str, new: str, key: str, replaced: Dict) -> None:
+    if isinstance(value, str) and value.startswith(old):
+        replaced[key] = new + value[len(old) :]
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _replace_prefix(item, old, new, f'{key}.{name}', replaced)
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            _replace_prefix(item, old, new, f'{key}.{i}', replaced)

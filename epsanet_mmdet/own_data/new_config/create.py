@@ -1,0 +1,128 @@
+"""Creating a config for your own data."""
+
+import os.path as osp
+from pathlib import Path
+from typing import Optional, Sequence
+
+from ...config.load import find_config, read_config
+from ...config.python_text import check_names
+from ...errors import ConfigError, DataError
+from ...utils.storage import write_whole
+from ..formats.coco import write_coco
+from ..formats.split import Split
+from ..lint import CheckedData, check_dataset
+from ..lint.sets import mask_count
+from .planning import Machine, make_plan
+from .splitting import Roles, assign_roles
+from .writing import Data, Source, config_text
+
+
+def new_config(
+    data: Sequence[str],
+    model: str,
+    out: Optional[str] = None,
+    images: Optional[str] = None,
+    machine: Optional[Machine] = None,
+) -> str:
+    """Write a config that trains a shipped model on your own data.
+
+    Args:
+        data: Folders of a data set, COCO JSON files, or a YOLO ``data.yaml``.
+        model: Name of a shipped config, with or without its schedule:
+            ``mask-rcnn_epsanet50-s``.
+        out: File to write; by default named after model and data, in the current folder.
+        images: Folder of the images of COCO annotations; None to search for it.
+        machine: The machine to train on; None for this one.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        DataError: If the data set has errors.
+        ConfigError: If there is no such model, the file exists, or the data have names that no
+            config can hold.
+    """
+    base = _find_model(model)
+    path = out or f'{model}_{Path(data[0]).resolve().stem}.py'
+    _require_new(path)
+    checked = check_dataset(data, images)
+    _require_clean(checked, data)
+    roles = assign_roles(checked)
+    config = read_config(base)
+    masks = 'mask_head' in (config.model.get('roi_head') or {})
+    if masks and any(mask_count(split) < len(split.annotations) for split in roles.splits.values()):
+        boxes = model.replace('mask-rcnn', 'faster-rcnn')
+        raise DataError(
+            f"'{model}' needs a mask of every object, and some have boxes only; use --model {boxes}"
+        )
+    described = _describe(roles, path, masks)
+    check_names(described._asdict(), roles.train.source)
+    init = config.model.backbone.get('init_cfg') or {}
+    plan = make_plan(
+        roles.train, machine or Machine.this(), init.get('checkpoint'), Path(base).stem
+    )
+    text = config_text(path, base, config, described, plan)
+    write_whole(text, path)
+    return path
+
+
+def _find_model(model: str) -> str:
+    try:
+        return find_config(f'{model}_fpn_1x_coco')
+    except ConfigError:
+        return find_config(model)
+
+
+def _require_new(path: str) -> None:
+    if osp.exists(path):
+        raise ConfigError(f"'{path}' exists; name another file with --out")
+
+
+def _require_clean(checked: CheckedData, paths: Sequence[str]) -> None:
+    groups = checked.findings.of('error')
+    if groups:
+        first, *_ = next(iter(groups.values()))
+        raise DataError(
+            f'the data set has {checked.findings.count("error")} errors, such as {first.place}: '
+            f'{first.message}; list them with tools/check_dataset.py {" ".join(map(str, paths))}, '
+            'and correct them or use its --fix'
+        )
+
+
+def _describe(roles: Roles, path: str, masks: bool) -> Data:
+    """Write the annotations that are not COCO files yet, and name all paths."""
+    ann_files, folders, given = {}, [], []
+    for role, split in roles.splits.items():
+        folders.append(osp.realpath(split.image_dir))
+        if split.format == 'coco' and not (roles.held_out and role != 'test'):
+            ann_files[role] = osp.realpath(split.source)
+            given.append(osp.dirname(ann_files[role]))
+        else:
+            ann_files[role] = _convert(split, path, role)
+    root = osp.commonpath(folders + given)
+    if root == osp.sep:  # nothing in common
+        root = osp.commonpath(folders)
+    sources = {}
+    for role, folder in zip(ann_files, folders):
+        inside = osp.relpath(ann_files[role], root)
+        prefix = osp.relpath(folder, root)
+        sources[role] = Source(
+            ann_files[role] if inside.startswith('..') else inside,
+            '' if prefix == '.' else f'{prefix}/',
+        )
+    sources.setdefault('test', sources['val'])
+    how = 'a fifth, held out by a hash of the names' if roles.held_out else 'as provided'
+    why = (
+        f'{len(roles.train.images)} images for training, {len(roles.val.images)} for validation '
+        f'({how}), from {roles.train.source} ({roles.train.format})'
+    )
+    return Data(root, roles.train.classes, masks, why=why, **sources)
+
+
+def _convert(split: Split, path: str, role: str) -> str:
+    config = Path(path)
+    config.parent.mkdir(parents=True, exist_ok=True)
+    ann_file = config.with_name(f'{config.stem}_{role}.json')
+    _require_new(str(ann_file))
+    write_coco(str(ann_file), split, f'written by tools/new_config.py from {split.source}')
+    return osp.realpath(ann_file)

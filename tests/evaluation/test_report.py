@@ -1,0 +1,186 @@
+"""A report is complete and self-contained, and its data cannot run scripts in it."""
+
+import json
+import re
+import resource
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import pytest
+from broken_images import tiff_bomb
+from browser import needs_browser, probe, screenshot
+from coco_case import write_case, write_log
+from tiny_detector import tiny_detector  # noqa: F401
+
+from epsanet_mmdet.config.load import configs_dir
+from epsanet_mmdet.errors import DataError
+from epsanet_mmdet.evaluation import report_results, report_test
+from epsanet_mmdet.evaluation.metrics import IOU_TYPES
+from epsanet_mmdet.utils.svg import LONGEST_SIDE
+
+EVIL = ('<script>alert(1)</script>', '"\'&_$ä猫')
+
+
+@pytest.fixture
+def case(tmp_path):
+    return write_case(tmp_path / 'data')
+
+
+def write_page(case, path, **choices):
+    report_results(*case, str(path), **choices)
+    return path.read_text(encoding='utf-8')
+
+
+def log_of_a_training(folder):
+    entries = [dict(loss=3 / i, loss_cls=1 / i, epoch=i, iter=i, step=i) for i in range(1, 5)]
+    entries.append({'coco/bbox_mAP': 0.1, 'coco/bbox_mAP_75': 0.1, 'step': 1})
+    write_log(folder, 'run', entries)
+    return str(folder)
+
+
+class Attributes(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.urls = set(), []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.urls += [v for k, v in attributes if k in ('src', 'href', 'srcset', 'data', 'action')]
+
+
+def test_the_page_has_every_part_and_loads_nothing(case, tmp_path):
+    work_dir = log_of_a_training(tmp_path / 'work')
+    page = write_page(case, tmp_path / 'r.html', work_dir=work_dir, facts=[('config', 'tiny.py')])
+    for words in ('box AP50', 'mask AP', 'Precision and recall', 'Confusion matrix', 'Training'):
+        assert words in page
+    for words in ('tiny.py', 'mmdet 3', 'detections: 0 TP, 1 FP, 1 FN'):
+        assert words in page
+    parser = Attributes()
+    parser.feed(page)
+    assert 'script' not in parser.tags and 'iframe' not in parser.tags
+    assert parser.urls and all(url.startswith(('data:', '#')) for url in parser.urls)
+    assert 'url(' not in page and '@import' not in page
+    assert [path.name for path in tmp_path.glob('*.html*')] == ['r.html']
+
+
+def test_images_with_most_errors_come_first(case, tmp_path):
+    page = write_page(case, tmp_path / 'r.html')
+    assert re.findall(r'<h3>ä (\d)\.jpg', page) == ['2', '1', '3']
+    assert len(re.findall('<h3>', write_page(case, tmp_path / 's.html', pictures=1))) == 1
+
+
+def test_class_names_are_escaped(tmp_path):
+    page = write_page(write_case(tmp_path, names=EVIL), tmp_path / 'r.html')
+    assert '<script' not in page and '&lt;script&gt;' in page
+
+
+def test_masks_detections_and_images_are_optional(case, tmp_path):
+    boxes = case._replace(results=case.results[:1])
+    assert 'mask AP' not in write_page(boxes, tmp_path / 'r.html')
+    Path(case.image_dir, 'ä 1.jpg').unlink()
+    Path(case.image_dir, 'ä 2.jpg').write_bytes(b'')
+    empty = write_case(tmp_path / 'empty', detections=[])._replace(image_dir=case.image_dir)
+    assert write_page(empty, tmp_path / 's.html').count('the image cannot be read') == 2
+
+
+def test_large_images_are_shrunk(case, tmp_path):
+    big = cv2.resize(cv2.imread(f'{case.image_dir}/ä 1.jpg'), (4000, 4000))
+    for i in (1, 2, 3):
+        cv2.imwrite(f'{case.image_dir}/ä {i}.jpg', big)
+    assert LONGEST_SIDE < 4000
+    assert len(write_page(case, tmp_path / 'r.html')) < 500_000
+
+
+def test_an_image_too_large_to_decode_is_not_shown(case, tmp_path):
+    bomb = tiff_bomb(32768, 32768, bits=16, samples=3, tags=[(339, 'H', [2, 2, 2])])
+    Path(case.image_dir, 'ä 1.jpg').write_bytes(bomb)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert write_page(case, tmp_path / 'r.html').count('the image cannot be read') == 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB, of 5.9 GB
+
+
+def test_no_input_is_overwritten(case):
+    for path in (case.ann_file, *case.results):
+        before = Path(path).read_bytes()
+        with pytest.raises(DataError, match='would be written over, .*; choose another --out'):
+            report_results(**case._asdict(), out=path)
+        assert Path(path).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ('changed', 'words'),
+    [
+        (dict(image_dir='absent'), 'does not exist'),
+        (dict(work_dir='absent'), 'no training log'),
+        (dict(out='.'), 'is a folder'),
+    ],
+)
+def test_wrong_arguments_end_in_one_line(case, tmp_path, changed, words):
+    given = dict(case._asdict(), out=str(tmp_path / 'r.html'))
+    with pytest.raises(DataError, match=words):
+        report_results(**{**given, **changed})
+    assert not (tmp_path / 'r.html').exists()
+
+
+def test_a_tested_model_has_the_metrics_that_mmdet_prints(tiny_detector, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / 'new' / 'r.html'
+    report_test(tiny_detector.config, tiny_detector.checkpoint, str(out))
+    results = {k: json.loads((tmp_path / 'new' / f'r.{k}.json').read_text()) for k in IOU_TYPES}
+    assert results['bbox'] and results['segm']
+    truth = json.loads(tiny_detector.ann_file.read_text())
+    detections = list(zip(results['segm'], results['bbox']))[::3]
+    truth['annotations'] = [
+        {**mask, **box, 'id': i, 'iscrowd': 0, 'area': box['bbox'][2] * box['bbox'][3]}
+        for i, (mask, box) in enumerate(detections, 1)
+    ]
+    ann_file = tmp_path / 'truth.json'
+    ann_file.write_text(json.dumps(truth))
+    options = {
+        'test_dataloader.dataset.ann_file': str(ann_file),
+        'test_evaluator.ann_file': str(ann_file),
+    }
+    capsys.readouterr()
+    report_test(tiny_detector.config, tiny_detector.checkpoint, str(out), options=options)
+    page, log = out.read_text(encoding='utf-8'), capsys.readouterr().out
+    assert 'EPSANet' in page and 'The whole config' in page
+    for kind, name in IOU_TYPES.items():
+        for key, figure in (('', 'AP'), ('_50', 'AP50'), ('_75', 'AP75')):
+            value = float(re.search(rf'coco/{kind}_mAP{key}: ([\d.]+)', log)[1])
+            shown = float(re.search(rf'<b>([\d.]+)</b>{name} {figure}<', page)[1])
+            assert 0 < value < 1 and shown == pytest.approx(100 * value, abs=0.1)
+
+
+def run_tool(*arguments):
+    tool = configs_dir().parent / 'tools' / 'report.py'
+    return subprocess.run(
+        [sys.executable, str(tool), *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+def test_the_tool_reports_existing_results(case, tmp_path):
+    given = ['--ann-file', case.ann_file, '--images', case.image_dir]
+    out = tmp_path / 'r.html'
+    done = run_tool(*given, '--results', *case.results, '--out', out)
+    assert done.returncode == 0, done.stderr
+    assert out.is_file()
+    done = run_tool(*given, '--results', 'absent.json', '--out', out)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: results file 'absent.json'")
+    assert 'Traceback' not in done.stderr
+    assert run_tool(*given).returncode == 2
+
+
+@needs_browser
+@pytest.mark.parametrize('width', [1200, 500])
+def test_a_browser_shows_everything(tmp_path, width):
+    work_dir = log_of_a_training(tmp_path / 'work')
+    path = tmp_path / 'r 1.html'
+    write_page(write_case(tmp_path / 'data', names=EVIL), path, work_dir=work_dir)
+    assert screenshot(path, width).std() > 10
+    seen = probe(path, width)
+    assert seen['overflow'] <= 0
+    assert (seen['bad'], seen['uses'], seen['loaded'], seen['pictures']) == (0, 0, 0, 2 * 3)
+    assert seen['images'] >= 4

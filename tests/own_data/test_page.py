@@ -1,0 +1,145 @@
+"""The page of a checked data set shows its images, with the objects where they are annotated."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+from small_data import CLASSES, HEIGHT, WIDTH, write_coco, write_json
+
+from epsanet_mmdet.own_data.lint import check_dataset
+from epsanet_mmdet.own_data.page import render_page
+from epsanet_mmdet.utils.svg import LONGEST_SIDE
+
+
+class Drawn(HTMLParser):
+    """The images of a page: their sizes, pixels, and objects by class."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.sizes, self.images, self.objects, self.title = [], [], [], False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if tag == 'svg':
+            self.sizes.append(tuple(map(int, given['viewbox'].split()[2:])))
+            self.objects.append([])
+        elif tag == 'image':
+            content = np.frombuffer(base64.b64decode(given['href'].split(',')[1]), np.uint8)
+            self.images.append(cv2.imdecode(content, cv2.IMREAD_COLOR))
+        elif tag == 'g':
+            self.objects[-1].append(dict(colour=given['style'].removeprefix('color: ')))
+        elif tag == 'path':
+            self.objects[-1][-1]['mask'] = given['d']
+        elif tag == 'rect':
+            box = [float(given[key]) for key in ('x', 'y', 'width', 'height')]
+            self.objects[-1][-1]['box'] = box
+        self.title = tag == 'title' and bool(self.objects)
+
+    def handle_data(self, data):
+        if self.title:
+            self.objects[-1][-1]['name'] = data
+            self.title = False
+
+
+def draw(root, change=lambda content: None):
+    """Return the content of the training annotations, changed, and what the page shows of it."""
+    path = root / 'annotations' / 'train.json'
+    content = json.loads(path.read_text(encoding='utf-8'))
+    change(content)
+    write_json(path, content)
+    page = render_page(check_dataset([str(path)]))
+    return content, page, Drawn(page)
+
+
+def filled(path, size):
+    """Return the area of an SVG path, rasterised."""
+    area = np.zeros(size[::-1], np.uint8)
+    for part in path.strip('MZ').split('ZM'):
+        points = np.array([point.split() for point in part.split('L')], float)
+        cv2.fillPoly(area, [points.round().astype(np.int32)], 1)
+    return area.astype(bool)
+
+
+def as_run_lengths(content):
+    for annotation in content['annotations']:
+        rle = coco_mask.frPyObjects(annotation['segmentation'], HEIGHT, WIDTH)[0]
+        annotation['segmentation'] = {**rle, 'counts': rle['counts'].decode()}
+
+
+def as_uncompressed_run_lengths(content):
+    for annotation in content['annotations']:
+        rle = coco_mask.frPyObjects(annotation['segmentation'], HEIGHT, WIDTH)
+        pixels = coco_mask.decode(rle)[..., 0].flatten(order='F')
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], pixels, [0]])))
+        counts = np.diff(np.concatenate([[0], edges, [len(pixels)]])).tolist()
+        annotation['segmentation'] = dict(size=[HEIGHT, WIDTH], counts=counts)
+
+
+@pytest.mark.parametrize(
+    'change', [lambda content: None, as_run_lengths, as_uncompressed_run_lengths]
+)
+def test_masks_and_boxes_lie_where_they_are_annotated(change, tmp_path):
+    content, _, drawn = draw(write_coco(tmp_path), change)
+    assert drawn.sizes == [(WIDTH, HEIGHT)] * len(content['images'])
+    names = {category['id']: category['name'] for category in content['categories']}
+    for image, objects in zip(content['images'], drawn.objects):
+        wanted = {
+            (names[a['category_id']], *a['bbox'])
+            for a in content['annotations']
+            if a['image_id'] == image['id']
+        }
+        assert {(shape['name'], *shape['box']) for shape in objects} == wanted
+        for shape in objects:
+            x, y, w, h = (int(value) for value in shape['box'])
+            area = filled(shape['mask'], (WIDTH, HEIGHT))
+            assert area[y + 2 : y + h - 2, x + 2 : x + w - 2].all()
+            area[max(0, y - 2) : y + h + 3, max(0, x - 2) : x + w + 3] = False
+            assert not area.any()
+
+
+def test_each_class_has_a_colour_that_the_key_names(tmp_path):
+    _, page, drawn = draw(write_coco(tmp_path))
+    key = re.findall(r'class="key" style="background: ([^"]*)"></span> ([^<]*\S) ', page)
+    shown = {(shape['colour'], shape['name']) for objects in drawn.objects for shape in objects}
+    assert set(key) == shown and len({colour for colour, _ in key}) == len(CLASSES)
+
+
+def test_large_images_are_shrunk_and_keep_the_coordinates_of_their_objects(tmp_path):
+    root = write_coco(tmp_path)
+
+    def enlarge(content):
+        image = content['images'][0]
+        path = root / 'images' / image['file_name']
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), None, fx=20, fy=20))
+        image.update(width=20 * WIDTH, height=20 * HEIGHT)
+        for annotation in content['annotations'][:2]:
+            annotation['bbox'] = [20 * v for v in annotation['bbox']]
+            annotation['segmentation'] = [[20 * v for v in annotation['segmentation'][0]]]
+
+    content, _, drawn = draw(root, enlarge)
+    assert drawn.sizes[0] == (20 * WIDTH, 20 * HEIGHT)
+    assert drawn.images[0].shape == (LONGEST_SIDE * HEIGHT // WIDTH, LONGEST_SIDE, 3)
+    boxes = [shape['box'] for shape in drawn.objects[0]]
+    assert content['annotations'][0]['bbox'] in boxes
+
+
+def test_a_hole_of_a_mask_is_not_filled(tmp_path):
+    def make_ring(content):
+        area = np.zeros((HEIGHT, WIDTH), np.uint8, order='F')
+        area[5:30, 5:30], area[12:22, 12:22] = 1, 0
+        rle = coco_mask.encode(area)
+        annotation = content['annotations'][0]
+        annotation.update(
+            bbox=[5, 5, 25, 25], segmentation={**rle, 'counts': rle['counts'].decode()}
+        )
+
+    _, _, drawn = draw(write_coco(tmp_path), make_ring)
+    (ring,) = [shape for shape in drawn.objects[0] if shape['box'] == [5, 5, 25, 25]]
+    inner, outer = sorted(ring['mask'].strip('MZ').split('ZM'), key=lambda p: '29' in p)
+    assert '29 29' in outer and '29' not in inner  # two outlines, filled by evenodd
