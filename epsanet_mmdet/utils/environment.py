@@ -1,4 +1,4 @@
-"""What this process runs on: the installed packages, checked on import, and the processor."""
+"""The installed packages, which importing this package checks, and the processor."""
 
 import platform
 from importlib import import_module, metadata, util
@@ -94,7 +94,7 @@ def versions() -> Dict[str, str]:
 
 
 def processor() -> str:
-    """Return the name of the CPU, or its architecture where the system does not tell the name."""
+    """Return the name of the processor, or its architecture if the name is unknown."""
     info = Path('/proc/cpuinfo')
     lines = info.read_text().splitlines() if info.is_file() else []
     models = (line.partition(':')[2].strip() for line in lines if line.startswith('model name'))
