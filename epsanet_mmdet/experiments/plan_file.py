@@ -1,4 +1,4 @@
-"""Reading plan files, and one line about what is wrong with one."""
+"""Reading plan files; an error is one line in the words of the file."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ PARTS = dict(
     launcher=Launcher,
     report=Report,
 )
-# what msgspec calls by the names of JSON
+# from the names of JSON, which msgspec uses
 TYPES = {
     'array': 'a list',
     'object': 'a mapping',
@@ -102,7 +102,7 @@ def _read_yaml(path: Path) -> Dict[str, Any]:
 
 
 def _describe(error: str, content: Dict[str, Any], single: bool) -> str:
-    """Describe an error of msgspec's in the words of a plan, with the value that is wrong."""
+    """Return an error of msgspec in the words of a plan, with the wrong value."""
     reason, place = re.fullmatch(r'(.*?)(?: - at .*?`\$\.?([^`]*)`)?', error, re.DOTALL).groups('')
     value = content
     for key in re.findall(r'\w+', place):

@@ -115,7 +115,7 @@ def find_images(root: str, ann_file: str) -> str:
             return folder
     raise DataError(
         f"the images of '{path}', such as '{image}', were not found below '{root}'; "
-        'give --train-images and --val-images, relative to the root'
+        'set --train-images and --val-images, relative to the root'
     )
 
 

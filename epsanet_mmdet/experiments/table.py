@@ -115,7 +115,7 @@ def _distinct(values: List) -> List:
 
 
 def to_markdown(summary: Dict[str, Any]) -> str:
-    """Format a summary as Markdown: box and mask AP of each comparison, and what it ran on."""
+    """Format a summary as Markdown: box and mask AP of each comparison, versions and hardware."""
     lines = [f'# {summary["title"]}', '']
     seeds = ', '.join(map(str, summary['seeds']))
     lines += [f'{summary["done"]} of {summary["jobs"]} jobs done, seeds {seeds}.', '']
