@@ -28,7 +28,7 @@ RUN_KEYS = (
     *('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'custom_hooks', 'default_hooks'),
     *('load_from', 'randomness', 'env_cfg'),
 )
-# These change neither what is learnt nor what is measured.
+# These change neither the training nor the metrics.
 IDLE_KEYS = (
     *('default_hooks.logger', 'default_hooks.checkpoint', 'default_hooks.visualization'),
     *('default_hooks.timer', 'test_evaluator.outfile_prefix', 'val_evaluator.outfile_prefix'),
@@ -148,7 +148,7 @@ def check_equal(comparison: Comparison, configs: Dict[str, Config]) -> List[str]
             if not _covers(comparison.allow, key):
                 raise ConfigError(
                     f'variants of one comparison must have equal settings, but {key} is {values}; '
-                    f"make them equal, or add '{key}' to the plan's allow to have the table say so"
+                    f"make them equal, or add '{key}' to the plan's allow to note it in the table"
                 )
             notes.append(f'{key} is {values}.')
     return notes

@@ -17,7 +17,7 @@ from ..utils.text import printable
 from .fingerprint import differences, without_guards
 from .plan import Variant
 
-LOCK_SECONDS = 120  # for a process that was told to end and saves its state
+LOCK_SECONDS = 120  # for a process to save its state and end
 CHECKPOINTS = ('epoch_*.pth', 'iter_*.pth', 'interrupted.pth')  # from which training resumes
 
 

@@ -26,7 +26,7 @@ class Part(Struct, forbid_unknown_fields=True):
 
 
 class Data(Part):
-    """A COCO-format data set. None keeps what the configs have.
+    """A COCO-format data set. None keeps the values of the configs.
 
     Args:
         root: Folder that the other paths are relative to.
@@ -46,11 +46,11 @@ class Data(Part):
 
     def __post_init__(self) -> None:
         if bool(self.train_ann) != bool(self.val_ann):
-            raise ValueError('give both train_ann and val_ann, or neither (--train-ann, --val-ann)')
+            raise ValueError('set both train_ann and val_ann, or neither (--train-ann, --val-ann)')
 
 
 class Training(Part):
-    """The training settings that are changed most often. None keeps what the configs have.
+    """The training settings that are changed most often. None keeps the values of the configs.
 
     Args:
         epochs: Number of epochs; the schedule is stretched or shortened to it.
@@ -219,7 +219,7 @@ class Plan(Part):
             raise ValueError(f"two variants have the name '{repeated[0]}'; rename one of them")
         if self.needs_data and not (self.data.root and self.data.train_ann):
             raise ValueError(
-                'it needs a data set of yours: give --data-root, --train-ann and --val-ann '
+                'it needs your own data set: set --data-root, --train-ann and --val-ann '
                 '(COCO annotations, relative to the root)'
             )
 

@@ -1,4 +1,4 @@
-"""Reading plan files, and one line about what is wrong with one."""
+"""Reading plan files; an error is one line in the words of the file."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional
 import msgspec
 import yaml
 
-from ..config.load import configs_dir
+from ..config.load import configs_dir, find_file
 from ..errors import ConfigError
 from ..utils.text import printable, suggestion
 from .plan import Comparison, Data, Launcher, Plan, Report, Training, Variant
@@ -21,7 +21,7 @@ PARTS = dict(
     launcher=Launcher,
     report=Report,
 )
-# what msgspec calls by the names of JSON
+# from the names of JSON, which msgspec uses
 TYPES = {
     'array': 'a list',
     'object': 'a mapping',
@@ -41,22 +41,12 @@ def plans_dir() -> Path:
 
 
 def find_plan(name: str) -> Path:
-    """Find a plan by its path, or a shipped one by its bare name.
+    """Return the path of a plan, from its path or from the bare name of a shipped one.
 
     Raises:
-        ConfigError: If there is none; it names the closest ones.
+        ConfigError: If there is no such plan; it suggests the closest names.
     """
-    path = Path(name)
-    if path.is_file():
-        return path
-    shipped = {path.stem: path for path in sorted(plans_dir().glob('*.yml'))}
-    stem = re.sub(r'\.ya?ml$', '', name)
-    if stem in shipped:
-        return shipped[stem]
-    raise ConfigError(
-        f"there is no plan '{name}', neither as a file nor by name; "
-        f'{suggestion(stem, shipped, most=3)}'
-    )
+    return Path(find_file(name, 'plan', plans_dir().glob('*.yml')))
 
 
 def read_plan(name: str, changes: Optional[Dict[str, Any]] = None) -> Plan:
@@ -112,7 +102,7 @@ def _read_yaml(path: Path) -> Dict[str, Any]:
 
 
 def _describe(error: str, content: Dict[str, Any], single: bool) -> str:
-    """Describe an error of msgspec's in the words of a plan, with the value that is wrong."""
+    """Return an error of msgspec in the words of a plan, with the wrong value."""
     reason, place = re.fullmatch(r'(.*?)(?: - at .*?`\$\.?([^`]*)`)?', error, re.DOTALL).groups('')
     value = content
     for key in re.findall(r'\w+', place):

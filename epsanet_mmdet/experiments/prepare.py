@@ -67,7 +67,7 @@ class PreparedPlan:
             config = resolve_variant(plan, variant, {**KEPT_CHECKPOINTS, **(options or {})})
             check_config(config)
             self.configs[variant.name] = config
-        self.notes = {c.name: check_equal(c, self.configs) for c in plan.comparisons}
+        self.notes = [check_equal(c, self.configs) for c in plan.comparisons]
         self.costs = {name: count_costs(config) for name, config in self.configs.items()}
         self.jobs = [self._job(variant, seed) for seed in plan.seeds for variant in plan.variants]
         for job in self.jobs:

@@ -21,7 +21,7 @@ from .table import write_tables
 
 POLL = 0.2  # seconds between looks at a running process
 SLURM_POLL = 15
-END_SECONDS = 100  # for a job that is told to end and saves its state
+END_SECONDS = 100  # for a job to save its state and end
 PROGRESS = 60  # seconds between lines about a running job
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 DISK_FULL = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)))
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 
 class Interrupted(Exception):
-    """Raised when the plan was told to end; finished jobs are kept."""
+    """The plan was interrupted; finished jobs are kept."""
 
 
 def run_plan(prepared: PreparedPlan, say: Say = print) -> List[str]:
@@ -138,8 +138,9 @@ def _run_at_slurm(prepared: PreparedPlan, say: Say) -> List[str]:
         for job in [job for job in waiting if not queued(job)]:
             waiting.remove(job)
             if job.result is None:
-                log = job.folder / 'console.log'
-                failures.append(f'{job.name} failed: {_last_line(log) or "no output"}; see {log}')
+                console = job.folder / 'console.log'
+                reason = _last_line(console) or 'no output'
+                failures.append(f'{job.name} failed: {reason}; see {console}')
                 say(failures[-1])
         if len(waiting) < before or time.monotonic() - reported > PROGRESS:
             reported = time.monotonic()
@@ -196,8 +197,7 @@ def _position(job: Job) -> Optional[Tuple[str, float]]:
 def remaining_seconds(jobs: Sequence[Job], running: Optional[Job] = None) -> Optional[float]:
     """Estimate the time that jobs still need, one after another.
 
-    A job is expected to take the mean time of the finished ones, the running one what follows
-    from its position.
+    The running job is extrapolated from its position; others take the mean time of finished ones.
 
     Args:
         jobs: All jobs of the plan.

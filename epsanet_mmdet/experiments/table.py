@@ -27,12 +27,12 @@ def summarise(prepared: PreparedPlan) -> Dict[str, Any]:
     results = {(job.variant.name, job.seed): job.result for job in prepared.jobs}
     done = [result for result in results.values() if result]
     comparisons = []
-    for comparison in prepared.plan.comparisons:
+    for comparison, notes in zip(prepared.plan.comparisons, prepared.notes):
         rows = [_summarise_variant(prepared, v, results) for v in comparison.variants]
         base = next(row for row in rows if row['name'] == comparison.baseline)
         for row in rows:
             row['to_baseline'] = None if row is base else _to_baseline(row, base)
-        notes = [f'Variants differ: {note}' for note in prepared.notes[comparison.name]]
+        notes = [f'Variants differ: {note}' for note in notes]
         comparisons.append(
             dict(name=comparison.name, baseline=comparison.baseline, rows=rows, notes=notes)
         )
@@ -115,7 +115,7 @@ def _distinct(values: List) -> List:
 
 
 def to_markdown(summary: Dict[str, Any]) -> str:
-    """Format a summary as Markdown: box and mask AP of each comparison, and what it ran on."""
+    """Format a summary as Markdown: box and mask AP of each comparison, versions and hardware."""
     lines = [f'# {summary["title"]}', '']
     seeds = ', '.join(map(str, summary['seeds']))
     lines += [f'{summary["done"]} of {summary["jobs"]} jobs done, seeds {seeds}.', '']

@@ -54,7 +54,21 @@ def test_unequal_variants_are_refused(folder):
     ]
     message = refused(folder, ConfigError, rows=rows, training=None)
     assert 'train_cfg.max_epochs' in message and ' 7 ' in message
-    assert prepare(folder, rows=rows, training=None, allow=['train_cfg.max_epochs']).notes['']
+    allow = ['train_cfg.max_epochs']
+    assert prepare(folder, rows=rows, training=None, allow=allow).notes == [
+        ['train_cfg.max_epochs is 60 in a, 7 in b.']
+    ]
+
+
+def test_comparisons_without_names_have_their_own_notes(folder):
+    folder.mkdir()
+    rows = [
+        dict(name=name, config=write_config(folder, name, more=f'train_cfg = dict(max_epochs={n})'))
+        for name, n in (('a', 5), ('b', 6), ('c', 7))
+    ]
+    groups = [dict(rows=rows[:2], allow=['train_cfg']), dict(rows=rows[2:])]
+    prepared = prepare(folder, rows=None, training=None, comparisons=groups)
+    assert prepared.notes == [['train_cfg.max_epochs is 5 in a, 6 in b.'], []]
 
 
 def change_json(path, **changes):
@@ -216,7 +230,7 @@ def test_coco_plans_are_equal_settings_with_the_published_parameters(
     changes = {'data.root': str(tiny_coco), 'weights': 'scratch'}
     prepared = prepare_plan(name, str(tmp_path / 'work'), changes)
     assert len(prepared.jobs) == jobs
-    assert not any(prepared.notes.values())
+    assert not any(prepared.notes)
     for variant in prepared.plan.variants:
         parameters = published_results(variant.published)['params']
         # ECANet's tables count an older head of 81 classes, with 0.004 M more.
@@ -236,7 +250,7 @@ def test_small_data_compares_five_backbones_on_any_data_set(penn_fudan, tmp_path
     assert [variant.name for variant in prepared.plan.variants] == [
         *('resnet50', 'senet50', 'ecanet50', 'epsanet50-s', 'epsanet50-l'),
     ]
-    assert not any(prepared.notes.values())
+    assert not any(prepared.notes)
     for config in prepared.configs.values():
         assert config.train_dataloader.dataset.metainfo == dict(classes=('person',))
         assert config.model.backbone.init_cfg is None
