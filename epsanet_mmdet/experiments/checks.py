@@ -13,12 +13,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from ..checkpoint.weight_files import check_checkpoint_path
 from ..config.build import build_without_weights
 from ..config.class_heads import check_class_heads
 from ..config.data import DATALOADERS
 from ..engine.disk_space import checkpoint_bytes
 from ..errors import CheckpointError, ConfigError, DataError, UserError
-from ..inference.detector import check_checkpoint_path
 from ..utils.flops import count_flops, count_parameters
 from .job import Job
 from .plan import Launcher
