@@ -1,4 +1,4 @@
-"""Faults of COCO data sets: what to break, and what must be said about it."""
+"""Faults of COCO data sets: how to make each, and the finding that must report it."""
 
 import shutil
 from pathlib import Path
@@ -12,9 +12,9 @@ class Fault(NamedTuple):
 
     Args:
         code: Kind of the finding.
-        entry: Where it must say that the fault is.
+        entry: Place that the finding must name.
         damage: Breaks the annotations (a dict, changed in place) or the files under the root.
-        level: Of the finding.
+        level: Level of the finding.
     """
 
     code: str
@@ -60,8 +60,8 @@ def _mask(segmentation) -> Callable:
 
 
 def _use_jpeg(content: Dict, root: Path, save: Callable) -> None:
-    save(root / 'images' / 'turned.jpg')
-    content['images'][1]['file_name'] = 'turned.jpg'
+    save(root / 'images' / 'rotated.jpg')
+    content['images'][1]['file_name'] = 'rotated.jpg'
 
 
 def _same_file_twice(content: Dict, root: Path) -> None:
@@ -108,18 +108,18 @@ FAULTS: Dict[str, Fault] = {
     'image of 16 bits': Fault('image-mode', IMAGE, _image(lambda p: save_as(p, 'I;16')), 'warning'),
     'image in CMYK': Fault(
         'image-mode',
-        'image 2 (turned.jpg)',
+        'image 2 (rotated.jpg)',
         lambda c, root: _use_jpeg(c, root, lambda p: save_as(p, 'CMYK')),
         'warning',
     ),
-    'image turned by EXIF': Fault(
+    'image rotated by EXIF': Fault(
         'exif-rotated',
-        'image 2 (turned.jpg)',
+        'image 2 (rotated.jpg)',
         lambda c, root: _use_jpeg(c, root, lambda p: save_turned(p, 6)),
     ),
     'image upside down by EXIF': Fault(
         'exif-rotated',
-        'image 2 (turned.jpg)',
+        'image 2 (rotated.jpg)',
         lambda c, root: _use_jpeg(c, root, lambda p: save_turned(p, 3)),
         'warning',
     ),
@@ -248,7 +248,7 @@ FAULTS: Dict[str, Fault] = {
 
 COMBINATIONS: Dict[str, Tuple[str, ...]] = {
     'boxes': ('box reversed', 'category unknown', 'category id twice'),
-    'image and mask': ('image turned by EXIF', 'polygon odd', 'area missing', 'iscrowd is text'),
+    'image and mask': ('image rotated by EXIF', 'polygon odd', 'area missing', 'iscrowd is text'),
     'ids': ('image id twice', 'annotation id missing', 'category name twice'),
     'hostile': ('mask runs too long', 'image claims 60000x60000', 'category is no table'),
     'sizes': ('image of half the size', 'box empty but mask good', 'iscrowd missing'),

@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def png_claiming(width: int, height: int) -> bytes:
-    """Give a PNG whose header claims a size that its few bytes do not have."""
+    """Return a PNG whose header claims a size that its few bytes cannot have."""
     header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
     chunks = ((b'IHDR', header), (b'IDAT', zlib.compress(bytes(100))), (b'IEND', b''))
     return b'\x89PNG\r\n\x1a\n' + b''.join(
@@ -37,7 +37,7 @@ def save_as(path: Path, mode: str, size=(64, 48), **options) -> None:
 
 
 def save_turned(path: Path, orientation: int, size=(64, 48)) -> None:
-    """Save an image that EXIF says to turn; ``size`` is before the turn."""
+    """Save an image with an EXIF orientation; ``size`` is before the rotation."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     save_as(path, 'RGB', size, exif=exif)

@@ -1,33 +1,34 @@
-"""Jobs that look as if they had run: results drawn from the annotations, with errors."""
+"""Results of jobs that never ran: detections derived from the annotations, with errors."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 
-from epsanet_mmdet.evaluation.data import load_truth
-from epsanet_mmdet.experiments.files import write_json, write_text
+from epsanet_mmdet.evaluation.data import load_ground_truth
 from epsanet_mmdet.experiments.fingerprint import short_hash
 from epsanet_mmdet.experiments.job import Job
-from epsanet_mmdet.experiments.run import PreparedPlan
+from epsanet_mmdet.experiments.prepare import PreparedPlan
 from epsanet_mmdet.experiments.worker import measure
 from epsanet_mmdet.utils.environment import versions
+from epsanet_mmdet.utils.storage import write_json, write_whole
 
 
 def finish_jobs(prepared: PreparedPlan, seed: int = 0) -> None:
-    """Give every job a result; later rows miss less."""
-    names = [row.name for row in prepared.plan.rows]
+    """Write a result for every job; later variants miss fewer objects."""
+    names = [variant.name for variant in prepared.plan.variants]
     for job in prepared.jobs:
-        share = (names.index(job.row.name) + 1) / (len(names) + 1)
-        finish_job(job, share, np.random.default_rng((seed, job.seed, names.index(job.row.name))))
+        place = names.index(job.variant.name)
+        rng = np.random.default_rng((seed, job.seed, place))
+        finish_job(job, (place + 1) / (len(names) + 1), rng)
 
 
 def finish_job(job: Job, share: float, rng: np.random.Generator) -> None:
-    """Give a job a result that finds a share of the objects, with shifted boxes."""
+    """Write the result of a test that detects a share of the objects, with shifted boxes."""
     dataset = job.config.test_dataloader.dataset
-    truth = load_truth(str(Path(dataset.data_root, dataset.ann_file)), dataset.metainfo.classes)
+    gt = load_ground_truth(str(Path(dataset.data_root, dataset.ann_file)), dataset.metainfo.classes)
     boxes, masks = [], []
-    for annotation in truth.anns.values():
+    for annotation in gt.anns.values():
         if rng.random() > share:
             continue
         shift = rng.normal(0, 0.06 * annotation['bbox'][2], 2).round()
@@ -38,29 +39,27 @@ def finish_job(job: Job, share: float, rng: np.random.Generator) -> None:
             score=round(rng.uniform(0.3, 1), 3),
         )
         boxes.append({**common, 'bbox': [x + shift[0], y + shift[1], w, h]})
-        rle = truth.annToRLE(annotation)
+        rle = gt.annToRLE(annotation)
         counts = rle['counts']
         counts = counts.decode() if isinstance(counts, bytes) else counts
         masks.append({**common, 'segmentation': {**rle, 'counts': counts}})
-    write_json(job.folder / 'test' / 'results.bbox.json', boxes)
-    write_json(job.folder / 'test' / 'results.segm.json', masks)
-    write_json(job.folder / 'settings.json', job.settings)
-    write_json(job.folder / 'seconds.json', dict(train=600 * share, test=9.0))
-    write_text(job.folder / 'train' / '1' / 'vis_data' / 'scalars.json', _log(rng, share))
-    write_json(
-        job.folder / 'result.json',
-        dict(
-            settings=short_hash(job.settings),
-            seed=job.seed,
-            metrics=measure(job.config, job.folder / 'test'),
-            checkpoint='epoch_3.pth',
-            versions=versions(),
-            commit='0123456789ab',
-            hardware='a machine',
-            processes=1,
-            finished='2020-01-01T00:00:00+00:00',
-        ),
+    write_json(boxes, job.folder / 'test' / 'results.bbox.json')
+    write_json(masks, job.folder / 'test' / 'results.segm.json')
+    write_json(job.settings, job.folder / 'settings.json')
+    write_json(dict(train=600 * share, test=9.0), job.folder / 'seconds.json')
+    write_whole(_log(rng, share), job.folder / 'train' / '1' / 'vis_data' / 'scalars.json')
+    result = dict(
+        settings=short_hash(job.settings),
+        seed=job.seed,
+        metrics=measure(job.config, job.folder / 'test'),
+        checkpoint='epoch_3.pth',
+        versions=versions(),
+        commit='0123456789ab',
+        hardware='a machine',
+        processes=1,
+        finished='2020-01-01T00:00:00+00:00',
     )
+    write_json(result, job.folder / 'result.json')
 
 
 def _log(rng: np.random.Generator, share: float) -> str:

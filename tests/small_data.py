@@ -1,4 +1,4 @@
-"""Small good data sets in each format, for tests to use or to break."""
+"""Small sound data sets in each format, for tests to use or to break."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def draw_image(path: Path, number: int) -> Objects:
 
 
 def coco_content(folder: Path, count: int, first: int = 1, suffix: str = '.png') -> Dict:
-    """Draw images, and give their COCO annotations with masks; ids count from ``first``."""
+    """Draw images, and return their COCO annotations with masks; ids start at ``first``."""
     images, annotations = [], []
     for number in range(first, first + count):
         name = f'im {number}{suffix}'
@@ -68,7 +68,7 @@ def write_coco(root: Path, train: int = 6, val: int = 0) -> Path:
 
 
 def voc_xml(name: str, objects: Objects, size=(WIDTH, HEIGHT)) -> str:
-    """Give the XML of an image; coordinates count from 1."""
+    """Return the XML of an image; coordinates start at 1."""
     items = ''.join(
         f'<object><name>{CLASSES[label]}</name><bndbox><xmin>{x1 + 1:g}</xmin><ymin>{y1 + 1:g}'
         f'</ymin><xmax>{x2:g}</xmax><ymax>{y2:g}</ymax></bndbox></object>'

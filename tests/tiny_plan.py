@@ -1,4 +1,4 @@
-"""A plan whose jobs take seconds: two networks of a few channels on six drawn images."""
+"""A plan whose jobs take seconds: two networks with few channels on six drawn images."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ BACKBONES = dict(
 
 
 def write_config(folder: Path, name: str, backbone: str = '', more: str = '') -> str:
-    """Write a config of a tiny detector, and give its path."""
+    """Write the config of a tiny detector, and return its path."""
     base = configs_dir() / '_base_' / 'mask-rcnn_fpn_small-data.py'
     path = folder / f'{name}.py'
     path.write_text(CONFIG.format(base=base, backbone=backbone, more=more))
@@ -46,7 +46,7 @@ def write_config(folder: Path, name: str, backbone: str = '', more: str = '') ->
 
 
 def plan_content(folder: Path) -> Dict[str, Any]:
-    """Write data and configs, and give the plan of them."""
+    """Write data and configs, and return a plan with them."""
     folder.mkdir(parents=True, exist_ok=True)
     write_coco(folder / 'data', train=4, val=2)
     rows = [
@@ -68,7 +68,7 @@ def plan_content(folder: Path) -> Dict[str, Any]:
 
 
 def write_plan(folder: Path, **changes) -> Path:
-    """Write a plan with some of its values replaced; None leaves a value out."""
+    """Write the plan with some values replaced, or left out where they are None."""
     content = {**plan_content(folder), **changes}
     path = folder / 'tiny.yml'
     content = {key: value for key, value in content.items() if value is not None}

@@ -1,9 +1,10 @@
 """Find, load and change configs."""
 
 import os.path as osp
+import re
 import textwrap
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Iterable, Optional
 
 from mmengine.config import Config
 
@@ -27,19 +28,30 @@ def find_config(name: str) -> str:
     Raises:
         ConfigError: If there is no such config; it suggests the closest names.
     """
+    shipped = (path for path in configs_dir().rglob('*.py') if '_base_' not in path.parts)
+    return find_file(name, 'config', shipped)
+
+
+def find_file(name: str, kind: str, shipped: Iterable[Path]) -> str:
+    """Return the path of a file, from its path or from the bare name of a shipped one.
+
+    Args:
+        name: Path or bare name.
+        kind: What messages call the file.
+        shipped: Paths of the shipped files.
+
+    Raises:
+        ConfigError: If there is no such file; it suggests the closest names.
+    """
     if osp.isfile(name):
         return name
-    shipped = {
-        path.stem: path
-        for path in sorted(configs_dir().rglob('*.py'))
-        if '_base_' not in path.parts
-    }
-    stem = name[:-3] if name.endswith('.py') else name
-    if stem in shipped:
-        return str(shipped[stem])
+    paths = {path.stem: str(path) for path in sorted(shipped)}
+    stem = re.sub(r'\.(py|ya?ml)$', '', name)
+    if stem in paths:
+        return paths[stem]
     raise ConfigError(
-        f"there is no config '{name}', neither as a file nor by name; "
-        f'{suggestion(osp.basename(stem), shipped, most=3)}'
+        f"there is no {kind} '{name}', neither as a file nor by name; "
+        f'{suggestion(osp.basename(stem), paths, most=3)}'
     )
 
 

@@ -1,7 +1,7 @@
 """A generated classification data set: a textured shape on every image, in class folders.
 
-A class is a shape with a texture, such as ``disc_checks``; every shape and every texture stands
-in several classes, so neither tells the class alone. Colours, sizes and backgrounds say nothing.
+A class is a shape with a texture, such as ``disc_checks``. Every shape and every texture belongs to
+several classes, so that neither determines the class alone. All else is random.
 """
 
 import json
@@ -16,7 +16,7 @@ from ..errors import ArgumentError
 from .shapes import CLASSES, PATTERNS, draw_colour, draw_outline, draw_texture
 
 SPLITS = ('train', 'val')
-CONTRAST = (0.6, 1.0)  # of an object's texture, which the class depends on
+CONTRAST = (0.6, 1.0)  # of the texture of objects, on which the class depends
 
 
 def write_image_folder(
@@ -30,18 +30,18 @@ def write_image_folder(
     """Write ``train/CLASS/*.png`` and ``val/CLASS/*.png``, unless they are already there.
 
     Args:
-        root: Folder to write; what it has under ``train`` and ``val`` is replaced.
+        root: Folder to write; its ``train`` and ``val`` are replaced.
         classes: Number of classes, 2 to 16.
         images_per_class: Training images of each class.
         val_per_class: Validation images of each class.
         size: Height and width of the images in pixels.
-        seed: The same seed gives the same images.
+        seed: Equal seeds produce equal images.
 
     Returns:
-        The names of the classes, sorted, as the folders are.
+        The sorted names of the classes, which are those of the folders.
 
     Raises:
-        ValueError: If the number of classes is out of range, or another number less than 1.
+        ArgumentError: If the number of classes is out of range, or another number is too small.
     """
     names = class_names(classes)
     counts = dict(zip(SPLITS, (images_per_class, val_per_class)))
@@ -71,7 +71,7 @@ def class_names(count: int) -> List[str]:
     """Return the names of ``count`` classes, which share shapes and textures evenly.
 
     Raises:
-        ValueError: If there are not so many.
+        ArgumentError: If there are not as many.
     """
     shapes, patterns = len(CLASSES), list(PATTERNS)
     if not 2 <= count <= shapes * len(patterns):

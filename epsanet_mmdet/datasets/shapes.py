@@ -1,7 +1,7 @@
 """A generated instance segmentation data set in COCO format: textured shapes.
 
-Shapes of many sizes, each with a texture of its own, lie over textured backgrounds and occlude
-each other. Colours and textures say nothing about the class, only the outline does.
+Shapes of many sizes and textures lie on textured backgrounds and occlude each other. The class
+depends on the outline alone, not on colours or textures.
 """
 
 import json
@@ -13,7 +13,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 CLASSES = ('disc', 'square', 'triangle', 'star')
-MIN_VISIBLE = 0.35  # of every shape's area; a shape that would hide more is not drawn
+MIN_VISIBLE = 0.35  # of the area of each shape; a shape that would hide more is not drawn
 
 
 def write_shapes(
@@ -26,7 +26,7 @@ def write_shapes(
         train: Number of training images.
         val: Number of validation images.
         size: Height and width of the images in pixels.
-        seed: The same seed gives the same data set.
+        seed: Equal seeds produce equal data sets.
 
     Returns:
         Annotation file of each split.
@@ -110,12 +110,12 @@ def _write_split(
     )
 
 
-def draw_outline(kind: str, radius: float, random: np.random.Generator) -> np.ndarray:
-    """Draw the corners (n, 2) of a shape of :data:`CLASSES` about the origin, turned at random."""
-    corners = dict(disc=48, square=4, triangle=3, star=10)[kind]
+def draw_outline(name: str, radius: float, random: np.random.Generator) -> np.ndarray:
+    """Return the corners (n, 2) of a randomly rotated shape of :data:`CLASSES` about the origin."""
+    corners = dict(disc=48, square=4, triangle=3, star=10)[name]
     angles = random.uniform(0, 2 * np.pi) + np.arange(corners) * 2 * np.pi / corners
     radii = np.full(corners, radius)
-    if kind == 'star':
+    if name == 'star':
         radii[1::2] *= 0.42
     stretch = random.uniform(0.8, 1.2)
     return np.stack([radii * np.cos(angles) * stretch, radii * np.sin(angles) / stretch], 1)
@@ -127,13 +127,13 @@ def draw_texture(
     pattern: Optional[str] = None,
     contrast: Tuple[float, float] = (0.2, 0.7),
 ) -> np.ndarray:
-    """Draw a texture of one of :data:`PATTERNS`, or of any, in two random colours.
+    """Draw a texture in two random colours.
 
     Args:
         size: Height and width in pixels.
-        random: Where the chances come from.
-        pattern: Key of :data:`PATTERNS`, by default any.
-        contrast: Least and most share of the difference of the two colours.
+        random: Source of randomness.
+        pattern: Key of :data:`PATTERNS`; None for a random one.
+        contrast: Range of the share of the difference between the two colours that is used.
 
     Returns:
         (size, size, 3) of float32 in 0 to 255.
@@ -172,7 +172,7 @@ def _ramp(size: int, random: np.random.Generator) -> np.ndarray:
 
 
 def draw_colour(random: np.random.Generator) -> Tuple[int, ...]:
-    """Draw a colour that is neither black nor white, 3 of 20 to 235."""
+    """Draw a random colour that is neither black nor white: 3 values from 20 to 235."""
     return tuple(int(v) for v in random.integers(20, 236, 3))
 
 

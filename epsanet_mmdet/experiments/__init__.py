@@ -1,6 +1,7 @@
-"""Running the comparisons of the papers, or of one's own, and saying what came out."""
+"""Train and compare the variants of a plan: the papers' comparisons or your own."""
 
 from .plan_file import read_plan
-from .run import Interrupted, prepare_plan, run_plan
+from .prepare import prepare_plan
+from .run import Interrupted, run_plan
 
 __all__ = ['Interrupted', 'prepare_plan', 'read_plan', 'run_plan']

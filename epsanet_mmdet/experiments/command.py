@@ -1,13 +1,13 @@
-"""What ``tools/reproduce.py`` does with its arguments."""
+"""The command ``tools/reproduce.py``."""
 
 import functools
 from typing import Any, Dict, Optional
 
-from .checks import disk_needed
 from .fingerprint import short_hash
 from .launch import PREEMPTED
 from .pages import write_page
-from .run import Interrupted, PreparedPlan, prepare_plan, run_plan
+from .prepare import PreparedPlan, disk_needed, prepare_plan
+from .run import Interrupted, run_plan
 from .table import to_markdown, write_tables
 
 say = functools.partial(print, flush=True)
@@ -21,18 +21,18 @@ def reproduce(
     dry_run: bool = False,
     report_only: bool = False,
 ) -> int:
-    """Run a plan, and write tables and page.
+    """Run a plan, and write its tables and page.
 
     Args:
         name: Path, or bare name of a shipped plan.
-        work_dir: Folder of everything it writes.
+        work_dir: Output folder.
         changes: Values by dotted key that replace the plan's.
-        options: Overrides of every config, as of ``--cfg-options``.
-        dry_run: Check everything and say what would run.
-        report_only: Write tables and page of what is done.
+        options: Values of every config by dotted key, like ``--cfg-options``.
+        dry_run: Check everything and list the jobs, without running any.
+        report_only: Write the tables and the page of finished jobs, without running any.
 
     Returns:
-        The exit status: 0, 1 if a job failed, 75 if it was interrupted.
+        The exit status: 0, 1 if a job failed, 75 after an interruption.
 
     Raises:
         UserError: One line that names what is wrong, and the remedy.
@@ -47,7 +47,7 @@ def reproduce(
         try:
             failures = run_plan(prepared, say)
         except Interrupted:
-            say('interrupted; nothing that was finished is lost, the same command continues')
+            say('interrupted; finished work is kept, and the same command continues')
             return PREEMPTED
     summary = write_tables(prepared)
     write_page(prepared, summary)

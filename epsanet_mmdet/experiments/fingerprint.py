@@ -1,13 +1,15 @@
-"""What decides a training's outcome, in a form that can be stored and compared."""
+"""The settings that decide the outcome of a job: stored, hashed, and compared."""
 
 import copy
+import functools
 import hashlib
 import json
 import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.registry import HOOKS
 
@@ -16,77 +18,60 @@ from ..datasets.checks import check_annotations, check_paths
 from ..datasets.coco_json import load_json
 from ..errors import ConfigError, DataError
 from ..utils.environment import versions
+from ..utils.text import printable
+from .plan import Comparison
 
-# What mmengine's Runner trains and tests by; a config's other names are only its own variables.
+# What mmengine's Runner reads; other names of a config are only its own variables.
 RUN_KEYS = (
     *('model', 'train_dataloader', 'val_dataloader', 'test_dataloader'),
     *('train_cfg', 'val_cfg', 'test_cfg', 'val_evaluator', 'test_evaluator'),
     *('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'custom_hooks', 'default_hooks'),
     *('load_from', 'randomness', 'env_cfg'),
 )
-# Neither changes what is learnt nor what is measured.
+# These change neither the training nor the metrics.
 IDLE_KEYS = (
     *('default_hooks.logger', 'default_hooks.checkpoint', 'default_hooks.visualization'),
     *('default_hooks.timer', 'test_evaluator.outfile_prefix', 'val_evaluator.outfile_prefix'),
 )
-CHECKING_HOOKS = ('NumClassCheckHook',)  # mmdet's, which stops a run or lets it pass
+CHECKING_HOOKS = ('NumClassCheckHook',)  # mmdet's, which stops a run or changes nothing
 LOCATIONS = ('data_root', 'ann_file', 'data_prefix', 'checkpoint', 'load_from')  # hashed instead
+COMPARED = ('model.backbone', 'model.neck.in_channels')  # in which variants may differ
+ABSENT = '(absent)'
 
 
 def settings_of(config: Config, seed: int, processes: int, data: Dict) -> Dict[str, Any]:
-    """Return everything that decides the outcome of a job, as plain JSON values.
+    """Return everything that decides the outcome of a job, as JSON values.
 
-    Where files lie does not count, what is in them does.
+    The paths of files do not count, but their contents do.
 
     Args:
         config: The job's config.
         seed: Its seed.
-        processes: How many it trains with.
+        processes: Number of processes that train.
         data: See :func:`describe_data`.
     """
-    weights = {
-        place: _identity(path)
-        for place, path in (
-            ('backbone', (config.model.backbone.get('init_cfg') or {}).get('checkpoint')),
-            ('detector', config.get('load_from')),
-        )
-        if path
-    }
+    weights = dict(
+        backbone=(config.model.backbone.get('init_cfg') or {}).get('checkpoint'),
+        detector=config.get('load_from'),
+    )
     settings = dict(
         config=run_settings(config),
         seed=seed,
         processes=processes,
         data=data,
-        weights=weights,
+        weights={place: _file_hash(path) for place, path in weights.items() if path},
         versions=versions(),
     )
     return json.loads(json.dumps(settings, default=str))
 
 
 def run_settings(config: Config) -> Dict[str, Any]:
-    """Return the parts of a config that a run depends on, without the paths of files."""
+    """Return the parts of a config that decide the outcome of a run, without paths of files."""
     content = {key: copy.deepcopy(config[key]) for key in RUN_KEYS if key in config}
     for key in IDLE_KEYS:
-        holder, _, last = key.partition('.')
-        (content.get(holder) or {}).pop(last, None)
+        section, _, last = key.partition('.')
+        (content.get(section) or {}).pop(last, None)
     return _without_locations(content)
-
-
-def decisive(settings: Dict[str, Any]) -> Dict[str, Any]:
-    """Leave out of stored settings the hooks that guard every run and are no choice of a plan's.
-
-    This package's belong to its version, and mmdet's check alone.
-    """
-    settings = copy.deepcopy(settings)
-    hooks = settings['config'].get('custom_hooks') or []
-    settings['config']['custom_hooks'] = [hook for hook in hooks if not _guards(hook)]
-    return settings
-
-
-def _guards(hook: Dict[str, Any]) -> bool:
-    kind = HOOKS.get(str(hook.get('type')))
-    own = kind is not None and kind.__module__.startswith(f'{__name__.partition(".")[0]}.')
-    return own or hook.get('type') in CHECKING_HOOKS
 
 
 def _without_locations(value: Any) -> Any:
@@ -97,8 +82,25 @@ def _without_locations(value: Any) -> Any:
     return value
 
 
+def without_guards(settings: Dict[str, Any]) -> Dict[str, Any]:
+    """Return settings without the hooks that only guard a run: this package's and mmdet's checks.
+
+    They depend on the version of the package, not on the plan.
+    """
+    settings = copy.deepcopy(settings)
+    hooks = settings['config'].get('custom_hooks') or []
+    settings['config']['custom_hooks'] = [hook for hook in hooks if not _is_guard(hook)]
+    return settings
+
+
+def _is_guard(hook: Dict[str, Any]) -> bool:
+    cls = HOOKS.get(str(hook.get('type')))
+    own = cls is not None and cls.__module__.startswith(f'{__name__.partition(".")[0]}.')
+    return own or hook.get('type') in CHECKING_HOOKS
+
+
 def short_hash(settings: Dict[str, Any]) -> str:
-    """Return a short name of settings, equal for equal ones."""
+    """Return the first 12 hex digits of the hash of settings."""
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -107,7 +109,7 @@ def differences(one: Any, other: Any, key: str = '') -> Iterator[Tuple[str, Any,
     """Compare nested settings.
 
     Yields:
-        Dotted key and both values of each difference; ``'(absent)'`` where there is none.
+        Dotted key and both values of each difference; ``'(absent)'`` stands for a missing value.
     """
     if isinstance(one, dict) and isinstance(other, dict):
         pairs = [(k, one.get(k, ABSENT), other.get(k, ABSENT)) for k in {**one, **other}]
@@ -121,84 +123,97 @@ def differences(one: Any, other: Any, key: str = '') -> Iterator[Tuple[str, Any,
         yield from differences(a, b, f'{key}.{name}' if key else str(name))
 
 
-ABSENT = '(absent)'
+def check_equal(comparison: Comparison, configs: Dict[str, Config]) -> List[str]:
+    """Check that the variants of a comparison differ only in their backbones.
+
+    Args:
+        comparison: The comparison.
+        configs: Configs of its variants by name.
+
+    Returns:
+        A note for each other difference that the plan allows.
+
+    Raises:
+        ConfigError: Naming the first other difference and both values.
+    """
+    notes: List[str] = []
+    baseline = run_settings(configs[comparison.baseline])
+    for variant in comparison.variants:
+        for key, base, own in differences(baseline, run_settings(configs[variant.name])):
+            if _covers(COMPARED, key):
+                continue
+            values = (
+                f'{printable(base)} in {comparison.baseline}, {printable(own)} in {variant.name}'
+            )
+            if not _covers(comparison.allow, key):
+                raise ConfigError(
+                    f'variants of one comparison must have equal settings, but {key} is {values}; '
+                    f"make them equal, or add '{key}' to the plan's allow to note it in the table"
+                )
+            notes.append(f'{key} is {values}.')
+    return notes
 
 
-def shown(value: Any, limit: int = 60) -> str:
-    """Write a value in a message: short, and on one line."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = ' '.join(text.split())
-    return text if len(text) <= limit else text[: limit - 3] + '...'
+def _covers(allowed: Sequence[str], key: str) -> bool:
+    return any(key == name or key.startswith(f'{name}.') for name in allowed)
 
 
 def describe_data(config: Config) -> Dict[str, Dict]:
-    """Identify the data sets of a config by their content, and check them on the way.
+    """Check the data sets of a config, and identify them by their content.
 
     Returns:
-        Hash of the annotations, and number and bytes of the images, for ``'train'`` and
-        ``'test'``.
+        For ``'train'`` and ``'test'`` the hash of the annotations, and the number and the bytes of
+        the images.
 
     Raises:
-        ConfigError: If a data set is none of COCO's format.
+        ConfigError: If a dataloader does not read a single COCO data set.
         DataError: If files are missing, or the categories are not the config's classes.
     """
     found = {}
     for name, section in (('train', DATALOADERS[0]), ('test', DATALOADERS[2])):
         dataset = (config.get(section) or {}).get('dataset', {})
         if 'ann_file' not in dataset or 'img' not in (dataset.get('data_prefix') or {}):
-            raise ConfigError(f'{section} is no single COCO data set; plans need one')
-        root, ann, images = data_paths(dataset)
-        classes = (dataset.get('metainfo') or {}).get('classes')
-        key = (ann, images, tuple(classes or ()), bool(dataset.get('class_subset')))
-        if key not in _described:
-            check_paths(ann, images, root)
-            check_annotations(ann, classes or _coco_classes(), key[-1])
-            _described[key] = _describe(ann, images)
-        found[name] = _described[key]
+            raise ConfigError(f'{section} does not read a single COCO data set; plans need one')
+        classes = (dataset.get('metainfo') or {}).get('classes') or CocoDataset.METAINFO['classes']
+        subset = bool(dataset.get('class_subset'))
+        found[name] = _describe(*data_paths(dataset), tuple(classes), subset)
     return found
 
 
-_described: Dict[Tuple, Dict] = {}
-
-
-def _coco_classes() -> Tuple[str, ...]:
-    from mmdet.datasets import CocoDataset
-
-    return CocoDataset.METAINFO['classes']
-
-
-def _describe(ann: str, images: str) -> Dict:
-    infos = load_json(ann)['images']
+@functools.cache  # all variants of a plan read the same files
+def _describe(root: str, ann_file: str, images: str, classes: Tuple, subset: bool) -> Dict:
+    check_paths(ann_file, images, root)
+    check_annotations(ann_file, classes, subset)
     try:
-        names = [info['file_name'] for info in infos]
+        names = [image['file_name'] for image in load_json(ann_file)['images']]
     except (KeyError, TypeError):
-        raise DataError(f"'{ann}' has images without file_name; see tools/check_dataset.py")
+        raise DataError(f"'{ann_file}' has images without file_name; see tools/check_dataset.py")
     if not names:
-        raise DataError(f"'{ann}' has no images; give annotations of some")
+        raise DataError(f"'{ann_file}' has no images; use annotations of some")
     with ThreadPoolExecutor(16) as pool:
         sizes = list(pool.map(_size, [osp.join(images, str(name)) for name in names]))
-    missing: List[str] = [name for name, size in zip(names, sizes) if size is None]
+    missing = [name for name, size in zip(names, sizes) if size is None]
     if missing:
         raise DataError(
-            f"{len(missing)} of {len(names)} images of '{ann}' are not in '{images}', such as "
-            f"'{missing[0]}'; check the folder, or mend the set with tools/check_dataset.py"
+            f"{len(missing)} of {len(names)} images of '{ann_file}' are not in '{images}', such as "
+            f"'{missing[0]}'; check the folder, or fix the data set with tools/check_dataset.py"
         )
-    return dict(annotations=_identity(ann), images=len(names), bytes=sum(sizes))
+    return dict(annotations=_file_hash(ann_file), images=len(names), bytes=sum(sizes))
 
 
-def _size(path: str):
+def _size(path: str) -> Optional[int]:
     try:
         return os.stat(path).st_size
     except OSError:
         return None
 
 
-def _identity(path: str) -> str:
-    """Return the hash of a file; what is none, a URL, stands for itself."""
+def _file_hash(path: str) -> str:
+    """Return the hash of a file; a URL is returned as it is."""
     if not osp.isfile(path):
         return path
-    digest = hashlib.sha256()
     with open(path, 'rb') as file:
+        digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Starting jobs: as processes of this machine, or at Slurm."""
+"""Starting jobs as processes on this machine or with Slurm."""
 
 import ctypes
 import math
@@ -12,12 +12,12 @@ from typing import List, Optional
 
 from ..engine.hooks.preemption import EXIT_STATUS as PREEMPTED
 from ..errors import ConfigError
-from .files import read_json, write_json, write_text
-from .job import Job
+from ..utils.storage import write_json, write_whole
+from .job import Job, read_json
 from .plan import Launcher
 
 WORKER = 'epsanet_mmdet.experiments.worker'
-END_NOTICE = 120  # seconds that Slurm gives it to do so
+END_NOTICE = 120  # seconds between Slurm's signal and the end of a job
 
 
 def command(job: Job, launcher: Launcher) -> List[str]:
@@ -32,9 +32,9 @@ def command(job: Job, launcher: Launcher) -> List[str]:
 
 
 def start(job: Job, launcher: Launcher, lock: int) -> subprocess.Popen:
-    """Start a job, its output going to ``console.log``.
+    """Start a job with its output in ``console.log``.
 
-    It is told to end when this process dies, and holds the lock until it has.
+    The job holds the lock until it ends, and gets SIGTERM when this process dies.
     """
     with open(job.folder / 'console.log', 'ab') as log:
         return subprocess.Popen(
@@ -43,13 +43,13 @@ def start(job: Job, launcher: Launcher, lock: int) -> subprocess.Popen:
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=(lock,),
-            preexec_fn=_end_by_parent_alone,
+            preexec_fn=_end_with_parent,
             env={**os.environ, 'PYTHONWARNINGS': os.environ.get('PYTHONWARNINGS', 'ignore')},
         )
 
 
-def _end_by_parent_alone() -> None:
-    """Have Ctrl-C end the job through its parent, and the parent's death end it too."""
+def _end_with_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
@@ -58,51 +58,48 @@ def _end_by_parent_alone() -> None:
 
 
 def submit(job: Job, launcher: Launcher) -> str:
-    """Submit a job to Slurm, unless it is in its queue.
+    """Submit a job to Slurm unless it is already in the queue.
 
     Returns:
-        Slurm's number of the job.
+        Slurm's job id.
 
     Raises:
-        ConfigError: If Slurm refuses it; the message is Slurm's.
+        ConfigError: If Slurm refuses the job, with Slurm's message.
     """
-    number = queued(job)
-    if number:
-        return number
-    write_text(job.folder / 'job.sh', batch_script(job, launcher))
+    job_id = queued(job)
+    if job_id:
+        return job_id
+    write_whole(batch_script(job, launcher), job.folder / 'job.sh')
     done = subprocess.run(
         ['sbatch', '--parsable', str(job.folder / 'job.sh')], capture_output=True, text=True
     )
     if done.returncode:
         reason = ' '.join((done.stderr or done.stdout).split()) or f'status {done.returncode}'
-        raise ConfigError(f'Slurm refused job {job.name}: {reason}; see launcher in the plan')
-    number = done.stdout.strip().split(';')[0]
-    write_json(job.folder / 'slurm.json', dict(id=number))
-    return number
+        raise ConfigError(f'Slurm refused job {job.name}: {reason}; change launcher in the plan')
+    job_id = done.stdout.strip().split(';')[0]
+    write_json(dict(id=job_id), job.folder / 'slurm.json')
+    return job_id
 
 
 def queued(job: Job) -> Optional[str]:
-    """Return Slurm's number of a job that waits or runs there; None if it does not."""
-    number = (read_json(job.folder / 'slurm.json') or {}).get('id')
-    if not number:
+    """Return Slurm's id of a job that is waiting or running, or None."""
+    job_id = (read_json(job.folder / 'slurm.json') or {}).get('id')
+    if not job_id:
         return None
     done = subprocess.run(
-        ['squeue', '--noheader', '--format=%T', f'--jobs={number}'], capture_output=True, text=True
+        ['squeue', '--noheader', '--format=%T', f'--jobs={job_id}'], capture_output=True, text=True
     )
-    if done.returncode:  # a number that Slurm has forgotten, or Slurm does not answer
-        return None if 'invalid job id' in done.stderr.lower() else number
-    return number if done.stdout.strip() else None
+    if done.returncode:  # Slurm has forgotten the id, or does not answer
+        return None if 'invalid job id' in done.stderr.lower() else job_id
+    return job_id if done.stdout.strip() else None
 
 
 def batch_script(job: Job, launcher: Launcher) -> str:
-    """Write the script of a Slurm job.
-
-    When Slurm takes the machine back, the training saves its state and the job is queued again.
-    """
+    """Return the script of a Slurm job, which queues the job again after a preemption."""
     nodes = math.ceil(launcher.gpus / launcher.gpus_per_node)
     per_node = launcher.gpus // nodes
     options = [
-        f'--job-name={launcher.job_name}-{job.row.name}-seed{job.seed}',
+        f'--job-name={launcher.job_name}-{job.variant.name}-seed{job.seed}',
         f'--nodes={nodes}',
         f'--ntasks-per-node={per_node}',
         *([f'--gres={launcher.gres}:{per_node}'] if launcher.gres else []),

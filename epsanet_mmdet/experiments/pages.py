@@ -1,49 +1,49 @@
-"""The page of a plan, and its plots as files."""
+"""The page of a plan, ``report.html``, and its plots as files."""
 
 import re
 from datetime import datetime
 from typing import Any, Dict, List, Tuple
 
-from ..errors import DataError
 from ..evaluation.comparing import TestedRun, comparison_page, plotted_rows
-from ..evaluation.metrics import KIND_NAMES
+from ..evaluation.metrics import IOU_TYPES
 from ..evaluation.plots import plot_rows, save_plot
-from .files import write_text
+from ..utils.storage import write_whole
 from .fingerprint import short_hash
 from .job import Job, result_files
-from .run import PreparedPlan
+from .prepare import PreparedPlan
 
 
 def write_page(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
-    """Write ``report.html``, and the plots of AP as ``plots/*.svg`` and ``plots/*.png``.
+    """Write ``report.html``, and plots of AP as ``plots/*.svg`` and ``plots/*.png``.
 
     Args:
         prepared: The plan.
         summary: See :func:`epsanet_mmdet.experiments.table.summarise`.
 
     Raises:
-        DataError: If results cannot be read, or files not be written.
+        DataError: If results cannot be read.
+        StorageError: If the page cannot be written.
     """
-    done = [job for job in prepared.jobs if job.result]
     runs = [
         TestedRun(
-            job.row.name,
+            job.variant.name,
             job.seed,
             job.config,
             result_files(job.folder / 'test'),
             str(job.folder / 'train'),
         )
-        for job in done
+        for job in prepared.jobs
+        if job.result
     ]
     page = comparison_page(
         summary,
         runs,
         facts=_facts(prepared, summary),
-        jobs=[_job(job) for job in prepared.jobs],
+        jobs=[_describe_job(job) for job in prepared.jobs],
         pictures=prepared.plan.report.pictures,
         score_thr=prepared.plan.report.score_thr,
     )
-    write_text(prepared.work_dir / 'report.html', page)
+    write_whole(page, prepared.work_dir / 'report.html')
     _write_plots(prepared, summary)
 
 
@@ -52,28 +52,23 @@ def _write_plots(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
     for number, comparison in enumerate(summary['comparisons'], 1):
         name = re.sub(r'\W+', '-', comparison['name'].lower()).strip('-') or f'{number}'
         prefix = f'{name}-' if len(summary['comparisons']) > 1 else ''
-        for kind, title in KIND_NAMES.items():
-            values, published = plotted_rows(comparison, kind)
+        for iou_type, title in IOU_TYPES.items():
+            values, published = plotted_rows(comparison, iou_type)
             for suffix in ('svg', 'png') if values else ():
-                path = folder / f'{prefix}{title}-ap.{suffix}'
-                try:
-                    folder.mkdir(exist_ok=True)
-                    save_plot(plot_rows, path, values, published)
-                except OSError as error:
-                    raise DataError(f"'{path}' cannot be written: {error.strerror}")
+                folder.mkdir(exist_ok=True)
+                save_plot(plot_rows, folder / f'{prefix}{title}-ap.{suffix}', values, published)
 
 
-def _job(job: Job) -> Dict[str, Any]:
-    result, seconds = job.result, job.seconds()
-    metrics = (result or {}).get('metrics', {})
+def _describe_job(job: Job) -> Dict[str, Any]:
+    metrics = (job.result or {}).get('metrics', {})
     return dict(
-        label=job.row.label,
+        label=job.variant.label,
         seed=job.seed,
-        state='done' if result else 'begun' if seconds else 'to do',
+        state='done' if job.result else 'begun' if job.seconds else 'to do',
         settings=short_hash(job.settings),
-        train=seconds.get('train'),
-        test=seconds.get('test'),
-        **{kind: (metrics.get(kind) or {}).get('AP') for kind in KIND_NAMES},
+        train=job.seconds.get('train'),
+        test=job.seconds.get('test'),
+        **{iou_type: (metrics.get(iou_type) or {}).get('AP') for iou_type in IOU_TYPES},
     )
 
 
@@ -81,23 +76,20 @@ def _facts(prepared: PreparedPlan, summary: Dict[str, Any]) -> List[Tuple[str, s
     plan, job = prepared.plan, prepared.jobs[0]
     config, data = job.config, job.settings['data']
     optimizer = config.optim_wrapper.get('optimizer', {})
-    epochs, steps = (config.train_cfg.get(key) for key in ('max_epochs', 'max_iters'))
-    facts = [
+    epochs, iterations = (config.train_cfg.get(key) for key in ('max_epochs', 'max_iters'))
+    batch_size = config.train_dataloader.get('batch_size', 1)
+    return [
         ('plan', plan.name),
         ('seeds', ', '.join(map(str, plan.seeds))),
         ('training images', f'{data["train"]["images"]}'),
         ('test images', f'{data["test"]["images"]}'),
-        ('schedule', f'{epochs} epochs' if epochs else f'{steps} steps'),
-        (
-            'images a step',
-            f'{plan.launcher.gpus} x {config.train_dataloader.get("batch_size", 1)}',
-        ),
-        ('optimizer', ', '.join(f'{k} {v}' for k, v in optimizer.items())),
+        ('schedule', f'{epochs} epochs' if epochs else f'{iterations} iterations'),
+        ('images per step', f'{plan.launcher.gpus} x {batch_size}'),
+        ('optimizer', ', '.join(f'{key} {value}' for key, value in optimizer.items())),
         ('weights', plan.weights or "the configs'"),
         ('overrides', ', '.join(f'{k}={v}' for k, v in plan.overrides.items()) or 'none'),
+        *(('versions', ', '.join(f'{n} {v}' for n, v in v_.items())) for v_ in summary['versions']),
+        *(('commit', commit or 'unknown') for commit in summary['commits']),
+        *(('hardware', hardware) for hardware in summary['hardware']),
+        ('written', datetime.now().strftime('%Y-%m-%d %H:%M')),
     ]
-    for versions in summary['versions']:
-        facts.append(('versions', ', '.join(f'{n} {v}' for n, v in versions.items())))
-    facts += [('commit', commit or 'unknown') for commit in summary['commits']]
-    facts += [('hardware', hardware) for hardware in summary['hardware']]
-    return [*facts, ('written', datetime.now().strftime('%Y-%m-%d %H:%M'))]

@@ -1,23 +1,40 @@
-"""Plans: which trainings to run and compare, as a small YAML file."""
+"""Plans: which configs to train and compare, as a small YAML file (docs/reproduce.md)."""
 
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Any, Dict, List, Optional, Tuple, Union
+
+from msgspec import Meta, Struct, field
+
+from ..config.load import find_config
+from ..errors import ConfigError
+from .published import published_results
 
 SCRATCH = 'scratch'
 LAUNCHERS = ('none', 'pytorch', 'slurm')
 
+Positive = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+Seed = Annotated[int, Meta(ge=0, lt=2**32)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Label = Union[str, int, float, None]  # YAML reads an unquoted 50 as a number
 
-@dataclass
-class Data:
-    """A COCO-format data set; what is None stays as the configs have it.
+
+class Part(Struct, forbid_unknown_fields=True):
+    """A mapping of a plan file; msgspec checks its keys and the types of its values."""
+
+
+class Data(Part):
+    """A COCO-format data set. None keeps the values of the configs.
 
     Args:
         root: Folder that the other paths are relative to.
-        train_ann: Annotations to train on.
-        val_ann: Annotations to test on.
-        train_images: Folder of the images to train on; looked for if not given.
-        val_images: Folder of the images to test on; looked for if not given.
-        classes: Names, in the files' order; the training annotations' if not given.
+        train_ann: Training annotations.
+        val_ann: Validation annotations, which the tests use.
+        train_images: Folder of the training images. Default: searched for.
+        val_images: Folder of the validation images. Default: searched for.
+        classes: Class names in the order of the files. Default: those of the training annotations.
     """
 
     root: Optional[str] = None
@@ -27,135 +44,189 @@ class Data:
     val_images: Optional[str] = None
     classes: Optional[List[str]] = None
 
+    def __post_init__(self) -> None:
+        if bool(self.train_ann) != bool(self.val_ann):
+            raise ValueError('set both train_ann and val_ann, or neither (--train-ann, --val-ann)')
 
-@dataclass
-class Training:
-    """The common settings that are changed most; what is None stays as the configs have it.
+
+class Training(Part):
+    """The training settings that are changed most often. None keeps the values of the configs.
 
     Args:
-        epochs: The schedule is stretched or shortened to that.
+        epochs: Number of epochs; the schedule is stretched or shortened to it.
         batch_size: Images per process.
-        image_scale: Width and height that images are resized into.
-        workers: Processes that load images; 0 for none.
+        image_scale: Width and height that images are resized to fit into.
+        workers: Processes that load images.
         val_interval: Epochs between validations.
-        auto_scale_lr: Scale the learning rate to the images of a step.
+        auto_scale_lr: Scale the learning rate to the number of images per step.
     """
 
-    epochs: Optional[int] = None
-    batch_size: Optional[int] = None
-    image_scale: Optional[List[int]] = None
-    workers: Optional[int] = None
-    val_interval: Optional[int] = None
+    epochs: Optional[Positive] = None
+    batch_size: Optional[Positive] = None
+    image_scale: Optional[Tuple[Positive, Positive]] = None
+    workers: Optional[Count] = None
+    val_interval: Optional[Positive] = None
     auto_scale_lr: bool = False
 
 
-@dataclass
-class Launcher:
-    """How a job's processes are started.
+class Launcher(Part):
+    """How the processes of a job are started.
 
     Args:
         type: ``'none'`` for one process, ``'pytorch'`` for several on this machine, ``'slurm'``
-            to submit each job with sbatch.
-        gpus: Processes of a job in all, one per GPU.
-        gpus_per_node: Most of them on one machine; Slurm only.
-        gres: What Slurm calls a GPU; empty to train without.
-        cpus_per_task: Cores for each; Slurm only.
-        partition: Slurm's, if not its default.
-        job_name: Prefix of the jobs' names at Slurm.
-        sbatch_args: More arguments of sbatch, such as ``--time=2-0``.
+            to submit every job with sbatch.
+        gpus: Processes of a job, one per GPU.
+        gpus_per_node: Most processes on one node (Slurm).
+        gres: Slurm's name of a GPU; empty to train without.
+        cpus_per_task: Cores per process (Slurm).
+        partition: Slurm partition. Default: the cluster's.
+        job_name: Prefix of the Slurm job names.
+        sbatch_args: Additional arguments for sbatch, such as ``--time=2-0``.
     """
 
     type: str = 'none'
-    gpus: int = 1
-    gpus_per_node: int = 8
-    gres: str = 'gpu'
-    cpus_per_task: int = 5
+    gpus: Positive = 1
+    gpus_per_node: Positive = 8
+    gres: Optional[str] = 'gpu'
+    cpus_per_task: Positive = 5
     partition: Optional[str] = None
-    job_name: str = 'reproduce'
-    sbatch_args: List[str] = field(default_factory=list)
+    job_name: Optional[str] = 'reproduce'
+    sbatch_args: List[str] = []
+
+    def __post_init__(self) -> None:
+        if self.type not in LAUNCHERS:
+            raise ValueError(f"type is '{self.type}'; choose from {', '.join(LAUNCHERS)}")
+        if self.type == 'none':
+            self.gpus = 1
+        for text in (self.job_name, self.gres, self.partition, *self.sbatch_args):
+            if text and not text.isprintable():  # a line end would begin a command of the script
+                raise ValueError(f'{text!r} has control characters; leave them out')
+        nodes = math.ceil(self.gpus / self.gpus_per_node)
+        if self.type == 'slurm' and nodes > 1 and self.gpus % self.gpus_per_node:
+            raise ValueError(
+                f'gpus is {self.gpus}, which is not a multiple of gpus_per_node '
+                f'({self.gpus_per_node}); nodes get equal shares'
+            )
 
 
-@dataclass
-class Report:
+class Report(Part):
     """What the page shows.
 
     Args:
-        pictures: Number of images for each comparison.
-        score_thr: Lower scores count as not detected in counts and pictures.
+        pictures: Images per comparison.
+        score_thr: Detections with lower scores are left out of counts and pictures.
     """
 
-    pictures: int = 8
-    score_thr: float = 0.3
+    pictures: Count = 8
+    score_thr: Share = 0.3
 
 
-@dataclass
-class Row:
-    """A row of the table: one config, trained once for each seed.
+class Variant(Part):
+    """A config to compare, trained once per seed.
 
     Args:
         config: Path or bare name.
-        name: Unique in the plan; names the folder. The config's bare name if not given.
-        label: What the table shows.
-        published: Its published figures, such as ``mask-rcnn/senet50``.
-        weights: The backbone's, or ``scratch``; as the config has it if not given.
-        overrides: Of the config, as of ``--cfg-options``.
+        name: Unique in the plan; names the folder. Default: the config's bare name.
+        label: Name in tables and plots. Default: ``name``.
+        published: Key of its published results, such as ``mask-rcnn/senet50``.
+        weights: Weights of the backbone, or ``scratch``. Default: the plan's.
+        overrides: Config values by dotted key, like ``--cfg-options``.
+
+    Raises:
+        ValueError: If there is no such config or published result, or the name is no folder's.
     """
 
     config: str
-    name: str = ''
-    label: str = ''
+    name: Label = None
+    label: Label = None
     published: Optional[str] = None
     weights: Optional[str] = None
-    overrides: Dict[str, Any] = field(default_factory=dict)
+    overrides: Dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        try:
+            find_config(self.config)
+            if self.published is not None:
+                published_results(self.published)
+        except ConfigError as error:
+            raise ValueError(str(error))
+        self.name = str(self.name or Path(self.config).stem)
+        self.label = str(self.label or self.name)
+        if not re.fullmatch(r'[\w+-][\w.+-]*', self.name):
+            raise ValueError(f"name is '{self.name}'; use letters, digits, '-', '_' and '.'")
 
 
-@dataclass
-class Comparison:
-    """Rows with equal settings.
+class Comparison(Part):
+    """Variants that are trained with equal settings.
 
     Args:
-        rows: What is compared.
+        variants: The variants, or only their configs; ``rows`` in the file.
         name: Heading.
-        baseline: Name of the row that the others are relative to; the first if not given.
-        allow: Keys of the configs in which rows may differ, beside the backbone's.
+        baseline: Name of the variant that the others are compared with. Default: the first.
+        allow: Config keys in which variants may differ, besides those of the backbone.
     """
 
-    rows: List[Row]
-    name: str = ''
-    baseline: str = ''
-    allow: List[str] = field(default_factory=list)
+    variants: Annotated[List[Union[Variant, str]], Meta(min_length=1)] = field(name='rows')
+    name: Label = None
+    baseline: Optional[str] = None
+    allow: List[str] = []
+
+    def __post_init__(self) -> None:
+        self.name = str(self.name or '')
+        self.variants = [Variant(v) if isinstance(v, str) else v for v in self.variants]
+        names = [variant.name for variant in self.variants]
+        self.baseline = self.baseline or names[0]
+        if self.baseline not in names:
+            raise ValueError(
+                f"baseline '{self.baseline}' is not the name of a variant; choose from "
+                f'{", ".join(names)}'
+            )
 
 
-@dataclass
-class Plan:
-    """A plan; see ``docs/reproduce.md``.
+class Plan(Part):
+    """A plan.
 
     Args:
-        name: Bare name of the file.
-        title: Heading of table and page.
-        comparisons: Groups of rows.
-        seeds: One training of each row for each.
+        comparisons: Groups of variants.
+        title: Heading of the table and the page. Default: ``name``.
+        seeds: Every variant is trained once with each of them.
         data: The data set.
-        training: Common settings that are changed most.
-        overrides: Of every config, as of ``--cfg-options``.
-        weights: Of rows that have none of their own.
-        launcher: How processes are started.
+        training: Training settings of all variants.
+        overrides: Config values of all variants by dotted key, like ``--cfg-options``.
+        weights: Weights of the backbones of variants without their own.
+        launcher: How the processes of a job are started.
         report: What the page shows.
-        needs_data: Whether the data set must be given, since the configs name none of use.
+        needs_data: Refuse to run without a data set; for plans whose configs name none.
+        name: Bare name of the file, which does not contain it.
     """
 
-    name: str
-    title: str
-    comparisons: List[Comparison]
-    seeds: List[int] = field(default_factory=lambda: [0])
+    comparisons: Annotated[List[Comparison], Meta(min_length=1)]
+    title: Label = None
+    seeds: Annotated[List[Seed], Meta(min_length=1)] = field(default_factory=lambda: [0])
     data: Data = field(default_factory=Data)
     training: Training = field(default_factory=Training)
-    overrides: Dict[str, Any] = field(default_factory=dict)
+    overrides: Dict[str, Any] = {}
     weights: Optional[str] = None
     launcher: Launcher = field(default_factory=Launcher)
     report: Report = field(default_factory=Report)
     needs_data: bool = False
+    name: str = ''
+
+    def __post_init__(self) -> None:
+        if repeated := _repeated(self.seeds):
+            raise ValueError(f'seed {repeated[0]} is listed twice; each seed counts once')
+        if repeated := _repeated([variant.name for variant in self.variants]):
+            raise ValueError(f"two variants have the name '{repeated[0]}'; rename one of them")
+        if self.needs_data and not (self.data.root and self.data.train_ann):
+            raise ValueError(
+                'it needs your own data set: set --data-root, --train-ann and --val-ann '
+                '(COCO annotations, relative to the root)'
+            )
 
     @property
-    def rows(self) -> List[Row]:
-        return [row for comparison in self.comparisons for row in comparison.rows]
+    def variants(self) -> List[Variant]:
+        return [variant for comparison in self.comparisons for variant in comparison.variants]
+
+
+def _repeated(values: List) -> List:
+    return [value for i, value in enumerate(values) if value in values[:i]]

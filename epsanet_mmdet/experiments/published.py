@@ -1,15 +1,15 @@
-"""The published figures, with their sources."""
+"""The published results on COCO, with their sources."""
 
 import functools
 import json
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict
 
 from ..errors import ConfigError
 from ..utils.text import suggestion
 
 FILE = Path(__file__).with_name('published.json')
-FIGURES = {
+COLUMNS = {
     'AP': 'ap',
     'AP50': 'ap50',
     'AP75': 'ap75',
@@ -20,46 +20,36 @@ FIGURES = {
 
 
 @functools.lru_cache
-def published() -> Dict:
-    """Read all figures: AP in percent, parameters in millions, FLOPs in 10^9."""
-    return json.loads(FILE.read_text(encoding='utf-8'))
-
-
-def published_keys() -> List[str]:
-    """List the keys of the COCO rows, such as ``mask-rcnn/senet50``."""
-    return [_key(row) for row in published()['coco_box']]
-
-
-def published_row(key: str) -> Dict:
-    """Return a row of the published COCO tables.
-
-    Args:
-        key: Detector and backbone, such as ``mask-rcnn/senet50``.
+def read_published() -> Dict[str, Dict]:
+    """Read all published results by detector and backbone, such as ``mask-rcnn/senet50``.
 
     Returns:
-        ``params``, ``flops`` and ``source``, and under ``bbox`` and ``segm`` the AP by the names
-        that :mod:`epsanet_mmdet.evaluation.metrics` uses, 0 to 1; None where not published.
+        For each key ``params`` (in millions), ``flops`` (in 10^9) and ``source``, and under
+        ``bbox`` and ``segm`` the AP from 0 to 1 by the names that
+        :mod:`epsanet_mmdet.evaluation.metrics` uses; None where not published.
+    """
+    content = json.loads(FILE.read_text(encoding='utf-8'))
+    results: Dict[str, Dict] = {}
+    for iou_type, rows in (('bbox', content['coco_box']), ('segm', content['coco_mask'])):
+        for row in rows:
+            entry = results.setdefault(f'{row["detector"]}/{row["backbone"]}', {})
+            if iou_type == 'bbox':
+                sources = (content['sources'][name] for name in row['source'].split(', '))
+                entry.update(params=row['params'], flops=row['flops'], source='; '.join(sources))
+            entry[iou_type] = {
+                name: None if row[column] is None else row[column] / 100
+                for name, column in COLUMNS.items()
+            }
+    return results
+
+
+def published_results(key: str) -> Dict:
+    """Return the published results of a detector and backbone; see :func:`read_published`.
 
     Raises:
-        ConfigError: If there is none; it names the closest ones.
+        ConfigError: If there are none; it names the closest ones.
     """
-    boxes = {_key(row): row for row in published()['coco_box']}
-    masks = {_key(row): row for row in published()['coco_mask']}
-    if key not in boxes:
-        raise ConfigError(f"nothing is published as '{key}'; {suggestion(key, boxes, most=3)}")
-    found = {'params': boxes[key]['params'], 'flops': boxes[key]['flops']}
-    found['source'] = '; '.join(
-        published()['sources'][name] for name in boxes[key]['source'].split(', ')
-    )
-    for kind, rows in (('bbox', boxes), ('segm', masks)):
-        if key in rows:
-            found[kind] = {name: _share(rows[key][column]) for name, column in FIGURES.items()}
-    return found
-
-
-def _key(row: Dict) -> str:
-    return f'{row["detector"]}/{row["backbone"]}'
-
-
-def _share(percent):
-    return None if percent is None else percent / 100
+    results = read_published()
+    if key not in results:
+        raise ConfigError(f"nothing is published as '{key}'; {suggestion(key, results, most=3)}")
+    return results[key]

@@ -1,11 +1,11 @@
-"""The config that a row of a plan is trained with."""
+"""The config that a variant of a plan is trained with."""
 
 import contextlib
 import functools
 import os
 import os.path as osp
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
@@ -15,134 +15,133 @@ from ..config.load import load_config, merge_options
 from ..config.python_text import check_names
 from ..datasets.coco_json import load_json
 from ..errors import ConfigError, DataError
-from .plan import SCRATCH, Data, Plan, Row, Training
-
-EVALUATORS = ('val_evaluator', 'test_evaluator')
+from .plan import SCRATCH, Data, Plan, Training, Variant
 
 
-def resolve_row(plan: Plan, row: Row, options: Optional[Dict[str, Any]] = None) -> Config:
-    """Return the config of a row, without its seed and folder.
+def resolve_variant(plan: Plan, variant: Variant, options: Dict[str, Any]) -> Config:
+    """Return the config of a variant, without its seed and folder.
 
     Args:
         plan: The plan.
-        row: One of its rows.
-        options: Overrides as of ``--cfg-options``, which come last.
+        variant: One of its variants.
+        options: Config values by dotted key, like ``--cfg-options``, which come last.
 
     Raises:
-        ConfigError: If the config cannot be read or what the plan sets does not fit it.
-        DataError: If the annotations that name the classes cannot be read.
+        ConfigError: If the config cannot be read or the plan's settings do not fit it.
+        DataError: If the annotations cannot be read.
     """
-    config = load_config(row.config, {'data_root': plan.data.root} if plan.data.root else None)
+    root = {'data_root': plan.data.root} if plan.data.root else None
+    config = load_config(variant.config, root)
     if 'model' not in config or 'backbone' not in config.model:
-        raise ConfigError(f"config '{row.config}' has no model.backbone; give that of a detector")
+        raise ConfigError(
+            f"config '{variant.config}' has no model.backbone; name the config of a detector"
+        )
     set_data(config, plan.data)
     set_training(config, plan.training)
-    weights = plan.weights if row.weights is None else row.weights
+    weights = plan.weights if variant.weights is None else variant.weights
     if weights is not None:
         config.model.backbone.init_cfg = (
             None if weights == SCRATCH else dict(type='PretrainedIfPresent', checkpoint=weights)
         )
-    for overrides in (plan.overrides, row.overrides, options or {}):
+    for overrides in (plan.overrides, variant.overrides, options):
         merge_options(config, overrides)
     return config
 
 
 def set_data(config: Config, data: Data) -> None:
-    """Put a data set into a config: paths, classes, and the heads' number of classes.
+    """Set the paths of a data set in a config, its classes, and the heads' number of classes.
 
     Raises:
-        ConfigError: If the config uses several data sets at once.
+        ConfigError: If the config combines several data sets.
         DataError: If the annotations cannot be read.
     """
-    if not data.train_ann:
-        if data.classes is not None:
-            _set_classes(config, data.classes)
-        return
-    root = data.root or ''
-    classes = data.classes or read_classes(osp.join(root, data.train_ann))
-    check_names(classes, osp.join(root, data.train_ann), 'categories')
-    images = {
-        ann: given or find_images(root, ann)
-        for ann, given in (
-            (data.train_ann, data.train_images),
-            (data.val_ann, data.val_images),
-        )
-    }
-    for section in DATALOADERS:
-        if not config.get(section):
-            continue
-        ann = data.train_ann if section == 'train_dataloader' else data.val_ann
-        dataset = config[section].dataset
-        if 'ann_file' not in dataset:
-            raise ConfigError(f'{section} is no single COCO data set; take another config')
-        dataset.data_root, dataset.ann_file = osp.join(root, ''), ann
-        dataset.data_prefix = dict(img=osp.join(images[ann], ''))
-    for key in EVALUATORS:
-        if config.get(key):
-            config[key].ann_file = osp.join(root, data.val_ann)
-    _set_classes(config, classes)
+    root, classes = data.root or '', data.classes
+    if data.train_ann:
+        train_ann = osp.join(root, data.train_ann)
+        classes = classes or read_classes(train_ann)
+        check_names(classes, train_ann, 'categories')
+        train_images = data.train_images or find_images(root, data.train_ann)
+        val_images = data.val_images or find_images(root, data.val_ann)
+        _set_paths(config, 'train', root, data.train_ann, train_images)
+        for stage in ('val', 'test'):
+            _set_paths(config, stage, root, data.val_ann, val_images)
+    if classes is not None:
+        for section in DATALOADERS:
+            if config.get(section):
+                config[section].dataset.metainfo = dict(classes=tuple(classes))
+        heads = find_class_heads(config.model)
+        config.merge_from_dict({f'{head}.num_classes': len(classes) for head in heads})
 
 
-def _set_classes(config: Config, classes: Sequence[str]) -> None:
-    for section in DATALOADERS:
-        if config.get(section):
-            config[section].dataset.metainfo = dict(classes=tuple(classes))
-    heads = find_class_heads(config.model)
-    config.merge_from_dict({f'{head}.num_classes': len(classes) for head in heads})
+def _set_paths(config: Config, stage: str, root: str, ann_file: str, images: str) -> None:
+    loader, evaluator = config.get(f'{stage}_dataloader'), config.get(f'{stage}_evaluator')
+    if loader:
+        if 'ann_file' not in loader.dataset:
+            raise ConfigError(
+                f'{stage}_dataloader does not read a single COCO data set; use another config'
+            )
+        loader.dataset.data_root, loader.dataset.ann_file = osp.join(root, ''), ann_file
+        loader.dataset.data_prefix = dict(img=osp.join(images, ''))
+    if evaluator:
+        evaluator.ann_file = osp.join(root, ann_file)
 
 
-def read_classes(ann_file: str) -> List[str]:
-    """Read the names of a COCO file's categories, in its order.
+def read_classes(ann_file: str) -> Sequence[str]:
+    """Return the names of the categories of a COCO file, in its order.
 
     Raises:
-        DataError: If it does not exist or is not COCO annotations.
+        DataError: If the file does not exist or is not COCO annotations.
     """
-    classes, _ = _summary(ann_file)
+    classes, _ = _read_summary(ann_file)
     if classes is None:
         raise DataError(f"'{ann_file}' is not COCO annotations: its categories have no names")
-    return list(classes)
+    return classes
 
 
-def find_images(root: str, ann: str) -> str:
-    """Find the folder, below a data set's root, of the images that a COCO file names.
+def find_images(root: str, ann_file: str) -> str:
+    """Find the folder, relative to a data set's root, of the images that a COCO file names.
 
     Raises:
-        DataError: If there is none of the usual ones.
+        DataError: If the images are in none of the usual folders.
     """
-    _, name = _summary(osp.join(root, ann))
-    if name is None:
-        raise DataError(f"'{osp.join(root, ann)}' is not COCO annotations: it names no images")
-    stem = Path(ann).stem
+    path = osp.join(root, ann_file)
+    _, image = _read_summary(path)
+    if image is None:
+        raise DataError(f"'{path}' is not COCO annotations: it names no images")
+    stem = Path(ann_file).stem
     split = stem.removeprefix('instances_')
     for folder in ('images', f'images/{split}', split, stem, ''):
-        if osp.isfile(osp.join(root, folder, name)):
+        if osp.isfile(osp.join(root, folder, image)):
             return folder
     raise DataError(
-        f"the images of '{osp.join(root, ann)}', such as '{name}', were not found below '{root}'; "
-        'give --train-images and --val-images, relative to the root'
+        f"the images of '{path}', such as '{image}', were not found below '{root}'; "
+        'set --train-images and --val-images, relative to the root'
     )
 
 
-def _summary(ann_file: str) -> Tuple[Optional[Tuple[str, ...]], Optional[str]]:
-    """Return the classes, and the name of an image."""
+def _read_summary(ann_file: str) -> Tuple[Optional[Tuple[str, ...]], Optional[str]]:
+    """Return the classes of a COCO file and the name of its first image."""
     if not osp.isfile(ann_file):
-        raise DataError(f"annotation file '{ann_file}' does not exist; check --data-root and path")
-    return _read_summary(ann_file, os.stat(ann_file).st_mtime_ns)
+        raise DataError(
+            f"annotation file '{ann_file}' does not exist; check --data-root, --train-ann and "
+            '--val-ann'
+        )
+    return _cached_summary(ann_file, os.stat(ann_file).st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=8)
-def _read_summary(ann_file: str, _) -> Tuple[Optional[Tuple[str, ...]], Optional[str]]:
+@functools.lru_cache(maxsize=8)  # all variants of a plan read the same files
+def _cached_summary(ann_file: str, modified: int) -> Tuple[Optional[Tuple], Optional[str]]:
     content = load_json(ann_file)
-    classes = name = None
+    classes = image = None
     with contextlib.suppress(KeyError, TypeError):
         classes = tuple(str(category['name']) for category in content['categories'])
     with contextlib.suppress(KeyError, TypeError, IndexError):
-        name = str(content['images'][0]['file_name'])
-    return classes, name
+        image = str(content['images'][0]['file_name'])
+    return classes, image
 
 
 def set_training(config: Config, training: Training) -> None:
-    """Change the common settings of a config, where a plan gives them."""
+    """Change the training settings of a config that a plan sets."""
     if training.epochs is not None:
         set_epochs(config, training.epochs)
     if training.val_interval is not None:
@@ -160,10 +159,10 @@ def set_training(config: Config, training: Training) -> None:
 
 
 def set_epochs(config: Config, epochs: int) -> None:
-    """Stretch or shorten a schedule; what counts iterations, the warm-up, stays.
+    """Stretch or shorten a schedule; the warm-up, which counts iterations, stays.
 
     Raises:
-        ConfigError: If the config counts no epochs.
+        ConfigError: If the config does not count epochs.
     """
     old = config.get('train_cfg', {}).get('max_epochs')
     if not old:

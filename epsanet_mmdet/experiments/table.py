@@ -1,44 +1,40 @@
-"""The table of a plan: means over seeds, and differences to baseline and published figures."""
+"""The table of a plan: means over seeds, and differences to the baseline and to publications."""
 
 import csv
 import io
 import statistics
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
-from ..evaluation.metrics import KIND_NAMES, SUMMARY
+from ..evaluation.metrics import IOU_TYPES, SUMMARY
 from ..utils.environment import versions
 from ..utils.page import hours, percent
+from ..utils.storage import write_json, write_whole
 from ..utils.text import csv_row
-from .files import write_json, write_text
-from .plan import Comparison, Row
-from .published import published_row
+from .plan import Variant
+from .prepare import PreparedPlan
+from .published import published_results
 
-if TYPE_CHECKING:
-    from .run import PreparedPlan
-
-FIGURES = SUMMARY[:6]  # the average precisions
+METRICS = SUMMARY[:6]  # the average precisions
 
 
-def summarise(prepared: 'PreparedPlan') -> Dict[str, Any]:
-    """Collect what the jobs measured so far, for the table in each of its forms.
+def summarise(prepared: PreparedPlan) -> Dict[str, Any]:
+    """Collect the results of the finished jobs, as ``table.json`` stores them.
 
-    AP is 0 to 1, times are seconds. Deviations are the sample's, None for a single seed.
+    Returns:
+        AP from 0 to 1 and times in seconds. Deviations are those of the sample, None for a single
+        seed.
     """
-    results = {(job.row.name, job.seed): job.result for job in prepared.jobs}
+    results = {(job.variant.name, job.seed): job.result for job in prepared.jobs}
     done = [result for result in results.values() if result]
     comparisons = []
-    for comparison in prepared.plan.comparisons:
-        rows = [_row(prepared, row, results) for row in comparison.rows]
+    for comparison, notes in zip(prepared.plan.comparisons, prepared.notes):
+        rows = [_summarise_variant(prepared, v, results) for v in comparison.variants]
         base = next(row for row in rows if row['name'] == comparison.baseline)
         for row in rows:
-            row['to_baseline'] = None if row is base else _difference(row, base)
+            row['to_baseline'] = None if row is base else _to_baseline(row, base)
+        notes = [f'Variants differ: {note}' for note in notes]
         comparisons.append(
-            dict(
-                name=comparison.name,
-                baseline=comparison.baseline,
-                rows=rows,
-                notes=_notes(prepared, comparison),
-            )
+            dict(name=comparison.name, baseline=comparison.baseline, rows=rows, notes=notes)
         )
     return dict(
         title=prepared.plan.title,
@@ -46,205 +42,176 @@ def summarise(prepared: 'PreparedPlan') -> Dict[str, Any]:
         jobs=len(results),
         done=len(done),
         comparisons=comparisons,
-        versions=_distinct(result['versions'] for result in done) or [versions()],
-        commits=_distinct(result['commit'] for result in done),
-        hardware=_distinct(f'{r["processes"]} x {r["hardware"]}' for r in done),
+        versions=_distinct([result['versions'] for result in done]) or [versions()],
+        commits=_distinct([result['commit'] for result in done]),
+        hardware=_distinct([f'{r["processes"]} x {r["hardware"]}' for r in done]),
     )
 
 
-def _row(prepared: 'PreparedPlan', row: Row, results: Dict) -> Dict[str, Any]:
-    own = {seed: results[row.name, seed] for seed in prepared.plan.seeds}
-    done = [result for result in own.values() if result]
-    jobs = [job for job in prepared.jobs if job.row is row and job.result]
+def _summarise_variant(prepared: PreparedPlan, variant: Variant, results: Dict) -> Dict[str, Any]:
+    own = {seed: results[variant.name, seed] for seed in prepared.plan.seeds}
+    own = {seed: result for seed, result in own.items() if result}
     figures: Dict[str, Dict] = {}
-    for kind in KIND_NAMES:
-        measured = [result['metrics'][kind] for result in done if kind in result['metrics']]
+    for iou_type in IOU_TYPES:
+        measured = [r['metrics'][iou_type] for r in own.values() if iou_type in r['metrics']]
         if measured:
-            figures[kind] = {name: _spread([m[name] for m in measured]) for name in FIGURES}
-    costs = prepared.costs[row.name]
-    published = published_row(row.published) if row.published else None
-    seconds = [sum(job.seconds().values()) for job in jobs]
+            figures[iou_type] = {name: _statistics([m[name] for m in measured]) for name in METRICS}
+    published = published_results(variant.published) if variant.published else None
+    jobs = [job for job in prepared.jobs if job.variant is variant and job.result]
+    costs = prepared.costs[variant.name]
     return dict(
-        name=row.name,
-        label=row.label,
-        config=row.config,
-        seeds=[seed for seed, result in own.items() if result],
+        name=variant.name,
+        label=variant.label,
+        config=variant.config,
+        seeds=list(own),
         figures=figures,
         published=published,
-        to_published=_to_published(figures, published),
+        to_published=_to_published(figures, published or {}),
         parameters=costs.parameters,
         flops=costs.flops,
-        seconds=statistics.mean(seconds) if seconds else None,
+        seconds=statistics.mean(sum(job.seconds.values()) for job in jobs) if jobs else None,
     )
 
 
-def _spread(values: List[Optional[float]]) -> Optional[Dict[str, Optional[float]]]:
-    if not values or any(value is None for value in values):
+def _statistics(values: List[Optional[float]]) -> Optional[Dict[str, Any]]:
+    if not values or None in values:
         return None
     deviation = statistics.stdev(values) if len(values) > 1 else None
     return dict(mean=statistics.mean(values), deviation=deviation, values=values)
 
 
-def _difference(row: Dict, base: Dict) -> Dict[str, Dict[str, Optional[Dict]]]:
-    """Compare two rows seed by seed, over the seeds that both have."""
-    both = [seed for seed in row['seeds'] if seed in base['seeds']]
-    found: Dict[str, Dict] = {}
-    for kind in row['figures']:
-        if kind not in base['figures']:
-            continue
-        found[kind] = {}
-        for name in FIGURES:
-            ours, others = row['figures'][kind][name], base['figures'][kind][name]
-            values = None
-            if ours and others and both:
-                own = dict(zip(row['seeds'], ours['values']))
-                other = dict(zip(base['seeds'], others['values']))
-                values = _spread([own[seed] - other[seed] for seed in both])
-            found[kind][name] = values
-    return found
-
-
-def _to_published(figures: Dict, published: Optional[Dict]) -> Dict[str, Dict]:
-    if not published:
-        return {}
+def _to_baseline(row: Dict, base: Dict) -> Dict[str, Dict[str, Optional[Dict]]]:
+    """Return the differences seed by seed, over the seeds that both have."""
     return {
-        kind: {
-            name: figures[kind][name]['mean'] - published[kind][name]
-            if figures[kind][name] and published[kind][name] is not None
-            else None
-            for name in FIGURES
-        }
-        for kind in figures
-        if kind in published
+        iou_type: {name: _paired(row, base, iou_type, name) for name in METRICS}
+        for iou_type in row['figures']
+        if iou_type in base['figures']
     }
 
 
-def _notes(prepared: 'PreparedPlan', comparison: Comparison) -> List[str]:
-    return [f'Rows differ: {note}' for note in prepared.notes[comparison.name]]
+def _paired(row: Dict, base: Dict, iou_type: str, name: str) -> Optional[Dict[str, Any]]:
+    own, other = (
+        dict(zip(r['seeds'], (r['figures'][iou_type][name] or {}).get('values', ())))
+        for r in (row, base)
+    )
+    return _statistics([own[seed] - other[seed] for seed in own if seed in other])
 
 
-def _distinct(values) -> List:
-    found: List = []
-    for value in values:
-        if value not in found:
-            found.append(value)
-    return found
+def _to_published(figures: Dict, published: Dict) -> Dict[str, Dict[str, Optional[float]]]:
+    return {
+        iou_type: {
+            name: own[name]['mean'] - published[iou_type][name]
+            if own[name] and published[iou_type][name] is not None
+            else None
+            for name in METRICS
+        }
+        for iou_type, own in figures.items()
+        if iou_type in published
+    }
+
+
+def _distinct(values: List) -> List:
+    return [value for i, value in enumerate(values) if value not in values[:i]]
 
 
 def to_markdown(summary: Dict[str, Any]) -> str:
-    """Write a summary as Markdown: box and mask AP for each comparison, and what it ran on."""
+    """Format a summary as Markdown: box and mask AP of each comparison, versions and hardware."""
     lines = [f'# {summary["title"]}', '']
     seeds = ', '.join(map(str, summary['seeds']))
     lines += [f'{summary["done"]} of {summary["jobs"]} jobs done, seeds {seeds}.', '']
     for comparison in summary['comparisons']:
         if comparison['name']:
             lines += [f'## {comparison["name"]}', '']
-        for kind, name in KIND_NAMES.items():
-            if any(kind in row['figures'] for row in comparison['rows']):
-                lines += [*_markdown_table(comparison, kind, name), '']
+        for iou_type, name in IOU_TYPES.items():
+            if any(iou_type in row['figures'] for row in comparison['rows']):
+                lines += [*_markdown_results(comparison, iou_type, name), '']
         lines += [*_markdown_costs(comparison), '']
         lines += [f'- {note}' for note in comparison['notes']]
         lines += [''] if comparison['notes'] else []
     lines += [
-        'AP in percent on the test images, mean ± sample deviation over seeds; Δ: difference to '
-        'the baseline, over the seeds that both have, and to the published figure. Parameters '
-        'are the trainable ones; FLOPs are those of backbone and neck for an image of 3x800x1280. '
-        'Time is that of training and test, all restarts included.',
+        'AP in percent on the test images, mean ± sample standard deviation over seeds. Δ is the '
+        'difference to the baseline, over the seeds that both have, or to the published AP. '
+        'Parameters are the trainable ones. FLOPs are those of the backbone and neck for a '
+        '3x800x1280 image. Times include training, test and all restarts.',
         '',
     ]
-    for versions_ in summary['versions']:
-        lines.append('- versions: ' + ', '.join(f'{n} {v}' for n, v in versions_.items()))
+    for packages in summary['versions']:
+        lines.append('- versions: ' + ', '.join(f'{n} {v}' for n, v in packages.items()))
     for key, values in (('commit', summary['commits']), ('hardware', summary['hardware'])):
         lines += [f'- {key}: {value or "unknown"}' for value in values]
     return '\n'.join(lines) + '\n'
 
 
-def _markdown_table(comparison: Dict, kind: str, name: str) -> List[str]:
-    head = [f'{name}, by backbone', *FIGURES, 'Δ AP', 'published AP', 'Δ published', 'seeds']
+def _markdown_results(comparison: Dict, iou_type: str, name: str) -> List[str]:
+    head = [f'{name}, by backbone', *METRICS, 'Δ AP', 'published AP', 'Δ published', 'seeds']
     lines = [f'| {" | ".join(head)} |', '|---|' + '---:|' * (len(head) - 1)]
     for row in comparison['rows']:
-        figures = row['figures'].get(kind, {})
-        against = ((row['to_baseline'] or {}).get(kind) or {}).get('AP')
-        published = (row['published'] or {}).get(kind) or {}
+        is_base = row['name'] == comparison['baseline']
         cells = [
-            _label(row, comparison),
-            *(percent(figures.get(figure)) for figure in FIGURES),
-            'baseline' if row['name'] == comparison['baseline'] else percent(against, signed=True),
-            percent(published.get('AP')),
-            percent((row['to_published'].get(kind) or {}).get('AP'), signed=True),
+            row['label'].replace('|', '\\|'),
+            *(percent(row['figures'].get(iou_type, {}).get(metric)) for metric in METRICS),
+            'baseline' if is_base else percent(_ap(row, 'to_baseline', iou_type), signed=True),
+            percent(_ap(row, 'published', iou_type)),
+            percent(_ap(row, 'to_published', iou_type), signed=True),
             str(len(row['seeds'])),
         ]
         lines.append(f'| {" | ".join(cells)} |')
     return lines
 
 
-def _label(row: Dict, comparison: Dict) -> str:
-    return row['label'].replace('|', '\\|')
-
-
 def _markdown_costs(comparison: Dict) -> List[str]:
     lines = ['| cost, by backbone | parameters (M) | FLOPs (G) | time |', '|---|---:|---:|---:|']
     for row in comparison['rows']:
-        cells = [
-            _label(row, comparison),
-            f'{row["parameters"] / 1e6:.2f}',
-            f'{row["flops"] / 1e9:.2f}',
-            hours(row['seconds']),
-        ]
+        parameters, flops = f'{row["parameters"] / 1e6:.2f}', f'{row["flops"] / 1e9:.2f}'
+        cells = [row['label'].replace('|', '\\|'), parameters, flops, hours(row['seconds'])]
         lines.append(f'| {" | ".join(cells)} |')
     return lines
 
 
 def to_csv(summary: Dict[str, Any]) -> str:
-    """Write a summary as CSV: a line for each row, AP in percent, unrounded."""
-    columns = ['comparison', 'row', 'label', 'config', 'seeds']
-    for kind in KIND_NAMES.values():
-        for name in FIGURES:
-            columns += [f'{kind} {name}', f'{kind} {name} deviation']
-        columns += [f'{kind} AP to baseline', f'{kind} AP published', f'{kind} AP to published']
-    columns += ['parameters', 'flops', 'seconds']
+    """Format a summary as CSV: a line for each variant, AP in percent, unrounded."""
+    lines = [_csv_line(c['name'], row) for c in summary['comparisons'] for row in c['rows']]
     with io.StringIO() as file:
         writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(columns)
-        for comparison in summary['comparisons']:
-            rows = (_csv_row(comparison, row) for row in comparison['rows'])
-            writer.writerows(csv_row(map(row.get, columns)) for row in rows)
+        writer.writerow(lines[0])
+        writer.writerows(csv_row(line.values()) for line in lines)
         return file.getvalue()
 
 
-def _csv_row(comparison: Dict, row: Dict) -> Dict[str, Any]:
-    line = dict(comparison=comparison['name'], row=row['name'], label=row['label'])
+def _csv_line(comparison: str, row: Dict) -> Dict[str, Any]:
+    line = dict(comparison=comparison, row=row['name'], label=row['label'])
     line.update(config=row['config'], seeds=' '.join(map(str, row['seeds'])))
-    for kind, title in KIND_NAMES.items():
-        for name in FIGURES:
-            spread = row['figures'].get(kind, {}).get(name) or {}
-            line[f'{title} {name}'] = _percentage(spread.get('mean'))
-            line[f'{title} {name} deviation'] = _percentage(spread.get('deviation'))
-        against = ((row['to_baseline'] or {}).get(kind) or {}).get('AP') or {}
-        line[f'{title} AP to baseline'] = _percentage(against.get('mean'))
-        published = (row['published'] or {}).get(kind) or {}
-        line[f'{title} AP published'] = _percentage(published.get('AP'))
-        line[f'{title} AP to published'] = _percentage(
-            (row['to_published'].get(kind) or {}).get('AP')
-        )
+    for iou_type, title in IOU_TYPES.items():
+        for name in METRICS:
+            figure = row['figures'].get(iou_type, {}).get(name) or {}
+            line[f'{title} {name}'] = _percentage(figure.get('mean'))
+            line[f'{title} {name} deviation'] = _percentage(figure.get('deviation'))
+        to_baseline = _ap(row, 'to_baseline', iou_type) or {}
+        line[f'{title} AP to baseline'] = _percentage(to_baseline.get('mean'))
+        line[f'{title} AP published'] = _percentage(_ap(row, 'published', iou_type))
+        line[f'{title} AP to published'] = _percentage(_ap(row, 'to_published', iou_type))
     return {**line, **{key: row[key] for key in ('parameters', 'flops', 'seconds')}}
+
+
+def _ap(row: Dict, figures: str, iou_type: str) -> Any:
+    return ((row[figures] or {}).get(iou_type) or {}).get('AP')
 
 
 def _percentage(share: Optional[float]) -> Any:
     return '' if share is None else round(100 * share, 6)
 
 
-def write_tables(prepared: 'PreparedPlan') -> Dict[str, Any]:
-    """Write ``table.md``, ``table.csv`` and ``table.json`` into the plan's folder.
+def write_tables(prepared: PreparedPlan) -> Dict[str, Any]:
+    """Write ``table.md``, ``table.csv`` and ``table.json`` to the output folder.
 
     Returns:
-        What they show; see :func:`summarise`.
+        See :func:`summarise`.
 
     Raises:
-        DataError: If they cannot be written.
+        StorageError: If they cannot be written.
     """
     summary = summarise(prepared)
-    write_json(prepared.work_dir / 'table.json', summary)
-    write_text(prepared.work_dir / 'table.csv', to_csv(summary))
-    write_text(prepared.work_dir / 'table.md', to_markdown(summary))
+    write_json(summary, prepared.work_dir / 'table.json')
+    write_whole(to_csv(summary), prepared.work_dir / 'table.csv')
+    write_whole(to_markdown(summary), prepared.work_dir / 'table.md')
     return summary

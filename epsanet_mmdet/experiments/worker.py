@@ -1,7 +1,6 @@
-"""The process of a job: trains or resumes, tests, and writes the result.
+"""The process that runs a job, or with a launcher one of several, one per GPU.
 
-``python -m epsanet_mmdet.experiments.worker FOLDER [--launcher pytorch]``; with a launcher,
-one such process runs for every GPU.
+``python -m epsanet_mmdet.experiments.worker FOLDER [--launcher pytorch]``
 """
 
 import argparse
@@ -24,25 +23,23 @@ from mmengine.dist import barrier, get_world_size, is_main_process
 from ..config.data import data_paths
 from ..engine.mmdet_tools import run_mmdet_tool
 from ..errors import CheckpointError, UserError
-from ..evaluation.data import load_results, load_truth
+from ..evaluation.data import load_ground_truth, load_results
 from ..evaluation.metrics import evaluate
 from ..utils.command_line import run_command
 from ..utils.environment import installed_version, processor, versions
-from .files import read_json, write_json, write_text
+from ..utils.storage import write_json, write_whole
 from .fingerprint import short_hash
-from .job import last_checkpoint, result_files, resumable
+from .job import last_checkpoint, read_json, result_files, resumable
 
 RECORDED = ('numpy', 'opencv-python', 'opencv-python-headless', 'pycocotools')  # versions
-BEAT = 5  # seconds between writing the time spent
+BEAT = 5  # seconds between updates of seconds.json
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('folder', type=Path)
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
         run_job(args.folder, args.launcher)
     except UserError:
@@ -53,35 +50,33 @@ def main() -> None:
 
 
 def run_job(folder: Path, launcher: str = 'none') -> None:
-    """Do what is left to do of a prepared job.
+    """Train or resume a prepared job, test it, and write ``result.json``.
+
+    Args:
+        folder: The job's folder.
+        launcher: mmengine's launcher: ``'none'``, ``'pytorch'`` or ``'slurm'``.
 
     Raises:
         UserError: One line that names what is wrong.
     """
     if not (folder / 'train' / 'finished').exists():
         with _clock(folder, 'train'):
-            _train(folder, launcher)
-        _on_main_process(write_text, folder / 'train' / 'finished', 'yes\n')
+            resume = ['--resume'] if resumable(folder) else []
+            _run_tool('train.py', folder / 'config.py', folder / 'train', launcher, *resume)
+        _on_main_process(write_whole, 'yes\n', folder / 'train' / 'finished')
     checkpoint = last_checkpoint(folder)
     if checkpoint is None:
         raise CheckpointError(
-            f"the training in '{folder}' left no checkpoint; remove the folder to do it again"
+            f"the training in '{folder}' left no checkpoint; remove the folder to train again"
         )
     with _clock(folder, 'test'):
         _run_tool('test.py', folder / 'test_config.py', folder / 'test', launcher, checkpoint)
         _on_main_process(_write_result, folder, checkpoint)
 
 
-def _train(folder: Path, launcher: str) -> None:
-    resume = ['--resume'] if resumable(folder) else []
-    _run_tool('train.py', folder / 'config.py', folder / 'train', launcher, *resume)
-
-
 def _run_tool(tool: str, config: Path, work_dir: Path, launcher: str, *arguments: str) -> None:
     options = ['--work-dir', str(work_dir), '--launcher', launcher]
-    sys.argv = [tool, str(config), *arguments[:1], *options]
-    if arguments[:1] == ('--resume',):  # whose value is optional: it must not take the next word
-        sys.argv = [tool, str(config), *options, '--resume']
+    sys.argv = [tool, str(config), *options, *arguments]
     run_mmdet_tool(tool)
 
 
@@ -94,44 +89,42 @@ def _on_main_process(function, *args) -> None:
 def _write_result(folder: Path, checkpoint: str) -> None:
     config = Config.fromfile(folder / 'config.py')
     settings = read_json(folder / 'settings.json')
+    recorded = {name: installed_version(name) for name in RECORDED}
+    recorded = {name: version for name, version in recorded.items() if version}
     result = dict(
         settings=short_hash(settings),
         seed=settings['seed'],
         metrics=measure(config, folder / 'test'),
         checkpoint=Path(checkpoint).name,
-        versions={**versions(), **_further_versions(), 'python': platform.python_version()},
+        versions={**versions(), **recorded, 'python': platform.python_version()},
         commit=commit(),
         hardware=hardware(),
         processes=get_world_size(),
         finished=datetime.now(timezone.utc).isoformat(timespec='seconds'),
     )
-    write_json(folder / 'result.json', result)
-
-
-def _further_versions() -> Dict[str, str]:
-    found = {name: installed_version(name) for name in RECORDED}
-    return {name: version for name, version in found.items() if version}
+    write_json(result, folder / 'result.json')
 
 
 def measure(config: Config, folder: Path) -> Dict[str, Dict[str, Optional[float]]]:
-    """Compute COCO's figures from the results that a test wrote.
+    """Compute COCO's metrics from the results that a test wrote.
 
     Args:
         config: The job's config.
         folder: Where the test wrote ``results.bbox.json`` and ``results.segm.json``.
 
     Returns:
-        The figures by ``'bbox'`` and ``'segm'`` and by their names, 0 to 1.
+        Metrics from 0 to 1 by IoU type (``'bbox'``, ``'segm'``) and name.
     """
     dataset = config.test_dataloader.dataset
-    truth = load_truth(data_paths(dataset).ann_file, (dataset.get('metainfo') or {}).get('classes'))
-    found = load_results(truth, result_files(folder))
-    return {kind: evaluate(truth, found[kind], kind).summary for kind in found}
+    classes = (dataset.get('metainfo') or {}).get('classes')
+    gt = load_ground_truth(data_paths(dataset).ann_file, classes)
+    detections = load_results(gt, result_files(folder))
+    return {iou_type: evaluate(gt, dt, iou_type).summary for iou_type, dt in detections.items()}
 
 
 @contextmanager
 def _clock(folder: Path, stage: str) -> Iterator[None]:
-    """Count the time of a stage in ``seconds.json``, on the main process, over restarts."""
+    """Add the time of a stage to ``seconds.json``, on the main process."""
     if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):
         yield
         return
@@ -140,11 +133,11 @@ def _clock(folder: Path, stage: str) -> Iterator[None]:
 
     def write() -> None:
         spent = earlier.get(stage, 0) + time.monotonic() - start
-        write_json(path, {**earlier, stage: round(spent, 1)})
+        write_json({**earlier, stage: round(spent, 1)}, path)
 
     def beat() -> None:
         while not stop.wait(BEAT):
-            with suppress(UserError):  # a full disk ends the training itself
+            with suppress(UserError):  # a full disk ends the training anyway
                 write()
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -165,7 +158,7 @@ def hardware() -> str:
 
 
 def commit() -> Optional[str]:
-    """Name the commit of this package's repository; None if it is installed without one."""
+    """Return the commit of this package's repository, or None if it is not in one."""
     package = Path(__file__).resolve().parent.parent
 
     def git(*arguments: str) -> str:
@@ -174,7 +167,7 @@ def commit() -> Optional[str]:
         ).stdout.strip()
 
     try:
-        git('ls-files', '--error-unmatch', '__init__.py')  # or it lies in another's repository
+        git('ls-files', '--error-unmatch', '__init__.py')  # else it lies in another repository
         changed = git('status', '--porcelain', '--untracked-files=no', '--', '.')
         return git('rev-parse', '--short=12', 'HEAD') + (' with changes' if changed else '')
     except (OSError, subprocess.CalledProcessError):

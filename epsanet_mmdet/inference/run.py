@@ -1,6 +1,8 @@
 """Detection from Python, and into a folder."""
 
 import contextlib
+import itertools
+import signal
 import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Union
@@ -13,7 +15,7 @@ from ..utils.text import printable
 from .detections import Detections
 from .detector import Detector
 from .image_ids import ImageIds
-from .interruption import Interruption
+from .interruption import deferred_signals
 from .outputs import OutputFolder
 from .sources import Input, count_frames, find_sources, read_frames
 from .videos import WITHOUT_AV, av
@@ -101,13 +103,12 @@ def infer_to_folder(
     detector = Detector(config, checkpoint, device, options)
     ids.set_classes(detector.classes)
     inputs = [path for path in (config, checkpoint, ann_file) if path]
-    interruption = Interruption()
     try:
         folder = OutputFolder(out_dir, ids, sources, inputs)
         if pictures and av is None and any(source.is_video for source in sources):
             print(f'note: {WITHOUT_AV}', file=sys.stderr)
-        with interruption, contextlib.closing(folder):
-            frames = interruption.until(read_frames(sources))
+        with deferred_signals() as received, contextlib.closing(folder):
+            frames = itertools.takewhile(lambda _: not received, read_frames(sources))
             results = tqdm(
                 detector.stream(frames, score_thr, batch_size),
                 total=count_frames(sources),
@@ -117,7 +118,12 @@ def infer_to_folder(
             faults = _write(folder, results, detector, pictures)
     except OSError as error:
         raise DataError(f"'{out_dir}' cannot be written: {error}; choose another --out-dir")
-    interruption.end(f"interrupted after {results.n} images; their results are in '{out_dir}'")
+    if received:
+        message = f"interrupted after {results.n} images; their results are in '{out_dir}'"
+        if received[0] == signal.SIGINT:
+            raise KeyboardInterrupt(message)
+        print(message, file=sys.stderr)
+        raise SystemExit(128 + received[0])
     return faults
 
 

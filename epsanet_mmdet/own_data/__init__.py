@@ -1,1 +1,1 @@
-"""Data sets of one's own: reading their formats, checking, repairing, writing configs."""
+"""Your own data sets: reading their formats, checking and repairing them, writing configs."""

@@ -132,27 +132,19 @@ def _place(
     """Return a place for a label above, inside or below its box, the first that is free."""
     left, top, right, bottom = box
     half = line // 2
-    last = max(0, picture[0] - tag[0]), max(0, picture[1] - tag[1])
-    candidates = [
-        (min(max(x, 0), last[0]), min(max(y, 0), last[1]))
-        for x, y in (
-            (left - half, top - tag[1] - half),
-            (left, top),
-            (right - tag[0], top - tag[1] - half),
-            (left, bottom - tag[1]),
-            (left - half, bottom + half),
-            (right - tag[0], bottom + half),
-        )
+    corners = [
+        (left - half, top - tag[1] - half),
+        (left, top),
+        (right - tag[0], top - tag[1] - half),
+        (left, bottom - tag[1]),
+        (left - half, bottom + half),
+        (right - tag[0], bottom + half),
     ]
-
-    def overlap(place: Tuple[int, int]) -> int:
-        total = 0
-        for x, y, width, height in placed:
-            shared = min(place[0] + tag[0], x + width) - max(place[0], x)
-            total += max(0, shared) * max(0, min(place[1] + tag[1], y + height) - max(place[1], y))
-        return total
-
-    return min(candidates, key=overlap)
+    starts = np.clip(corners, 0, np.maximum(0, np.subtract(picture, tag)))[:, None]
+    others = np.array(placed).reshape(-1, 4)
+    shared = np.minimum(starts + tag, others[:, :2] + others[:, 2:])
+    shared = (shared - np.maximum(starts, others[:, :2])).clip(0)
+    return tuple(starts[shared.prod(-1).sum(-1).argmin(), 0].tolist())
 
 
 @lru_cache(maxsize=1024)

@@ -22,8 +22,8 @@ from epsanet_mmdet.config.python_text import (
 )
 from epsanet_mmdet.errors import ConfigError
 from epsanet_mmdet.experiments.job import Job
-from epsanet_mmdet.experiments.plan import Comparison, Data, Plan, Row
-from epsanet_mmdet.experiments.settings import resolve_row
+from epsanet_mmdet.experiments.plan import Comparison, Data, Plan, Variant
+from epsanet_mmdet.experiments.settings import resolve_variant
 from epsanet_mmdet.own_data.new_config import new_config
 from epsanet_mmdet.own_data.new_config.planning import Machine
 
@@ -218,13 +218,14 @@ def test_categories_survive_a_job_of_a_plan_or_are_refused(seed):
     for path in (root / 'annotations').iterdir():
         rename(path, names)
     data = Data(str(root), 'annotations/train.json', 'annotations/val.json')
-    row = Row('mask-rcnn_epsanet50-s_fpn_1x_coco', name='row', label=source.name())
+    variant = Variant('mask-rcnn_epsanet50-s_fpn_1x_coco', name='v', label=source.name())
+    plan = Plan([Comparison([variant])], title=source.name(), data=data)
     try:
-        config = resolve_row(Plan('p', source.name(), [Comparison([row])], data=data), row)
+        config = resolve_variant(plan, variant, {})
     except ConfigError as error:
         assert "train.json' has the name" in str(error)
         return
-    Job(row, 0, Path('job').absolute(), config, {}).prepare()
+    Job(variant, 0, Path('job').absolute(), config, {}).prepare()
     for file in ('config.py', 'test_config.py'):
         loaded = load_config(f'job/{file}')
         assert list(loaded.train_dataloader.dataset.metainfo.classes) == names

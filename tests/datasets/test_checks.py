@@ -1,4 +1,4 @@
-"""A data set whose classes disagree with the config's stops, with both lists shown."""
+"""Data whose classes differ from those of the config stop, with both lists in the message."""
 
 import pytest
 from small_data import CLASSES, coco_content, write_json
@@ -30,7 +30,7 @@ def dataset(ann_file, classes, **options):
     )
 
 
-def test_the_same_classes(ann_file):
+def test_equal_classes_load(ann_file):
     assert len(dataset(ann_file, CLASSES)) == 3
 
 
@@ -56,14 +56,14 @@ def test_a_subset_must_be_asked_for(ann_file):
         dataset(ann_file, CLASSES[::-1], class_subset=True)
 
 
-def test_coco_classes_are_not_taken_for_granted(ann_file):
+def test_the_classes_of_coco_are_not_assumed(ann_file):
     with pytest.raises(DataError, match='80 .person'):
         CheckedCocoDataset(
             data_root=str(ann_file.parent), ann_file=ann_file.name, data_prefix=dict(img='')
         )
 
 
-def test_classes_that_are_one_text(ann_file):
+def test_classes_written_as_a_single_string_are_an_error(ann_file):
     with pytest.raises(DataError, match='tuple'):
         check_annotations(str(ann_file), 'ball')
     with pytest.raises(ConfigError, match='tuple'):
@@ -93,6 +93,6 @@ def test_heads_of_another_number_of_classes_stop_before_training(model, ann_file
 
 
 @pytest.mark.parametrize('model', MODELS)
-def test_mmdets_own_tools_stop_too(model):
+def test_shipped_configs_stop_in_the_tools_of_mmdet_too(model):
     hooks = load_config(f'{model}_epsanet50-s_fpn_1x_coco').custom_hooks
     assert 'NumClassCheckHook' in [hook['type'] for hook in hooks]

@@ -1,4 +1,4 @@
-"""A generated image folder: reproducible, balanced, and no class told by shape or texture alone."""
+"""Generated images are reproducible, and neither shape nor texture alone determines a class."""
 
 from collections import Counter
 
@@ -26,7 +26,7 @@ def test_writes_both_splits_in_class_folders(tmp_path):
     assert cv2.imread(str(next((tmp_path / 'train').rglob('*.png')))).shape == (24, 24, 3)
 
 
-def test_a_seed_gives_the_same_images_and_another_seed_others(tmp_path):
+def test_equal_seeds_produce_equal_images_and_other_seeds_do_not(tmp_path):
     for name, seed in (('a', 0), ('b', 0), ('c', 1)):
         write_image_folder(str(tmp_path / name), **SMALL, seed=seed)
     a, b, c = (content(tmp_path / name) for name in 'abc')
@@ -35,7 +35,7 @@ def test_a_seed_gives_the_same_images_and_another_seed_others(tmp_path):
     assert len(set(a.values())) == len(a), 'no image is in both splits'
 
 
-def test_is_not_drawn_twice_and_follows_other_settings(tmp_path):
+def test_images_are_drawn_again_for_other_settings_only(tmp_path):
     write_image_folder(str(tmp_path), **SMALL)
     image = next((tmp_path / 'train').rglob('*.png'))
     image.write_bytes(b'kept')
@@ -45,7 +45,7 @@ def test_is_not_drawn_twice_and_follows_other_settings(tmp_path):
     assert len(content(tmp_path)) == 6 and b'kept' not in content(tmp_path).values()
 
 
-def test_neither_shape_nor_texture_tells_the_class():
+def test_neither_shape_nor_texture_determines_the_class():
     for position in (0, 1):
         part = Counter(name.split('_')[position] for name in class_names(10))
         assert len(part) == 4 and min(part.values()) >= 2
@@ -62,6 +62,6 @@ def test_classes_have_no_colour_of_their_own():
 @pytest.mark.parametrize(
     'options', [dict(classes=1), dict(classes=17), dict(images_per_class=0), dict(size=4)], ids=str
 )
-def test_impossible_settings_are_named(options, tmp_path):
+def test_impossible_settings_are_errors(options, tmp_path):
     with pytest.raises(ArgumentError, match=str(next(iter(options.values())))):
         write_image_folder(str(tmp_path), **{**SMALL, **options})

@@ -1,17 +1,17 @@
 """The page of a plan compares all variants, and depends on the results alone."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from browser import browse, needs_browser, probe, screenshot
 from finished_jobs import finish_jobs
+from msgspec.structs import replace
 from small_data import CLASSES
 from tiny_plan import plan_content, write_plan
 
 from epsanet_mmdet.experiments import prepare_plan
 from epsanet_mmdet.experiments.pages import write_page
-from epsanet_mmdet.experiments.run import PreparedPlan
+from epsanet_mmdet.experiments.prepare import PreparedPlan
 from epsanet_mmdet.experiments.table import write_tables
 
 EVIL = '<script>alert(1)</script> $_'
@@ -56,7 +56,7 @@ def test_names_are_escaped_and_the_only_script_is_the_pages_own(page):
 
 def test_images_with_most_errors_come_first(page, prepared):
     counts = re.findall(r'<figcaption>[^<]*: \d+ TP, (\d+) FP, (\d+) FN', page.read_text())
-    rows = len(prepared.plan.rows)
+    rows = len(prepared.plan.variants)
     wrong = [sum(map(int, pair)) for pair in counts]
     totals = [sum(wrong[i : i + rows]) for i in range(0, len(wrong), rows)]
     assert totals == sorted(totals, reverse=True)

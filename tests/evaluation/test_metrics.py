@@ -3,7 +3,7 @@
 import pytest
 from coco_case import load_case, write_case
 
-from epsanet_mmdet.evaluation.metrics import evaluate
+from epsanet_mmdet.evaluation.metrics import evaluate, precision_curve
 
 
 @pytest.mark.parametrize('iou_type', ['bbox', 'segm'])
@@ -36,3 +36,12 @@ def test_ap50_of_mixed_detections_is_that_computed_by_hand(tmp_path, iou_type):
 def test_ap_without_detections_is_0(tmp_path):
     gt, results = load_case(write_case(tmp_path, detections=[]))
     assert evaluate(gt, results['bbox'], 'bbox').summary['AP'] == 0
+
+
+def test_the_precision_curve_is_the_mean_of_classes_and_thresholds(tmp_path):
+    gt, results = load_case(write_case(tmp_path))
+    evaluation = evaluate(gt, results['bbox'], 'bbox')
+    curve = precision_curve([evaluation, evaluation], slice(0, 1))
+    assert curve[0.5] == pytest.approx((1 + 2 / 3) / 2) and curve[1.0] == pytest.approx(1 / 3)
+    assert precision_curve([evaluation])[0.5] == pytest.approx(curve[0.5])  # boxes match exactly
+    assert precision_curve([]) == {}

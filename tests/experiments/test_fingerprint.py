@@ -1,29 +1,42 @@
-"""Settings: what counts as the same job, and how a difference is found and shown."""
+"""Jobs with equal settings have equal hashes, and compared variants differ in their backbones."""
+
+import json
+import re
 
 import pytest
 
 from epsanet_mmdet.config.load import load_config
+from epsanet_mmdet.errors import ConfigError
 from epsanet_mmdet.experiments.fingerprint import (
-    decisive,
+    check_equal,
     differences,
     run_settings,
     settings_of,
     short_hash,
-    shown,
+    without_guards,
 )
+from epsanet_mmdet.experiments.plan import Comparison, Variant
 
-NAME = 'mask-rcnn_resnet50_fpn_small-data'
+SMALL = 'mask-rcnn_resnet50_fpn_small-data'
+BASE, OTHER = 'mask-rcnn_senet50_fpn_1x_coco', 'mask-rcnn_epsanet50-l_fpn_1x_coco'
 
 
 def settings(options=None, seed=0, processes=1):
-    return settings_of(load_config(NAME, options), seed, processes, dict(train=1))
+    return settings_of(load_config(SMALL, options), seed, processes, dict(train=1))
 
 
-def changed(**options):
-    return [key for key, _, _ in differences(decisive(settings()), decisive(settings(options)))]
+def changed(options):
+    before, after = without_guards(settings()), without_guards(settings(options))
+    return [key for key, _, _ in differences(before, after)]
 
 
-def test_equal_configs_have_equal_names_and_others_others():
+def compare(options=None, allow=(), other=OTHER):
+    variants = [Variant(BASE, 'senet50'), Variant(other, 'ours')]
+    configs = {'senet50': load_config(BASE), 'ours': load_config(other, options)}
+    return check_equal(Comparison(variants, baseline='senet50', allow=list(allow)), configs)
+
+
+def test_equal_settings_have_equal_hashes_and_others_do_not():
     assert short_hash(settings()) == short_hash(settings())
     for other in (settings(seed=1), settings(processes=2), settings({'train_cfg.max_epochs': 3})):
         assert short_hash(other) != short_hash(settings())
@@ -41,8 +54,8 @@ def test_equal_configs_have_equal_names_and_others_others():
     ],
     ids=str,
 )
-def test_what_changes_no_outcome_does_not_count(options):
-    assert changed(**options) == []
+def test_settings_that_change_no_outcome_do_not_count(options):
+    assert changed(options) == []
 
 
 @pytest.mark.parametrize(
@@ -56,14 +69,14 @@ def test_what_changes_no_outcome_does_not_count(options):
     ],
     ids=str,
 )
-def test_anything_else_does(options):
-    assert changed(**options)
+def test_all_other_settings_count(options):
+    assert changed(options)
 
 
-def test_hooks_that_guard_every_run_do_not_count():
-    assert changed(custom_hooks=[]) == []
-    assert changed(custom_hooks=[dict(type='FiniteLossHook')]) == []
-    assert settings()['config']['custom_hooks']  # yet they are on record
+def test_hooks_that_guard_every_run_are_stored_but_do_not_count():
+    assert changed({'custom_hooks': []}) == []
+    assert changed({'custom_hooks': [dict(type='FiniteLossHook')]}) == []
+    assert settings()['config']['custom_hooks']
 
 
 def test_differences_name_nested_keys_and_both_values():
@@ -76,13 +89,60 @@ def test_differences_name_nested_keys_and_both_values():
     assert list(differences([1], [1, 2], 'k')) == [('k', [1], [1, 2])]
 
 
-def test_values_are_shown_on_one_short_line():
-    assert shown({'a': 'x\ny'}) == '{"a": "x\\ny"}'
-    assert len(shown('long ' * 100)) == 60
-
-
 def test_settings_survive_being_stored():
-    import json
-
     assert json.loads(json.dumps(settings())) == settings()
-    assert 'data_root' not in json.dumps(run_settings(load_config(NAME)))
+    assert 'data_root' not in json.dumps(run_settings(load_config(SMALL)))
+
+
+@pytest.mark.parametrize(
+    'options', [None, {'model.neck.in_channels': [1, 2, 3, 4]}, {'data_root': 'elsewhere'}], ids=str
+)
+def test_variants_may_differ_in_backbone_weights_and_location_of_the_data(options):
+    assert compare(options) == []
+
+
+UNEQUAL = {
+    'train_cfg.max_epochs': 24,
+    'optim_wrapper.optimizer.lr': 0.01,
+    'train_dataloader.batch_size': 8,
+    'train_dataloader.dataset.pipeline.2.scale': [640, 480],
+    'model.roi_head.bbox_head.num_classes': 3,
+    'model.neck.out_channels': 64,
+    'param_scheduler.1.milestones': [6, 11],
+    'randomness.seed': 3,
+}
+
+
+@pytest.mark.parametrize('key', UNEQUAL)
+def test_other_differences_are_refused_with_their_key_and_both_values(key):
+    with pytest.raises(ConfigError) as caught:
+        compare({key: UNEQUAL[key]})
+    message = str(caught.value)
+    named = key if key != 'randomness.seed' else 'randomness'
+    value = UNEQUAL[key][0] if isinstance(UNEQUAL[key], list) else UNEQUAL[key]
+    for words in (named, str(value), 'senet50', 'ours', 'allow'):
+        assert words in message
+    assert '\n' not in message
+
+
+def test_another_number_of_schedulers_is_refused():
+    with pytest.raises(ConfigError, match='param_scheduler is'):
+        compare({'param_scheduler': [dict(type='ConstantLR')]})
+
+
+def test_another_detector_is_refused():
+    with pytest.raises(ConfigError, match='model'):
+        compare(other='faster-rcnn_epsanet50-l_fpn_1x_coco')
+
+
+@pytest.mark.parametrize('allowed', ['train_cfg.max_epochs', 'train_cfg'])
+def test_allowed_differences_become_notes(allowed):
+    notes = compare({'train_cfg.max_epochs': 24}, [allowed])
+    assert notes == ['train_cfg.max_epochs is 12 in senet50, 24 in ours.']
+    with pytest.raises(ConfigError, match=re.escape('train_dataloader.batch_size')):
+        compare({'train_cfg.max_epochs': 24, 'train_dataloader.batch_size': 3}, [allowed])
+
+
+def test_an_allowed_key_does_not_cover_keys_that_begin_alike():
+    with pytest.raises(ConfigError, match='max_epochs'):
+        compare({'train_cfg.max_epochs': 24}, ['train_cfg.max'])

@@ -1,4 +1,4 @@
-"""Launchers: the commands of several processes, and Slurm, played by scripts."""
+"""Jobs start as one process, one per GPU, or with Slurm, for which scripts stand in here."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_one_process_or_one_for_every_gpu(job):
 @pytest.mark.parametrize(
     ('gpus', 'nodes', 'per_node'), [(1, 1, 1), (4, 1, 4), (8, 1, 8), (16, 2, 8)]
 )
-def test_a_slurm_script_asks_for_what_the_plan_says(gpus, nodes, per_node, job):
+def test_a_slurm_script_requests_the_resources_of_the_plan(gpus, nodes, per_node, job):
     launcher = Launcher(type='slurm', gpus=gpus, partition='long', sbatch_args=['--time=2-0'])
     script = batch_script(job, launcher)
     for option in (
@@ -123,14 +123,14 @@ def test_a_job_in_the_queue_is_not_submitted_again(job, slurm):
     assert submit(job, launcher) != number
 
 
-def test_what_slurm_refuses_is_told(job, slurm):
+def test_a_refusal_of_slurm_is_passed_on(job, slurm):
     (slurm / 'refuse').touch()
     job.prepare()
     with pytest.raises(ConfigError, match='Invalid partition'):
         submit(job, Launcher(type='slurm', partition='x'))
 
 
-def test_a_plan_runs_at_slurm(tmp_path, slurm, monkeypatch):
+def test_a_plan_runs_with_slurm(tmp_path, slurm, monkeypatch):
     monkeypatch.setattr(run, 'SLURM_POLL', 0.3)
     plan = write_plan(tmp_path / 'plan', launcher=dict(type='slurm', gpus=1))
     prepared, said = prepare_plan(str(plan), str(tmp_path / 'work')), []
@@ -143,7 +143,7 @@ def test_a_plan_runs_at_slurm(tmp_path, slurm, monkeypatch):
 
 
 @pytest.mark.skipif(not slurm_answers(), reason='needs a Slurm cluster, which does not answer here')
-def test_a_plan_runs_at_a_real_slurm(tmp_path, monkeypatch):
+def test_a_plan_runs_with_a_real_slurm(tmp_path, monkeypatch):
     monkeypatch.setattr(run, 'SLURM_POLL', 0.5)
     launcher = dict(type='slurm', gpus=1, gres='', cpus_per_task=1)
     plan = write_plan(tmp_path / 'plan', launcher=launcher)

@@ -1,4 +1,4 @@
-"""Plans: what can be written in them, and one line about whatever is wrong."""
+"""A plan file is read into a plan, or refused with one line that names what is wrong."""
 
 import pytest
 import yaml
@@ -31,10 +31,20 @@ def refusal(name, changes=None) -> str:
 
 def test_a_list_of_configs_is_a_plan(write):
     plan = read_plan(write(dict(rows=[CONFIG, OTHER])))
-    assert [row.name for row in plan.rows] == [CONFIG, OTHER]
+    assert [variant.name for variant in plan.variants] == [CONFIG, OTHER]
     assert plan.seeds == [0]
     assert plan.comparisons[0].baseline == CONFIG
     assert plan.name == plan.title == 'my plan'
+
+
+def test_empty_keys_keep_their_defaults(write):
+    plan = read_plan(write('rows: [' + CONFIG + ']\ntitle:\ndata:\ntraining:\n'))
+    assert (plan.title, plan.data.root, plan.training.epochs) == ('my plan', None, None)
+
+
+def test_numbers_are_accepted_as_names(write):
+    plan = read_plan(write(dict(rows=[dict(config=CONFIG, name=50, label=1.5)], title=2026)))
+    assert (plan.title, plan.variants[0].name, plan.variants[0].label) == ('2026', '50', '1.5')
 
 
 def test_comparisons_have_their_own_baselines(write):
@@ -51,53 +61,55 @@ def test_changes_replace_values_of_any_depth(write):
     assert (plan.launcher.type, plan.launcher.gpus) == ('pytorch', 2)
 
 
-def test_changed_weights_are_those_of_all_rows(write):
+def test_changed_weights_replace_those_of_single_variants(write):
     path = write(dict(weights='a.pth', rows=[{**ROWS[0], 'weights': 'mine.pth'}, ROWS[1]]))
-    assert [row.weights for row in read_plan(path, {'seeds': [3]}).rows] == ['mine.pth', None]
+    assert [v.weights for v in read_plan(path, {'seeds': [3]}).variants] == ['mine.pth', None]
     plan = read_plan(path, {'weights': 'scratch'})
     assert plan.weights == 'scratch'
-    assert [row.weights for row in plan.rows] == [None, None]
+    assert [v.weights for v in plan.variants] == [None, None]
 
 
 @pytest.mark.parametrize(
     ('changed', 'words'),
     [
         (dict(rows=None), ["no 'rows'"]),
-        (dict(rows=[]), ['empty']),
-        (dict(rows='a.py'), ['rows', 'not a list']),
+        (dict(rows=[]), ["'rows' is []", 'length >= 1']),
+        (dict(rows='a.py'), ["'rows'", 'a.py', 'must be a list']),
         (dict(rows=[dict(config='mask-rcnn_epsanet50-x_fpn_1x_coco')]), ['rows[0]', CONFIG]),
-        (dict(rows=[dict(name='a')]), ['rows[0]', 'no config']),
-        (dict(rows=[dict(config=CONFIG, nmae='a')]), ['rows[0].nmae', "'name'"]),
+        (dict(rows=[dict(name='a')]), ['rows[0]', "no 'config'"]),
+        (dict(rows=[dict(config=CONFIG, nmae='a')]), ['rows[0].nmae', "mean 'name'"]),
         (dict(rows=[*ROWS, ROWS[0]]), ["name 'a'"]),
         (dict(rows=[dict(config=CONFIG, name='../a')]), ['../a', 'letters']),
         (dict(rows=[dict(config=CONFIG, published='mask-rcnn/senet')]), ['mask-rcnn/senet50']),
-        (dict(rows=[dict(config=CONFIG, weights=3)]), ['weights', '3']),
+        (dict(rows=[dict(config=CONFIG, weights=3)]), ['rows[0].weights', '3', 'text']),
         (dict(seed=[0]), ["'seed'", "'seeds'"]),
         (dict(seeds=[0, 1, 0]), ['seed 0', 'twice']),
-        (dict(seeds=[]), ['seeds', 'empty']),
-        (dict(seeds=[0.5]), ['0.5', 'whole number']),
+        (dict(seeds=[]), ['seeds', 'length >= 1']),
+        (dict(seeds=[0.5]), ['seeds[0]', '0.5', 'whole number']),
         (dict(seeds=[-1]), ['-1']),
-        (dict(seeds=[True]), ['True']),
+        (dict(seeds=[True]), ['seeds[0]', 'True', 'whole number']),
         (dict(baseline='c'), ["'c'", 'a, b']),
         (dict(comparisons=[dict(rows=ROWS)]), ['both']),
-        (dict(allow='model'), ['allow', 'not a list']),
+        (dict(allow='model'), ["'allow'", 'must be a list']),
         (dict(data=dict(rot='x')), ['data.rot', "'root'"]),
         (dict(data=dict(train_ann='x')), ['both']),
         (dict(data=dict(root=3)), ['data.root']),
         (dict(data=[1]), ['data']),
-        (dict(training=dict(epochs=0)), ['training.epochs', 'from 1']),
+        (dict(training=dict(epochs=0)), ['training.epochs', '0', '>= 1']),
         (dict(training=dict(epochs='ten')), ['ten']),
-        (dict(training=dict(image_scale=[3])), ['width and height']),
+        (dict(training=dict(image_scale=[3])), ['training.image_scale', 'length 2']),
         (dict(launcher=dict(type='mpi')), ['mpi', 'slurm']),
         (dict(launcher=dict(type='slurm', gpus=12)), ['12', 'multiple']),
         (dict(launcher=dict(type='slurm', job_name='a\ntouch b')), ['control characters']),
         (dict(launcher=dict(type='slurm', sbatch_args=['-p\nb'])), ['control characters']),
         (dict(overrides=['a=1']), ['overrides']),
         (dict(needs_data=True), ['--data-root']),
+        (dict(name='a'), ["unknown key 'name'"]),
+        (dict(report=dict(score_thr=2)), ['report.score_thr', '<= 1']),
     ],
     ids=str,
 )
-def test_what_is_wrong_is_named(changed, words, write):
+def test_a_wrong_value_is_named(changed, words, write):
     content = {k: v for k, v in {'rows': ROWS, **changed}.items() if v is not None}
     message = refusal(write(content))
     for word in ('my plan.yml', *words):
@@ -109,14 +121,15 @@ def test_what_is_wrong_is_named(changed, words, write):
     [
         ('rows: [a', 'line'),
         ('a: b: c', 'line 1'),
-        ('', 'it is not'),
-        ('just words', 'it is not'),
+        ('', 'key: value'),
+        ('just words', 'key: value'),
         ('[' * 5000, 'not YAML'),
         ('\x00', 'not YAML'),
         ('? [1, 2]\n: 3', 'is not'),
+        ('1: 2', 'text'),
     ],
 )
-def test_what_is_no_yaml_is_named(text, word, write):
+def test_a_file_that_is_not_yaml_is_named(text, word, write):
     message = refusal(write(text))
     assert 'my plan.yml' in message and word in message
 
@@ -128,7 +141,7 @@ def test_a_plan_runs_no_code(write, tmp_path):
     assert not mark.exists()
 
 
-def test_an_unknown_plan_is_told_the_shipped_ones():
+def test_an_unknown_plan_is_answered_with_the_shipped_ones():
     assert 'small-data' in refusal('smal-data')
     with pytest.raises(ConfigError, match='coco-minimal'):
         find_plan('????')
@@ -138,4 +151,4 @@ def test_an_unknown_plan_is_told_the_shipped_ones():
 def test_shipped_plans_can_be_read(name):
     data = {'data.root': 'd', 'data.train_ann': 't.json', 'data.val_ann': 'v.json'}
     plan = read_plan(name, data if name == 'small-data' else None)
-    assert plan.rows and plan.title
+    assert plan.variants and plan.title

@@ -1,23 +1,29 @@
-"""Running plans: results, skipping what is done, failures, interruptions, the tool itself."""
+"""A plan runs every job once, through failures, interruptions and kills."""
 
+import csv
 import json
+import multiprocessing
 import os
+import random
 import resource
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Dict, List
 
 import pytest
 from finished_jobs import finish_jobs
 from tiny_plan import TOOL, reproduce, write_config, write_plan
 
-from epsanet_mmdet.errors import ConfigError, DataError
-from epsanet_mmdet.experiments import prepare_plan
-from epsanet_mmdet.experiments.command import reproduce as command
+from epsanet_mmdet.errors import DataError
+from epsanet_mmdet.experiments import prepare_plan, run_plan
 from epsanet_mmdet.experiments.job import lock
+from epsanet_mmdet.experiments.run import remaining_seconds
 
 STATUS_OF_INTERRUPTION = 75
+KILLS = 10
 
 
 def read(path):
@@ -26,7 +32,7 @@ def read(path):
 
 @pytest.fixture(scope='module')
 def done(tmp_path_factory):
-    """A plan whose second row fails in training, and what the tool said."""
+    """A plan whose first variant fails in training, its output folder, and the finished process."""
     folder = tmp_path_factory.mktemp('done')
     wrong = "custom_hooks = [dict(type='NoSuchHook')]"
     rows = [
@@ -37,7 +43,7 @@ def done(tmp_path_factory):
     return plan, folder / 'work', reproduce(plan, folder / 'work')
 
 
-def test_a_job_trains_tests_and_says_what_it_measured(done):
+def test_a_job_is_trained_tested_and_measured(done):
     folder = done[1] / 'good' / 'seed0'
     result = read(folder / 'result.json')
     assert result['checkpoint'] == 'epoch_3.pth'
@@ -49,14 +55,14 @@ def test_a_job_trains_tests_and_says_what_it_measured(done):
         assert isinstance(read(folder / 'test' / name), list)
 
 
-def test_a_failed_job_is_named_with_its_last_line_and_the_others_go_on(done):
-    said = done[2]
-    assert said.returncode == 1
-    failure = next(line for line in said.stdout.splitlines() if 'failed' in line)
+def test_after_a_failed_job_the_others_still_run(done):
+    process = done[2]
+    assert process.returncode == 1
+    failure = next(line for line in process.stdout.splitlines() if 'failed' in line)
     assert 'job 1 of 2 (bad, seed 0)' in failure and 'NoSuchHook' in failure
     assert (done[1] / 'bad' / 'seed0' / 'console.log').is_file()
-    assert 'job 2 of 2 (good, seed 0): done' in said.stdout
-    assert 'Traceback' not in said.stderr
+    assert 'job 2 of 2 (good, seed 0): done' in process.stdout
+    assert 'Traceback' not in process.stderr
 
 
 def test_tables_plots_and_page_are_written(done):
@@ -65,117 +71,57 @@ def test_tables_plots_and_page_are_written(done):
     table = read(done[1] / 'table.json')
     assert (table['done'], table['jobs']) == (1, 2)
     notes = table['comparisons'][0]['notes']
-    assert len(notes) == 1 and notes[0].startswith('Rows differ: custom_hooks')
+    assert len(notes) == 1 and notes[0].startswith('Variants differ: custom_hooks')
 
 
-def test_what_is_done_is_not_done_again(done):
+def test_only_jobs_without_a_result_are_pending(done):
     plan, work, _ = done
     prepared = prepare_plan(str(plan), str(work))
     assert [job.name for job in prepared.pending] == ['bad, seed 0']
-
-
-@pytest.mark.parametrize(
-    ('changes', 'key'),
-    [
-        ({'training.epochs': 4}, 'config.train_cfg.max_epochs'),
-        ({'overrides': {'optim_wrapper.optimizer.lr': 1.0}}, 'optimizer.lr'),
-        ({'launcher': dict(type='pytorch', gpus=2)}, 'processes'),
-    ],
-    ids=str,
-)
-def test_jobs_of_other_settings_are_not_mixed(changes, key, done):
-    plan, work, _ = done
-    before = read(work / 'good' / 'seed0' / 'settings.json')
-    with pytest.raises(ConfigError, match=f'other settings: .*{key}.*--work-dir'):
-        prepare_plan(str(plan), str(work), changes)
-    assert read(work / 'good' / 'seed0' / 'settings.json') == before
-
-
-def test_more_seeds_may_be_added(done):
-    plan, work, _ = done
     prepared = prepare_plan(str(plan), str(work), {'seeds': [1, 0]})
-    assert [(j.row.name, j.seed) for j in prepared.pending] == [('bad', 1), ('good', 1), ('bad', 0)]
+    assert [job.name for job in prepared.pending] == ['bad, seed 1', 'good, seed 1', 'bad, seed 0']
 
 
-def test_a_terminated_plan_ends_its_job_and_goes_on_later(tmp_path):
-    folder = tmp_path / 'p'
-    training = dict(epochs=400, batch_size=2, image_scale=[64, 48], workers=0, val_interval=400)
-    plan = write_plan(folder, training=training)
-    work = tmp_path / 'work'
+@pytest.fixture
+def training(tmp_path):
+    """The process of a plan that is in a long training, and the folder of its job."""
+    settings = dict(epochs=400, batch_size=2, image_scale=[64, 48], workers=0, val_interval=400)
+    plan, work = write_plan(tmp_path, training=settings), tmp_path / 'work'
     process = subprocess.Popen(
         [sys.executable, str(TOOL), str(plan), '--work-dir', str(work)],
         stdout=subprocess.PIPE,
         text=True,
     )
-    job = work / 'resnet' / 'seed0'
+    folder = work / 'resnet' / 'seed0'
     deadline = time.monotonic() + 120
-    while not list(job.glob('train/epoch_*.pth')):
+    while not list(folder.glob('train/epoch_*.pth')):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
+    yield process, folder
+    process.kill()
+    process.communicate()
+
+
+def test_a_terminated_plan_ends_its_job_which_resumes_later(training):
+    process, folder = training
     process.terminate()
-    said = process.communicate(timeout=120)[0]
+    output = process.communicate(timeout=120)[0]
     assert process.returncode == STATUS_OF_INTERRUPTION
-    assert 'the same command continues' in said
-    os.close(lock(job, seconds=0))  # no process of the job is left
-    spent = read(job / 'seconds.json')['train']
-    assert spent > 0
-    prepared = prepare_plan(str(plan), str(work))
-    assert prepared.jobs[0].begun
+    assert 'the same command continues' in output
+    os.close(lock(folder, seconds=0))  # no process of the job is left
+    assert read(folder / 'seconds.json')['train'] > 0
+    plan = folder.parents[2] / 'tiny.yml'
+    changes = {'training.epochs': 400, 'training.val_interval': 400}
+    assert prepare_plan(str(plan), str(folder.parents[1]), changes).jobs[0].begun
 
 
-def test_a_job_ends_when_its_plan_is_killed_alone(tmp_path):
-    training = dict(epochs=400, batch_size=2, image_scale=[64, 48], workers=0, val_interval=400)
-    plan = write_plan(tmp_path / 'p', training=training)
-    process = subprocess.Popen(
-        [sys.executable, str(TOOL), str(plan), '--work-dir', str(tmp_path / 'work')],
-        stdout=subprocess.DEVNULL,
-    )
-    job = tmp_path / 'work' / 'resnet' / 'seed0'
-    deadline = time.monotonic() + 120
-    while not list(job.glob('train/epoch_*.pth')):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
+def test_a_job_ends_when_only_its_plan_is_killed(training):
+    process, folder = training
     with pytest.raises(DataError, match='another process'):
-        lock(job, seconds=0)
+        lock(folder, seconds=0)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    os.close(lock(job, seconds=60))
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'words'),
-    [
-        (['small-data', '--seeds', '1', '1'], 'twice'),
-        (['coco-minimal', '--data-root', 'absent'], "'absent"),
-    ],
-    ids=' '.join,
-)
-def test_the_tool_says_what_is_wrong_in_one_line(arguments, words, tmp_path):
-    said = subprocess.run(
-        [sys.executable, str(TOOL), *arguments], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert said.returncode == 1
-    last = said.stderr.strip().splitlines()[-1]
-    assert last.startswith('error: ') and words in last
-    assert 'Traceback' not in said.stderr
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_dry_run_lists_the_jobs_and_starts_none(tmp_path, capsys):
-    plan = write_plan(tmp_path / 'p', seeds=[0, 1])
-    assert command(str(plan), str(tmp_path / 'work'), dry_run=True) == 0
-    said = capsys.readouterr().out
-    assert said.count('to do') >= 4 and 'GB' in said
-    assert not list((tmp_path / 'work').glob('*'))
-
-
-def test_report_only_shows_what_is_done(tmp_path, capsys):
-    plan = write_plan(tmp_path / 'p', seeds=[0, 1])
-    prepared = prepare_plan(str(plan), str(tmp_path / 'work'))
-    finish_jobs(prepared)
-    (prepared.jobs[0].folder / 'result.json').unlink()
-    assert command(str(plan), str(tmp_path / 'work'), report_only=True) == 0
-    assert '3 of 4 jobs done' in capsys.readouterr().out
+    os.close(lock(folder, seconds=60))
 
 
 def test_a_full_disk_ends_the_plan_with_one_line(tmp_path):
@@ -196,10 +142,74 @@ def test_a_full_disk_ends_the_plan_with_one_line(tmp_path):
     assert not list(work.glob('*/seed0/train/*.pth'))
 
 
-def test_a_damaged_result_is_named(tmp_path):
-    plan = write_plan(tmp_path / 'p')
-    prepared = prepare_plan(str(plan), str(tmp_path / 'work'))
-    finish_jobs(prepared)
-    (prepared.jobs[0].folder / 'result.json').write_text('{"metr')
-    with pytest.raises(DataError, match='result.json'):
-        assert prepared.pending
+def test_the_remaining_time_follows_from_finished_jobs_and_the_position_of_the_running_one(
+    tmp_path,
+):
+    prepared = prepare_plan(str(write_plan(tmp_path, seeds=[0, 1])), str(tmp_path / 'work'))
+    assert remaining_seconds(prepared.jobs) is None
+    finish_jobs(prepared)  # resnet takes 209 s, senet 409 s, with 60 logged iterations
+    first, second, *rest = prepared.jobs
+    for job in rest:
+        (job.folder / 'result.json').unlink()
+        (job.folder / 'seconds.json').unlink()
+    assert remaining_seconds(prepared.jobs) == pytest.approx(209 + 409)
+    (rest[0].folder / 'seconds.json').write_text('{"train": 100}')
+    assert remaining_seconds(prepared.jobs) == pytest.approx(209 + 409 - 100)
+    rest[0].config.train_cfg.max_epochs = 60  # of 2 iterations each: half of them are logged
+    assert remaining_seconds(prepared.jobs, rest[0]) == pytest.approx(100 + (209 + 409) / 2)
+
+
+def table(work_dir: Path) -> List[Dict[str, str]]:
+    """Read the table without its times."""
+    with open(work_dir / 'table.csv', encoding='utf-8') as file:
+        return [{k: v for k, v in row.items() if k != 'seconds'} for row in csv.DictReader(file)]
+
+
+def detections(work_dir: Path) -> Dict[str, bytes]:
+    """Read what the tests of all jobs wrote, with scores in full precision."""
+    paths = sorted(work_dir.glob('*/seed*/test/results.*.json'))
+    return {str(path.relative_to(work_dir)): path.read_bytes() for path in paths}
+
+
+def start(plan: Path, work_dir: Path) -> multiprocessing.Process:
+    """Run a plan in a copy of this process, which has imported everything already."""
+
+    def run() -> None:
+        os.setsid()
+        prepared = prepare_plan(str(plan), str(work_dir))
+        os._exit(1 if run_plan(prepared, lambda line: None) else 0)
+
+    process = multiprocessing.get_context('fork').Process(target=run)
+    process.start()
+    return process
+
+
+@pytest.mark.slow(minutes=2)
+def test_killing_a_plan_at_random_moments_changes_no_result(tmp_path):
+    rows = [dict(name='resnet', config=write_config(tmp_path, 'resnet'))]
+    settings = dict(epochs=8, batch_size=2, image_scale=[96, 72], workers=0, val_interval=8)
+    plan = write_plan(tmp_path, rows=rows, training=settings)
+    undisturbed, began = tmp_path / 'undisturbed', time.monotonic()
+    process = start(plan, undisturbed)
+    process.join()
+    duration = time.monotonic() - began
+    assert process.exitcode == 0
+    assert len(detections(undisturbed)) == 2
+
+    rng, kills, folders = random.Random(0), 0, [tmp_path / 'killed 0']
+    while kills < KILLS:
+        process = start(plan, folders[-1])
+        process.join(rng.uniform(0, duration))
+        if process.exitcode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.join()
+            kills += 1
+        else:  # it was done: kill another
+            assert process.exitcode == 0
+            folders.append(tmp_path / f'killed {len(folders)}')
+    process = start(plan, folders[-1])
+    process.join()
+    assert process.exitcode == 0
+    for folder in folders:
+        assert table(folder) == table(undisturbed)
+        assert detections(folder) == detections(undisturbed)

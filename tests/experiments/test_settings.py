@@ -1,4 +1,4 @@
-"""The config that a plan makes of a row: data, classes, schedule, weights, overrides."""
+"""The config of a variant has the data, classes, schedule, weights and overrides of its plan."""
 
 import json
 
@@ -8,19 +8,15 @@ from tiny_plan import write_config
 
 from epsanet_mmdet.config.class_heads import find_class_heads
 from epsanet_mmdet.errors import ConfigError, DataError
-from epsanet_mmdet.experiments.plan import Comparison, Data, Plan, Row, Training
-from epsanet_mmdet.experiments.settings import find_images, resolve_row
+from epsanet_mmdet.experiments.plan import Comparison, Data, Plan, Training, Variant
+from epsanet_mmdet.experiments.settings import find_images, resolve_variant
 
 COCO = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
 
 
-def plan_of(row: Row, **values) -> Plan:
-    return Plan(name='p', title='p', comparisons=[Comparison([row])], **values)
-
-
-def resolve(config=COCO, options=None, row=None, **values):
-    row = row or Row(config)
-    return resolve_row(plan_of(row, **values), row, options)
+def resolve(config=COCO, options=None, variant=None, **values):
+    variant = variant or Variant(config)
+    return resolve_variant(Plan([Comparison([variant])], **values), variant, options or {})
 
 
 @pytest.fixture
@@ -52,23 +48,23 @@ def test_a_root_alone_keeps_cocos_layout_and_classes():
     assert set(find_class_heads(config.model).values()) == {80}
 
 
-def test_images_are_looked_for_in_the_usual_folders(tmp_path):
+@pytest.mark.parametrize('folder', ['images', 'images/train', 'train'])
+def test_images_are_found_in_the_usual_folders(folder, tmp_path):
     write_coco(tmp_path, train=1)
-    for folder in ('train', 'images/train', 'annotations'):
-        (tmp_path / 'images').rename(tmp_path / 'moved')
-        target = tmp_path / folder
-        target.parent.mkdir(exist_ok=True)
-        if folder != 'annotations':
-            (tmp_path / 'moved').rename(target)
-            assert find_images(str(tmp_path), 'annotations/train.json') == folder
-            target.rename(tmp_path / 'images.new')
-            (tmp_path / 'images').exists() and (tmp_path / 'images').rmdir()
-            (tmp_path / 'images.new').rename(tmp_path / 'images')
+    (tmp_path / 'images').rename(tmp_path / 'moved')
+    (tmp_path / folder).parent.mkdir(exist_ok=True)
+    (tmp_path / 'moved').rename(tmp_path / folder)
+    assert find_images(str(tmp_path), 'annotations/train.json') == folder
+
+
+def test_images_elsewhere_have_to_be_named(tmp_path):
+    write_coco(tmp_path, train=1)
+    (tmp_path / 'images').rename(tmp_path / 'elsewhere')
     with pytest.raises(DataError, match='--train-images'):
         find_images(str(tmp_path), 'annotations/train.json')
 
 
-def test_absent_annotations_are_named():
+def test_missing_annotations_are_named():
     with pytest.raises(DataError, match='d/absent.json'):
         resolve(data=Data('d', 'absent.json', 'absent.json'))
 
@@ -93,7 +89,7 @@ def test_the_schedule_is_stretched_but_the_warm_up_stays():
 
 
 def test_common_training_settings():
-    training = Training(batch_size=3, image_scale=[64, 48], workers=0, val_interval=4)
+    training = Training(batch_size=3, image_scale=(64, 48), workers=0, val_interval=4)
     config = resolve(training=training)
     assert config.train_dataloader.batch_size == 3
     assert config.train_cfg.val_interval == 4
@@ -104,19 +100,20 @@ def test_common_training_settings():
     assert resolve(training=Training(auto_scale_lr=True)).auto_scale_lr.enable
 
 
-def test_weights_of_the_row_win_over_the_plans():
+def test_weights_of_a_variant_take_precedence_over_those_of_the_plan():
     assert resolve(weights='scratch').model.backbone.init_cfg is None
-    row = Row(COCO, weights='mine.pth')
-    init_cfg = resolve(row=row, weights='scratch').model.backbone.init_cfg
+    variant = Variant(COCO, weights='mine.pth')
+    init_cfg = resolve(variant=variant, weights='scratch').model.backbone.init_cfg
     assert init_cfg == dict(type='PretrainedIfPresent', checkpoint='mine.pth')
     kept = resolve().model.backbone.init_cfg.checkpoint
     assert kept == 'checkpoints/epsanet50-s.pth'
 
 
-def test_overrides_come_in_the_order_plan_row_command_line():
-    row = Row(COCO, overrides={'optim_wrapper.optimizer.lr': 2.0, 'log_level': 'row'})
+def test_overrides_apply_in_the_order_plan_variant_command_line():
+    variant = Variant(COCO, overrides={'optim_wrapper.optimizer.lr': 2.0, 'log_level': 'variant'})
     overrides = {'optim_wrapper.optimizer.lr': 1.0, 'experiment_name': 'plan'}
-    config = resolve(row=row, overrides=overrides, options={'log_level': 'command line'})
+    options = {'log_level': 'command line'}
+    config = resolve(variant=variant, overrides=overrides, options=options)
     assert config.optim_wrapper.optimizer.lr == 2.0
     assert (config.experiment_name, config.log_level) == ('plan', 'command line')
 
@@ -134,14 +131,14 @@ def test_overrides_that_do_not_fit_are_named(overrides):
         resolve(overrides=overrides)
 
 
-def test_a_config_of_no_detector_is_refused(tmp_path):
+def test_a_config_without_a_detector_is_refused(tmp_path):
     (tmp_path / 'odd.py').write_text('a = 1')
     with pytest.raises(ConfigError, match='odd.py.*detector'):
         resolve(str(tmp_path / 'odd.py'))
 
 
-def test_several_data_sets_at_once_are_refused(data, tmp_path):
+def test_combined_data_sets_are_refused(data, tmp_path):
     more = "train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[]))"
     path = write_config(tmp_path, 'several', more=more)
-    with pytest.raises(ConfigError, match='no single COCO data set'):
+    with pytest.raises(ConfigError, match='not read a single COCO data set'):
         resolve(path, data=data)

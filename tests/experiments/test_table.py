@@ -1,4 +1,4 @@
-"""The table: means, deviations and differences, in all three forms."""
+"""The table has the same means, deviations and differences in all three formats."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from finished_jobs import finish_jobs
 from tiny_plan import plan_content, write_plan
 
 from epsanet_mmdet.experiments import prepare_plan
-from epsanet_mmdet.experiments.published import published_row
+from epsanet_mmdet.experiments.published import published_results
 from epsanet_mmdet.experiments.table import summarise, to_csv, to_markdown, write_tables
 from epsanet_mmdet.utils.flops import count_parameters
 
@@ -26,8 +26,8 @@ def prepared(tmp_path):
     return prepared
 
 
-def values(prepared, row, kind, figure):
-    jobs = [job for job in prepared.jobs if job.row.name == row]
+def values(prepared, variant, kind, figure):
+    jobs = [job for job in prepared.jobs if job.variant.name == variant]
     return np.array([job.result['metrics'][kind][figure] for job in jobs])
 
 
@@ -46,9 +46,9 @@ def test_means_and_deviations_are_those_of_the_seeds(prepared):
     assert base['to_baseline'] is None
 
 
-def test_differences_to_the_published_figures(prepared):
+def test_differences_to_the_published_results(prepared):
     row = summarise(prepared)['comparisons'][0]['rows'][0]
-    published = published_row('mask-rcnn/resnet50')
+    published = published_results('mask-rcnn/resnet50')
     for kind, ap in (('bbox', 0.372), ('segm', 0.341)):
         assert published[kind]['AP'] == pytest.approx(ap)
         expected = values(prepared, 'resnet', kind, 'AP').mean() - ap
@@ -58,7 +58,7 @@ def test_differences_to_the_published_figures(prepared):
 
 def test_a_single_seed_has_no_deviation_and_none_no_figures(prepared):
     for job in prepared.jobs:
-        if job.seed or job.row.name == 'resnet':
+        if job.seed or job.variant.name == 'resnet':
             (job.folder / 'result.json').unlink()
     base, other = summarise(prepared)['comparisons'][0]['rows']
     assert other['figures']['bbox']['AP']['deviation'] is None
@@ -95,7 +95,7 @@ def test_costs_are_those_of_the_built_detector(prepared):
     assert row['flops'] > 1e9
 
 
-def test_the_three_forms_agree(prepared):
+def test_the_three_formats_agree(prepared):
     summary = write_tables(prepared)
     folder = prepared.work_dir
     assert json.loads((folder / 'table.json').read_text()) == json.loads(json.dumps(summary))
@@ -110,7 +110,7 @@ def test_the_three_forms_agree(prepared):
     assert 'a \\| b' in text and '0123456789ab' in text and 'a machine' in text
 
 
-def test_labels_in_the_csv_are_no_formulas(prepared):
+def test_labels_in_the_csv_are_not_formulas(prepared):
     summary = summarise(prepared)
     summary['comparisons'][0]['rows'][0].update(label='=1+1', config='@SUM(A1)')
     first = next(csv.DictReader(io.StringIO(to_csv(summary))))

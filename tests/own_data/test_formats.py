@@ -1,4 +1,4 @@
-"""Reading the formats as they are found, and the faults of Pascal VOC and YOLO."""
+"""COCO, VOC and YOLO data are read in the layouts in use, and their faults are reported."""
 
 import shutil
 
@@ -44,7 +44,7 @@ def test_voc_and_coco_agree(tmp_path):
         assert box == [x1, y1, x2 - x1, y2 - y1]
 
 
-def test_vocs_coordinates_count_from_zero_where_one_is_zero(tmp_path):
+def test_voc_coordinates_start_at_zero_where_one_is_zero(tmp_path):
     root = write_voc(tmp_path / 'voc')
     (root / 'Annotations' / '1.xml').write_text(voc_xml('1.jpg', [(0, [-1, 4, 20, 30])]))  # xmin 0
     (split,) = check(root).splits
@@ -69,7 +69,7 @@ def test_yolo_and_coco_agree(polygons, tmp_path):
             assert box == pytest.approx([x1, y1, x2 - x1, y2 - y1], abs=0.01)
 
 
-# How data sets are laid out in the wild: what is written, and the splits' names and images.
+# Layouts in use, each with three images in train and three in val
 
 
 def _coco_beside_images(root):
@@ -148,7 +148,7 @@ def _yolo_without_settings(root):
         _yolo_without_settings,
     ],
 )
-def test_layouts(write, tmp_path):
+def test_layouts_in_use_are_read_and_repaired(write, tmp_path):
     root = tmp_path / 'mein Ördner'
     root.mkdir()
     write(root)
@@ -160,7 +160,7 @@ def test_layouts(write, tmp_path):
 
 @pytest.mark.parametrize('root', ['images/project', 'project/images', 'a/Images/b/images/c'])
 @pytest.mark.parametrize('write', [_yolo_of_folders, _yolo_of_lists, _yolo_without_settings])
-def test_yolos_data_may_lie_below_a_folder_called_images(root, write, tmp_path):
+def test_yolo_data_may_be_below_a_folder_called_images(root, write, tmp_path):
     (tmp_path / root).mkdir(parents=True)
     write(tmp_path / root)
     data = check(tmp_path / root)
@@ -168,7 +168,7 @@ def test_yolos_data_may_lie_below_a_folder_called_images(root, write, tmp_path):
 
 
 @pytest.mark.parametrize('settings', [True, False])
-def test_yolos_labels_outside_the_data_are_not_read(settings, tmp_path):
+def test_yolo_labels_outside_the_data_are_not_read(settings, tmp_path):
     """The path of the data itself has a part that is called images."""
     root, twin = tmp_path / 'images' / 'project', tmp_path / 'labels' / 'project'
     objects = draw_image(root / 'train' / '1.png', 1)
@@ -186,7 +186,7 @@ def test_yolos_labels_outside_the_data_are_not_read(settings, tmp_path):
     ]
 
 
-def test_yolos_labels_without_an_image_are_named_inside_the_data(tmp_path):
+def test_yolo_labels_without_an_image_are_reported_inside_the_data(tmp_path):
     root = tmp_path / 'labels' / 'project'
     _yolo_without_settings(root)
     (root / 'labels' / 'train' / 'gone.txt').write_text('0 .5 .5 .1 .1\n')
@@ -248,7 +248,7 @@ VOC_FAULTS = {
 
 
 @pytest.mark.parametrize('name', VOC_FAULTS)
-def test_voc_faults(name, tmp_path):
+def test_a_voc_fault_is_reported_and_repaired(name, tmp_path):
     damage, code, place = VOC_FAULTS[name]
     root = write_voc(tmp_path / 'a voc')
     damage(root)
@@ -287,7 +287,7 @@ YOLO_FAULTS = {
 
 
 @pytest.mark.parametrize('name', YOLO_FAULTS)
-def test_yolo_faults(name, tmp_path):
+def test_a_yolo_fault_is_reported_and_repaired(name, tmp_path):
     damage, code, place = YOLO_FAULTS[name]
     root = write_yolo(tmp_path / 'a yolo')
     damage(root)
@@ -297,7 +297,7 @@ def test_yolo_faults(name, tmp_path):
         check_repaired(data, tmp_path / 'fixed')
 
 
-def test_leakage_is_taken_out_of_training(tmp_path):
+def test_images_of_validation_are_removed_from_training(tmp_path):
     root = write_coco(tmp_path / 'data', train=4, val=2)
     shutil.copy(root / 'images' / 'im 5.png', root / 'images' / 'im 2.png')
     data = check(root)
@@ -309,7 +309,7 @@ def test_leakage_is_taken_out_of_training(tmp_path):
     check_repaired(data, tmp_path / 'fixed')
 
 
-def test_classes_that_differ_between_splits(tmp_path):
+def test_classes_that_differ_between_splits_are_joined(tmp_path):
     root = write_coco(tmp_path / 'data', train=4, val=2)
     content = coco_content(root / 'images', 2, first=5)
     content['categories'] = [dict(id=1, name=CLASSES[1]), dict(id=2, name=CLASSES[0])]
@@ -323,7 +323,7 @@ def test_classes_that_differ_between_splits(tmp_path):
     check_repaired(data, tmp_path / 'fixed')
 
 
-def test_paths_that_hold_nothing(tmp_path):
+def test_paths_without_data_are_named(tmp_path):
     with pytest.raises(DataError, match='does not exist'):
         check(tmp_path / 'nowhere')
     with pytest.raises(DataError, match='no annotations in a known format'):

@@ -1,4 +1,4 @@
-"""Configs for data of one's own: they load, train on what was given, and say why."""
+"""A new config loads, trains on the data it was made for, and explains its settings."""
 
 import json
 from pathlib import Path
@@ -14,6 +14,7 @@ from small_data import CLASSES, coco_content, write_coco, write_json, write_voc,
 from epsanet_mmdet.config.class_heads import find_class_heads
 from epsanet_mmdet.engine.mmdet_tools import check_data
 from epsanet_mmdet.errors import ConfigError, DataError
+from epsanet_mmdet.own_data.formats.split import Split
 from epsanet_mmdet.own_data.new_config import new_config
 from epsanet_mmdet.own_data.new_config.planning import Machine, make_plan
 from epsanet_mmdet.own_data.new_config.writing import base_reference
@@ -31,7 +32,7 @@ def make(root, model=MODEL, machine=CPU, **options):
     return new_config([str(root)], model, machine=machine, **options)
 
 
-def test_coco_with_both_splits(tmp_path):
+def test_both_splits_of_coco_data_are_used_where_they_are(tmp_path):
     path = make(write_coco(tmp_path / 'meine Bälle', 5, 3), out='configs/balls.py')
     config = Config.fromfile(path)
     check_data(config)
@@ -47,7 +48,7 @@ def test_coco_with_both_splits(tmp_path):
 
 
 @pytest.mark.parametrize('write_data', [write_coco, write_voc], ids=['coco', 'voc'])
-def test_a_missing_val_set_is_split_off_the_same_each_time(write_data, tmp_path):
+def test_a_missing_val_split_is_held_out_the_same_each_time(write_data, tmp_path):
     root = write_data(tmp_path / 'data', 10)
     model = MODEL if write_data is write_coco else 'faster-rcnn_epsanet50-s'
     names = {}
@@ -64,7 +65,7 @@ def test_a_missing_val_set_is_split_off_the_same_each_time(write_data, tmp_path)
     assert 'held out by a hash' in Path('one.py').read_text(encoding='utf-8')
 
 
-def test_identical_images_stay_on_one_side(tmp_path):
+def test_identical_images_stay_in_one_split(tmp_path):
     content = coco_content(tmp_path / 'images', 12)
     for number in range(1, 13, 2):
         source = tmp_path / 'images' / f'im {number}.png'
@@ -78,7 +79,7 @@ def test_identical_images_stay_on_one_side(tmp_path):
 
 
 @pytest.mark.parametrize('polygons', [True, False])
-def test_yolo_of_polygons_and_boxes(polygons, tmp_path):
+def test_polygons_train_masks_and_boxes_do_not(polygons, tmp_path):
     root = write_yolo(tmp_path / 'data', polygons=polygons)
     if not polygons:
         with pytest.raises(DataError, match='--model faster-rcnn_epsanet50-s'):
@@ -90,7 +91,7 @@ def test_yolo_of_polygons_and_boxes(polygons, tmp_path):
 
 
 @pytest.mark.parametrize('model', ['mask-rcnn', 'faster-rcnn', 'retinanet'])
-def test_from_random_weights_everything_trains(model, tmp_path):
+def test_everything_trains_from_random_weights(model, tmp_path):
     config = Config.fromfile(make(write_coco(tmp_path / 'data', 5, 2), f'{model}_epsanet50-s'))
     register_all_modules()
     detector = MODELS.build(config.model)
@@ -101,7 +102,7 @@ def test_from_random_weights_everything_trains(model, tmp_path):
     assert 'random weights' in Path(f'{model}_epsanet50-s_data.py').read_text(encoding='utf-8')
 
 
-def test_weights_that_are_there_are_used(tmp_path):
+def test_weights_in_checkpoints_are_used(tmp_path):
     root = write_coco(tmp_path / 'data', 5, 2)
     (tmp_path / 'checkpoints').mkdir()
     backbone = tmp_path / 'checkpoints' / 'epsanet50-s.pth'
@@ -120,8 +121,6 @@ def test_weights_that_are_there_are_used(tmp_path):
 def split_of(count, size, extent):
     images = [dict(id=i, width=size[0], height=size[1]) for i in range(count)]
     annotations = [dict(bbox=[0, 0, extent, extent]) for _ in range(count)]
-    from epsanet_mmdet.own_data.formats.split import Split
-
     return Split('train', '', 'coco', '', images, annotations, [])
 
 
@@ -146,7 +145,7 @@ def test_the_plan_fits_data_and_machine():
     assert plan(1, (1333, 800), 100, CPU).batch == 1
 
 
-def test_data_with_errors_gets_no_config(tmp_path):
+def test_data_with_errors_get_no_config(tmp_path):
     root = write_coco(tmp_path / 'data', 5, 2)
     (root / 'images' / 'im 3.png').unlink()
     with pytest.raises(DataError, match='1 errors.*image 3.*check_dataset.py.*--fix'):
@@ -154,7 +153,7 @@ def test_data_with_errors_gets_no_config(tmp_path):
     assert not list(tmp_path.glob('*.py'))
 
 
-def test_mistakes_on_the_command_line(tmp_path):
+def test_mistakes_on_the_command_line_are_named(tmp_path):
     root = write_coco(tmp_path / 'data', 5, 2)
     with pytest.raises(ConfigError, match='did you mean .*mask-rcnn_epsanet50-s_fpn_1x_coco'):
         make(root, 'mask-rcnn_epsanet50s')
@@ -168,7 +167,7 @@ def test_mistakes_on_the_command_line(tmp_path):
         make(write_coco(tmp_path / 'single', 1))
 
 
-def test_names_that_are_code_stay_names(tmp_path):
+def test_names_that_look_like_code_stay_names(tmp_path):
     names = ['it\'s "one"', "'); import os; os.abort(); ('", '}} #', 'a\nb = 1']
     content = coco_content(tmp_path / 'images', 5)
     content['categories'] = [dict(id=i, name=name) for i, name in enumerate(names, start=1)]
@@ -178,7 +177,7 @@ def test_names_that_are_code_stay_names(tmp_path):
     assert config.classes == tuple(names)
 
 
-def test_the_base_is_named_relatively_in_the_source_tree_only():
+def test_the_base_is_relative_in_the_source_tree_only():
     base = str(ROOT / 'configs' / 'epsanet' / 'a.py')
     assert base_reference(base, str(ROOT / 'mine' / 'b.py')) == '../configs/epsanet/a.py'
     assert base_reference(base, 'b.py') == base

@@ -1,4 +1,4 @@
-"""No name inside a data set makes a tool read, show or write a file outside of it."""
+"""No name inside a data set makes a tool read, show or write a file outside the data set."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def secret(tmp_path) -> Path:
 
 
 def ways_out(secret: Path, folder: Path):
-    """Name the secret from a folder in every way there is."""
+    """Return every way to name the secret from a folder."""
     relative = os.path.relpath(secret, folder)
     return [
         relative,
@@ -44,12 +44,12 @@ def ways_out(secret: Path, folder: Path):
 
 def check(path, **options):
     data = check_dataset([str(path)], **options)
-    sizes = {facts.size for images in data.images for facts in images.facts.values()}
+    sizes = {(i['width'], i['height']) for split in data.splits for i in split.images}
     return data, sizes
 
 
 @pytest.mark.parametrize('way', range(6))
-def test_coco(way, secret, tmp_path):
+def test_coco_names_do_not_leave_the_data(way, secret, tmp_path):
     root = write_coco(tmp_path / 'data')
     path = root / 'annotations' / 'train.json'
     content = json.loads(path.read_text())
@@ -67,7 +67,7 @@ def test_coco(way, secret, tmp_path):
 
 
 @pytest.mark.parametrize('way', range(6))
-def test_voc(way, secret, tmp_path):
+def test_voc_names_do_not_leave_the_data(way, secret, tmp_path):
     root = write_voc(tmp_path / 'data')
     path = root / 'Annotations' / '1.xml'
     name = ways_out(secret, root / 'JPEGImages')[way]
@@ -76,7 +76,7 @@ def test_voc(way, secret, tmp_path):
 
 
 @pytest.mark.parametrize('way', range(6))
-def test_lists_of_yolo(way, secret, tmp_path):
+def test_yolo_lists_do_not_leave_the_data(way, secret, tmp_path):
     root = write_yolo(tmp_path / 'data')
     (root / 'list.txt').write_text(f'images/train/0.png\n{ways_out(secret, root)[way]}\n')
     (root / 'data.yaml').write_text('train: list.txt\nnames: [a, b]\n')
@@ -97,7 +97,7 @@ def test_lists_of_yolo(way, secret, tmp_path):
         'train: {outside}/secrets.txt\n',
     ],
 )
-def test_settings_of_yolo(text, secret, tmp_path):
+def test_yolo_settings_do_not_leave_the_data(text, secret, tmp_path):
     root = write_yolo(tmp_path / 'data')
     (tmp_path / 'secrets.txt').write_text('secret.png\n')
     (root / 'data.yaml').write_text(text.format(outside=tmp_path) + 'names: [a, b]\n')
@@ -106,7 +106,7 @@ def test_settings_of_yolo(text, secret, tmp_path):
     assert 'outside-root' in data.findings.of('error')
 
 
-def test_settings_of_yolo_may_name_the_folder_that_the_user_names(tmp_path):
+def test_yolo_settings_may_name_the_folder_of_the_images_option(tmp_path):
     root = write_yolo(tmp_path / 'data')
     text = (root / 'data.yaml').read_text(encoding='utf-8').replace('path: .', f'path: {root}')
     (tmp_path / 'elsewhere').mkdir()
@@ -127,7 +127,7 @@ def test_a_data_set_may_be_a_link(write, tmp_path):
     assert 'link-outside' not in data.findings.of('warning')
 
 
-def test_files_that_are_links_are_read_and_those_that_lead_out_are_named(secret, tmp_path):
+def test_linked_files_are_read_and_links_out_of_the_data_are_named(secret, tmp_path):
     root = write_coco(tmp_path / 'data')
     (root / 'images' / 'im 1.png').rename(root / 'moved.png')
     (root / 'images' / 'im 1.png').symlink_to(root / 'moved.png')
@@ -187,7 +187,7 @@ def test_detections_are_written_into_their_folder_alone(inputs, tmp_path, monkey
     assert new and all(path.is_relative_to(work / 'out' / 'results') for path in new)
 
 
-def test_a_list_that_is_named_many_times_is_read_once(tmp_path):
+def test_a_list_named_many_times_is_read_once(tmp_path):
     root = write_yolo(tmp_path / 'data')
     (root / 'list.txt').write_text('images/train/0.png\n' * 3)
     places = ', '.join('./' * i + 'list.txt' for i in range(50))

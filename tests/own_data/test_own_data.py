@@ -1,4 +1,4 @@
-"""The whole path of a newcomer: check, new config, train, test, infer, report."""
+"""A newcomer gets from a folder of images to a report: check, new config, train, test, infer."""
 
 import os
 import subprocess

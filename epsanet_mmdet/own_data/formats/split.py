@@ -28,6 +28,7 @@ class Split:
             ``'_place'``.
         annotations: Like ``images``.
         categories: Like ``images``.
+        digests: Hash of the pixels by image id, after a check.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Split:
     images: List[Dict] = field(default_factory=list)
     annotations: List[Dict] = field(default_factory=list)
     categories: List[Dict] = field(default_factory=list)
+    digests: Dict[int, str] = field(default_factory=dict)
 
     @property
     def classes(self) -> List[str]:

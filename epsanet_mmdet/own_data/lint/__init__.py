@@ -1,4 +1,4 @@
-"""Finding and repairing what would stop or spoil a training, in data sets of any format."""
+"""Finding and repairing faults that would stop or spoil a training, in data of any format."""
 
 from .run import CheckedData, check_dataset
 

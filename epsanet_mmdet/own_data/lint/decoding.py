@@ -4,16 +4,15 @@ import gc
 import multiprocessing
 import os
 import warnings
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Dict, List, Sequence
+from typing import Dict, Sequence
 
 from tqdm import tqdm
 
 from ...utils.images import ImageFacts, read_image
 
-CHUNK = 64  # images that a process reads between reports
-CRASHED = ImageFacts('cannot be decoded: the decoder crashed')
+CHUNK = 64  # images per task of a process
 
 
 def read_images(paths: Sequence[str]) -> Dict[str, ImageFacts]:
@@ -23,24 +22,22 @@ def read_images(paths: Sequence[str]) -> Dict[str, ImageFacts]:
     one, each in a process of its own.
 
     Args:
-        paths: The images.
+        paths: The images, each once.
 
     Returns:
         Facts about each image, by path.
     """
     facts: Dict[str, ImageFacts] = {}
-    chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
     with tqdm(total=len(paths), unit=' images', desc='reading', disable=None) as bar:
         try:
             with _pool(cpu_count()) as pool:
-                for future in as_completed([pool.submit(_read, chunk) for chunk in chunks]):
-                    facts.update(future.result())
-                    bar.update(len(future.result()))
-        except BrokenProcessPool:
-            for path in paths:
-                if path not in facts:
-                    facts.update(_read_alone(path))
+                for path, found in zip(paths, pool.map(read_image, paths, chunksize=CHUNK)):
+                    facts[path] = found
                     bar.update()
+        except BrokenProcessPool:
+            for path in paths[len(facts) :]:
+                facts[path] = _read_alone(path)
+                bar.update()
     return facts
 
 
@@ -51,16 +48,12 @@ def cpu_count() -> int:
     return os.cpu_count() or 1
 
 
-def _read(paths: List[str]) -> Dict[str, ImageFacts]:
-    return {path: read_image(path) for path in paths}
-
-
-def _read_alone(path: str) -> Dict[str, ImageFacts]:
+def _read_alone(path: str) -> ImageFacts:
     try:
         with _pool(1) as pool:
-            return pool.submit(_read, [path]).result()
+            return pool.submit(read_image, path).result()
     except BrokenProcessPool:
-        return {path: CRASHED}
+        return ImageFacts('cannot be decoded: the decoder crashed')
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -35,14 +35,14 @@ class ImageCheck:
         ids: The id in ``kept`` by the id in the annotations; None if the image is left out.
         size: True width and height by id, in pixels; the stated ones if the image is left out.
         move: By id, a function that adapts an annotation to the image as mmdet loads it.
-        facts: Facts about the file, by id.
+        digests: Hash of the pixels by id.
     """
 
     kept: List[Dict] = field(default_factory=list)
     ids: Dict[int, Optional[int]] = field(default_factory=dict)
     size: Dict[int, Size] = field(default_factory=dict)
     move: Dict[int, Callable[[Dict], Dict]] = field(default_factory=dict)
-    facts: Dict[int, ImageFacts] = field(default_factory=dict)
+    digests: Dict[int, str] = field(default_factory=dict)
 
 
 def image_paths(splits: Sequence[Split]) -> List[str]:
@@ -85,19 +85,18 @@ def check_images(split: Split, facts: Dict[str, ImageFacts], findings: Findings)
         path = split.path_of(name)
         file = facts.get(path) or read_image(path)
         if file.fault:
-            code, verb = 'unreadable-image', ':'
+            code, message = 'unreadable-image', f"'{path}': {file.fault}"
             if file.fault == 'missing':
-                code, verb = 'missing-image', ' is'
-            message = f"'{path}'{verb} {file.fault}"
+                code, message = 'missing-image', f"'{path}' is missing"
             findings.error(code, place, message, 'left out with its annotations')
             continue
         if osp.islink(path) and not is_inside(osp.realpath(path), real_dir):
             outside.append(name)
         result.ids[number] = by_name[name] = number
-        result.facts[number], result.size[number] = file, file.size
+        result.digests[number], result.size[number] = file.digest, file.size
         result.move.update(_check_size(entry, file, place, findings))
-        truth = dict(file_name=name, width=file.size[0], height=file.size[1])
-        result.kept.append(entry if truth.items() <= entry.items() else {**entry, **truth})
+        actual = dict(file_name=name, width=file.size[0], height=file.size[1])
+        result.kept.append(entry if actual.items() <= entry.items() else {**entry, **actual})
     if outside:
         findings.warning(
             'link-outside',

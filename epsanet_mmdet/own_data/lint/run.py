@@ -1,6 +1,6 @@
 """Checking a data set from end to end."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import List, Optional, Sequence
 
 from ..findings import Findings
@@ -9,7 +9,7 @@ from ..formats.split import Split
 from .annotations import check_annotations
 from .categories import check_categories, unite_categories
 from .decoding import read_images
-from .images import ImageCheck, check_images, image_paths
+from .images import check_images, image_paths
 from .sets import check_sets
 
 
@@ -19,12 +19,10 @@ class CheckedData:
 
     Args:
         splits: Its splits, in which all faults are repaired or left out.
-        images: The checked images of each split.
         findings: The faults.
     """
 
     splits: List[Split]
-    images: List[ImageCheck]
     findings: Findings
 
 
@@ -41,16 +39,12 @@ def check_dataset(paths: Sequence[str], image_dir: Optional[str] = None) -> Chec
     findings = Findings()
     splits = read_splits(paths, image_dir, findings)
     facts = read_images(image_paths(splits))
-    checked = []
-    for i, split in enumerate(splits):
+    for split in splits:
         images = check_images(split, facts, findings)
-        categories, ids = check_categories(split, findings)
-        annotations = check_annotations(split, images, ids, findings)
-        splits[i] = replace(
-            split, images=images.kept, annotations=annotations, categories=categories
-        )
-        checked.append(images)
+        split.categories, ids = check_categories(split, findings)
+        split.annotations = check_annotations(split, images, ids, findings)
+        split.images, split.digests = images.kept, images.digests
     if splits:
         unite_categories(splits, findings)
-        check_sets(splits, checked, findings)
-    return CheckedData(splits, checked, findings)
+        check_sets(splits, findings)
+    return CheckedData(splits, findings)

@@ -8,22 +8,21 @@ import numpy as np
 from ...datasets.checks import masks_fault
 from ..findings import Findings
 from ..formats.split import Split
-from .images import ImageCheck
 
-IMBALANCE = 100  # times more objects of the commonest class than of the rarest
+IMBALANCE = 100  # times more objects of the most frequent class than of the rarest
 FEW = 10  # objects of a class
-TYPICAL = 20  # objects of a class from which its usual size is known
-SMALLER = 400  # times smaller in area, 20 in width and height, is absurd unless the class varies so
-SPREADS = 6  # robust standard deviations of the logarithm of the area
+TYPICAL = 20  # objects of a class that suffice to know its usual size
+SMALLER = 400  # times smaller in area, 20 in width and height: absurd unless the class varies so
+DEVIATIONS = 6  # robust standard deviations of the logarithm of the area
 SIZE_EDGES = (8, 16, 32, 64, 96, 128, 256, 512)  # pixels; COCO's small ends at 32, medium at 96
 
 
-def check_sets(splits: Sequence[Split], images: Sequence[ImageCheck], findings: Findings) -> None:
-    """Check repaired splits, and take the images out of training that are in evaluation too."""
-    for split, checked in zip(splits, images):
+def check_sets(splits: Sequence[Split], findings: Findings) -> None:
+    """Check repaired splits, and remove images from training that are in evaluation too."""
+    for split in splits:
         _check_content(split, findings)
-        _check_copies(split, checked, findings)
-    _check_leakage(splits, images, findings)
+        _check_copies(split, findings)
+    _check_leakage(splits, findings)
     for split in splits:
         _check_classes(split, findings)
     for split, annotation, usual in absurdly_small(splits):
@@ -42,12 +41,12 @@ def absurdly_small(splits: Sequence[Split]) -> Iterator[Tuple[Split, Dict, float
     """Find objects whose box is absurdly small for their class.
 
     Sizes are compared on a logarithmic scale, by the median and the median absolute deviation of
-    the class over all splits: objects of a class that varies much, as people near and far do, may
-    be much smaller than usual.
+    the class over all splits. In a class of varying sizes, such as people near and far, an object
+    may be much smaller than usual.
 
     Yields:
-        The split, the annotation, and the usual size of its class: the square root of its box's
-        median area, in pixels.
+        The split, the annotation, and the usual size of its class: the square root of the median
+        area of its boxes, in pixels.
     """
     entries = [(split, a) for split in splits for a in split.annotations if not a.get('iscrowd')]
     areas = np.array([a['bbox'][2] * a['bbox'][3] for _, a in entries], dtype=float)
@@ -58,8 +57,8 @@ def absurdly_small(splits: Sequence[Split]) -> Iterator[Tuple[Split, Dict, float
         if len(mine) < TYPICAL:
             continue
         usual = np.median(logs[mine])
-        spread = 1.4826 * np.median(np.abs(logs[mine] - usual))
-        least = usual - max(np.log(SMALLER), SPREADS * spread)
+        deviation = 1.4826 * np.median(np.abs(logs[mine] - usual))
+        least = usual - max(np.log(SMALLER), DEVIATIONS * deviation)
         for i in mine[logs[mine] < least]:
             yield (*entries[i], float(np.exp(usual / 2)))
 
@@ -72,12 +71,9 @@ def class_counts(split: Split) -> Dict[str, int]:
 
 def size_histogram(split: Split) -> List[Tuple[str, int]]:
     """Count objects by the square root of their box's area in pixels."""
-    bins = [0] * (len(SIZE_EDGES) + 1)
-    for size in object_sizes(split):
-        bins[sum(size >= edge for edge in SIZE_EDGES)] += 1
-    labels = [f'< {SIZE_EDGES[0]}']
-    labels += [f'{low}-{high}' for low, high in zip(SIZE_EDGES, SIZE_EDGES[1:])]
-    return list(zip([*labels, f'>= {SIZE_EDGES[-1]}'], bins))
+    counts = np.histogram(object_sizes(split), [0, *SIZE_EDGES, np.inf])[0].tolist()
+    labels = [f'{low}-{high}' for low, high in zip(SIZE_EDGES, SIZE_EDGES[1:])]
+    return list(zip([f'< {SIZE_EDGES[0]}', *labels, f'>= {SIZE_EDGES[-1]}'], counts))
 
 
 def object_sizes(split: Split) -> List[float]:
@@ -87,13 +83,6 @@ def object_sizes(split: Split) -> List[float]:
 
 def mask_count(split: Split) -> int:
     return sum(bool(annotation.get('segmentation')) for annotation in split.annotations)
-
-
-def remove_images(split: Split, ids) -> None:
-    """Take images out of a split, with their annotations."""
-    ids = set(ids)
-    split.images = [image for image in split.images if image['id'] not in ids]
-    split.annotations = [a for a in split.annotations if a['image_id'] not in ids]
 
 
 def _check_content(split: Split, findings: Findings) -> None:
@@ -124,10 +113,10 @@ def _check_content(split: Split, findings: Findings) -> None:
             )
 
 
-def _check_copies(split: Split, checked: ImageCheck, findings: Findings) -> None:
+def _check_copies(split: Split, findings: Findings) -> None:
     first: Dict[str, Dict] = {}
     for image in split.images:
-        other = first.setdefault(checked.facts[image['id']].digest, image)
+        other = first.setdefault(split.digests[image['id']], image)
         if other is not image:
             findings.warning(
                 'duplicate-image',
@@ -136,17 +125,15 @@ def _check_copies(split: Split, checked: ImageCheck, findings: Findings) -> None
             )
 
 
-def _check_leakage(
-    splits: Sequence[Split], images: Sequence[ImageCheck], findings: Findings
-) -> None:
+def _check_leakage(splits: Sequence[Split], findings: Findings) -> None:
     order = dict(test=0, val=1)
     taken: Dict[str, Tuple[Split, Dict]] = {}
-    for split, checked in sorted(zip(splits, images), key=lambda p: order.get(p[0].name, 2)):
-        leaked = []
+    for split in sorted(splits, key=lambda split: order.get(split.name, 2)):
+        leaked = set()
         for image in split.images:
-            other = taken.get(checked.facts[image['id']].digest)
+            other = taken.get(split.digests[image['id']])
             if other:
-                leaked.append(image['id'])
+                leaked.add(image['id'])
                 findings.error(
                     'leakage',
                     split.place_of('image', image),
@@ -155,8 +142,9 @@ def _check_leakage(
                     f'left out of {split.name}',
                 )
         for image in split.images:
-            taken.setdefault(checked.facts[image['id']].digest, (split, image))
-        remove_images(split, leaked)
+            taken.setdefault(split.digests[image['id']], (split, image))
+        split.images = [image for image in split.images if image['id'] not in leaked]
+        split.annotations = [a for a in split.annotations if a['image_id'] not in leaked]
 
 
 def _check_classes(split: Split, findings: Findings) -> None:

@@ -29,15 +29,11 @@ def rotate(annotation: Dict, orientation: int, stored: Tuple[int, int]) -> Dict:
         stored: Width and height in pixels before the rotation.
     """
     swap, flip_x, flip_y = ROTATIONS[orientation]
-    width, height = stored[::-1] if swap else stored
+    size = np.array(stored[::-1] if swap else stored)
 
     def move(points: np.ndarray) -> np.ndarray:
-        points = points[:, ::-1] if swap else points.copy()
-        if flip_x:
-            points[:, 0] = width - points[:, 0]
-        if flip_y:
-            points[:, 1] = height - points[:, 1]
-        return points
+        points = points[:, ::-1] if swap else points
+        return np.where((flip_x, flip_y), size - points, points)
 
     def move_mask(mask: np.ndarray) -> np.ndarray:
         mask = mask.T if swap else mask

@@ -110,13 +110,12 @@ def _describe(roles: Roles, path: str, masks: bool) -> Data:
             ann_files[role] if inside.startswith('..') else inside,
             '' if prefix == '.' else f'{prefix}/',
         )
-    sources.setdefault('test', sources['val'])
     how = 'a fifth, held out by a hash of the names' if roles.held_out else 'as provided'
     why = (
         f'{len(roles.train.images)} images for training, {len(roles.val.images)} for validation '
         f'({how}), from {roles.train.source} ({roles.train.format})'
     )
-    return Data(root, roles.train.classes, masks, why=why, **sources)
+    return Data(osp.join(root, ''), tuple(roles.train.classes), masks, sources, why)
 
 
 def _convert(split: Split, path: str, role: str) -> str:

@@ -49,22 +49,16 @@ def assign_roles(data: CheckedData) -> Roles:
     roles = {'train': splits.pop(others[0]), **splits}
     held_out = 'val' not in roles
     if held_out:
-        facts = data.images[data.splits.index(roles['train'])].facts
-        digests = {number: file.digest for number, file in facts.items()}
-        roles['train'], roles['val'] = split_off(roles['train'], digests)
+        roles['train'], roles['val'] = split_off(roles['train'])
     return Roles(
         {role: roles[role] for role in ('train', 'val', 'test') if role in roles}, held_out
     )
 
 
-def split_off(split: Split, digests: Dict[int, str]) -> List[Split]:
+def split_off(split: Split) -> List[Split]:
     """Hold out a fifth of the images, chosen by a hash of their names: the same ones each time.
 
     Identical images stay together. An image with the last objects of a class is not held out.
-
-    Args:
-        split: The split to divide.
-        digests: Hash of the pixels by image id.
 
     Returns:
         The rest, called ``'train'``, and what is held out, called ``'val'``.
@@ -77,7 +71,7 @@ def split_off(split: Split, digests: Dict[int, str]) -> List[Split]:
         labels[annotation['image_id']][annotation['category_id']] += 1
     groups: Dict[str, List[Dict]] = {}
     for image in sorted(split.images, key=lambda image: _hash(image['file_name'])):
-        groups.setdefault(digests[image['id']], []).append(image)
+        groups.setdefault(split.digests[image['id']], []).append(image)
     left = sum(labels.values(), Counter())
     wanted = max(1, round(SHARE * len(split.images)))
     chosen: set = set()

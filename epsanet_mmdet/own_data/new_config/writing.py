@@ -3,7 +3,7 @@
 import os.path as osp
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, NamedTuple
+from typing import Dict, NamedTuple, Tuple
 
 from jinja2 import Environment
 from mmengine.config import Config
@@ -69,7 +69,7 @@ test_pipeline = [
 ]
 
 {{ ('Batch size: ' ~ plan.batch_why ~ '.') | comment }}
-{% for role, source in sources.items() %}
+{% for role, source in data.sources.items() %}
 {{ role | name }}_dataloader = dict(
 {% if role == 'train' %}
     batch_size={{ plan.batch }},
@@ -87,7 +87,7 @@ test_pipeline = [
 {{ role | name }}_evaluator = dict(ann_file={{ source.joined }}, metric={{ metric }})
 {% endif %}
 {% endfor %}
-{% if 'test' not in sources %}
+{% if 'test' not in data.sources %}
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 {% endif %}
@@ -100,7 +100,7 @@ param_scheduler = [
     dict(type='MultiStepLR', by_epoch=True, milestones={{ milestones }}, gamma=0.1),
 ]
 {% if plan.scratch %}
-# Learning rate: {{ scratch_lr }} for each image per batch, of which there are {{ plan.batch }}.
+# Learning rate: {{ scratch_lr }} times the batch size, {{ plan.batch }}.
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
@@ -131,14 +131,12 @@ class Source(NamedTuple):
 
 
 class Data(NamedTuple):
-    """The data as a config names them."""
+    """The data as a config names them; ``sources`` are by role, as in :class:`.splitting.Roles`."""
 
     root: str
-    classes: List[str]
+    classes: Tuple[str, ...]
     masks: bool
-    train: Source
-    val: Source
-    test: Source
+    sources: Dict[str, Source]
     why: str
 
 
@@ -159,14 +157,10 @@ def config_text(path: str, base: str, config: Config, data: Data, plan: Plan) ->
     )
     environment.filters['name'] = python_text.Name
     environment.filters['comment'] = lambda text: python_text.Name(python_text.comment(text))
-    sources = dict(train=data.train, val=data.val, test=data.test)
-    if data.test == data.val:
-        del sources['test']
     small_anchors = plan.small_anchors and 'rpn_head' in config.model
     return environment.from_string(TEMPLATE).render(
         base=base_reference(base, path),
-        data=data._replace(root=osp.join(data.root, ''), classes=tuple(data.classes)),
-        sources=sources,
+        data=data,
         metric=['bbox', 'segm'] if data.masks else 'bbox',
         plan=plan,
         small_anchors=small_anchors,
@@ -206,6 +200,6 @@ def _model(model: Config, plan: Plan, small_anchors: bool) -> Dict:
         changes['rpn_head.anchor_generator.scales'] = [4]
     for head in find_class_heads(model):
         changes[f'{head.removeprefix("model.")}.num_classes'] = python_text.Name('len(classes)')
-    nested = Config()
-    nested.merge_from_dict(changes)
-    return nested.to_dict()
+    changed = Config()
+    changed.merge_from_dict(changes)
+    return changed.to_dict()

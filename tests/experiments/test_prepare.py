@@ -1,4 +1,4 @@
-"""What is refused before any job starts: data, weights, launcher and disk."""
+"""A plan that cannot succeed is refused in one line before any job starts."""
 
 import json
 import shutil
@@ -11,11 +11,11 @@ from mmengine.registry import init_default_scope
 from tiny_plan import write_config, write_plan
 
 from epsanet_mmdet.config.load import load_config
-from epsanet_mmdet.errors import CheckpointError, ConfigError, DataError
-from epsanet_mmdet.experiments import checks, prepare_plan
-from epsanet_mmdet.experiments.checks import check_weights, row_costs
+from epsanet_mmdet.errors import CheckpointError, ConfigError, DataError, StorageError
+from epsanet_mmdet.experiments import prepare_plan
 from epsanet_mmdet.experiments.fingerprint import describe_data
-from epsanet_mmdet.experiments.run import PreparedPlan
+from epsanet_mmdet.experiments.prepare import PreparedPlan, check_weights, count_costs
+from epsanet_mmdet.experiments.published import published_results
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def refused(folder, kind, changes=None, start=True, **plan) -> str:
 def test_good_plans_pass(folder):
     prepared = prepare(folder, seeds=[0, 1])
     prepared.check_start()
-    assert [(job.row.name, job.seed) for job in prepared.jobs] == [
+    assert [(job.variant.name, job.seed) for job in prepared.jobs] == [
         *(('resnet', 0), ('senet', 0), ('resnet', 1), ('senet', 1)),
     ]
 
 
-def test_unequal_rows_are_refused(folder):
+def test_unequal_variants_are_refused(folder):
     folder.mkdir()
     rows = [
         dict(name='a', config=write_config(folder, 'a')),
@@ -54,7 +54,21 @@ def test_unequal_rows_are_refused(folder):
     ]
     message = refused(folder, ConfigError, rows=rows, training=None)
     assert 'train_cfg.max_epochs' in message and ' 7 ' in message
-    assert prepare(folder, rows=rows, training=None, allow=['train_cfg.max_epochs']).notes['']
+    allow = ['train_cfg.max_epochs']
+    assert prepare(folder, rows=rows, training=None, allow=allow).notes == [
+        ['train_cfg.max_epochs is 60 in a, 7 in b.']
+    ]
+
+
+def test_comparisons_without_names_have_their_own_notes(folder):
+    folder.mkdir()
+    rows = [
+        dict(name=name, config=write_config(folder, name, more=f'train_cfg = dict(max_epochs={n})'))
+        for name, n in (('a', 5), ('b', 6), ('c', 7))
+    ]
+    groups = [dict(rows=rows[:2], allow=['train_cfg']), dict(rows=rows[2:])]
+    prepared = prepare(folder, rows=None, training=None, comparisons=groups)
+    assert prepared.notes == [['train_cfg.max_epochs is 5 in a, 6 in b.'], []]
 
 
 def change_json(path, **changes):
@@ -82,7 +96,7 @@ def test_test_images_of_other_categories_are_refused(folder):
         ('images/im 5.png', 'im 5.png'),
     ],
 )
-def test_missing_data_are_named(missing, words, folder):
+def test_missing_data_is_named(missing, words, folder):
     path = write_plan(folder)
     target = folder / 'data' / missing
     shutil.rmtree(target) if target.is_dir() else target.unlink()
@@ -97,7 +111,7 @@ def test_a_data_set_without_images_is_refused(folder):
         prepare_plan(str(path), str(folder / 'work'))
 
 
-def test_data_are_known_by_their_content_not_their_place(folder):
+def test_data_is_identified_by_its_content_and_not_by_its_path(folder):
     one = prepare(folder)
     described = describe_data(one.configs['resnet'])
     moved = folder / 'moved'
@@ -114,7 +128,7 @@ def test_data_are_known_by_their_content_not_their_place(folder):
 
 
 def backbone_weights(folder, prefix='') -> dict:
-    config = load_config(write_config(folder, 'donor'))
+    config = load_config(write_config(folder, 'trained'))
     init_default_scope('mmdet')
     state = MODELS.build(config.model.backbone).state_dict()
     return {prefix + name: value for name, value in state.items()}
@@ -164,7 +178,7 @@ def test_a_model_that_cannot_be_built_is_named(folder):
     assert 'resnet.py' in message and '7' in message
 
 
-def test_a_test_by_something_else_than_coco_is_refused(folder):
+def test_another_evaluator_is_refused(folder):
     overrides = {'test_evaluator.type': 'VOCMetric'}
     assert 'CocoMetric' in refused(folder, ConfigError, overrides=overrides)
 
@@ -180,14 +194,14 @@ def test_missing_gpus_are_named(folder, monkeypatch):
     assert '--gpus' in refused(folder, ConfigError, launcher=dict(type='pytorch', gpus=8))
 
 
-def test_too_small_a_disk_is_named_before_anything_starts(folder, monkeypatch):
+def test_too_small_a_disk_is_named(folder, monkeypatch):
     usage = namedtuple('usage', 'total used free')
-    monkeypatch.setattr(checks.shutil, 'disk_usage', lambda path: usage(0, 0, 10**7))
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage(0, 0, 10**7))
     message = refused(folder, DataError, seeds=[0, 1])
     assert '0.0 GB free' in message and '4 jobs' in message and '--work-dir' in message
 
 
-def test_the_disk_estimate_is_that_of_real_checkpoints(folder):
+def test_the_disk_estimate_fits_a_real_checkpoint(folder):
     prepared = prepare(folder)
     config = prepared.configs['resnet']
     init_default_scope('mmdet')
@@ -198,12 +212,47 @@ def test_the_disk_estimate_is_that_of_real_checkpoints(folder):
     optimizer.step()
     path = folder / 'real.pth'
     torch.save(dict(state_dict=model.state_dict(), optimizer=optimizer.state_dict()), path)
-    assert row_costs(config).checkpoint == pytest.approx(path.stat().st_size, rel=0.1)
+    assert count_costs(config).checkpoint == pytest.approx(path.stat().st_size, rel=0.1)
 
 
 def test_a_folder_that_cannot_be_written_is_named(folder):
     folder.mkdir()
     (folder / 'file').write_text('in the way')
     prepared = prepare_plan(str(write_plan(folder)), str(folder / 'file' / 'work'))
-    with pytest.raises(DataError, match='--work-dir'):
+    with pytest.raises(StorageError, match='--work-dir'):
         prepared.check_start()
+
+
+@pytest.mark.parametrize(('name', 'jobs'), [('coco-minimal', 2), ('coco-table', 15)])
+def test_coco_plans_are_equal_settings_with_the_published_parameters(
+    name, jobs, tiny_coco, tmp_path
+):
+    changes = {'data.root': str(tiny_coco), 'weights': 'scratch'}
+    prepared = prepare_plan(name, str(tmp_path / 'work'), changes)
+    assert len(prepared.jobs) == jobs
+    assert not any(prepared.notes)
+    for variant in prepared.plan.variants:
+        parameters = published_results(variant.published)['params']
+        # ECANet's tables count an older head of 81 classes, with 0.004 M more.
+        tolerance = 0.0151 if 'ecanet' in variant.name else 0.0051
+        counted = prepared.costs[variant.name].parameters / 1e6
+        assert counted == pytest.approx(parameters, abs=tolerance)
+    assert prepared.plan.launcher.gpus == 8
+
+
+def test_small_data_compares_five_backbones_on_any_data_set(penn_fudan, tmp_path):
+    changes = {
+        'data.root': str(penn_fudan),
+        'data.train_ann': 'annotations/instances_train.json',
+        'data.val_ann': 'annotations/instances_val.json',
+    }
+    prepared = prepare_plan('small-data', str(tmp_path / 'work'), changes)
+    assert [variant.name for variant in prepared.plan.variants] == [
+        *('resnet50', 'senet50', 'ecanet50', 'epsanet50-s', 'epsanet50-l'),
+    ]
+    assert not any(prepared.notes)
+    for config in prepared.configs.values():
+        assert config.train_dataloader.dataset.metainfo == dict(classes=('person',))
+        assert config.model.backbone.init_cfg is None
+    data = prepared.jobs[0].settings['data']
+    assert (data['train']['images'], data['test']['images']) == (120, 50)

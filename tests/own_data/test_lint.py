@@ -1,4 +1,4 @@
-"""Every fault of a COCO data set is reported with file and id, and mended by a repaired copy."""
+"""The check reports every fault of COCO data with file and id, and a repaired copy has none."""
 
 import pytest
 from broken_coco import COMBINATIONS, FAULTS
@@ -59,7 +59,7 @@ def check_repaired(data, folder):
 
 
 @pytest.mark.parametrize('name', FAULTS)
-def test_fault(name, tmp_path):
+def test_a_fault_is_reported_and_repaired(name, tmp_path):
     ann_file = broken(tmp_path / 'dätä', [name])
     before = ann_file.read_bytes()
     data = check_dataset([str(tmp_path / 'dätä')])
@@ -83,14 +83,14 @@ def test_fault(name, tmp_path):
 
 
 @pytest.mark.parametrize('names', COMBINATIONS.values(), ids=COMBINATIONS)
-def test_faults_together(names, tmp_path):
+def test_faults_together_are_reported_and_repaired(names, tmp_path):
     ann_file = broken(tmp_path / 'data', names)
     data = check_dataset([str(ann_file)])
     check_reported(data, ann_file, [n for n in names if 'twice' not in n])
     check_repaired(data, tmp_path / 'fixed')
 
 
-def test_a_good_data_set_is_clean(tmp_path):
+def test_a_sound_data_set_has_no_errors(tmp_path):
     data = check_dataset([str(broken(tmp_path, []))])
     assert set(data.findings.of('warning')) == {'rare-class'}
     assert not data.findings.of('error')
@@ -108,14 +108,14 @@ def test_a_good_data_set_is_clean(tmp_path):
         (b'null', 'not-coco'),
     ],
 )
-def test_files_that_are_not_coco(content, code, tmp_path):
+def test_a_file_that_is_not_coco_is_an_error(content, code, tmp_path):
     path = tmp_path / 'train.json'
     path.write_bytes(content)
     data = check_dataset([str(path)])
     assert [f.file for f in data.findings.of('error')[code]][0] == str(path)
 
 
-def test_a_byte_order_mark_is_taken_off(tmp_path):
+def test_a_byte_order_mark_is_removed(tmp_path):
     path = broken(tmp_path, [])
     path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
     data = check_dataset([str(path)])

@@ -1,4 +1,4 @@
-"""The check's output and status, its page, and large files."""
+"""The check prints its findings, exits with a status, and copes with hostile and large data."""
 
 import json
 import os
@@ -16,10 +16,10 @@ from epsanet_mmdet.errors import DataError
 from epsanet_mmdet.own_data.check import run_check
 from epsanet_mmdet.own_data.lint import decoding
 from epsanet_mmdet.own_data.lint.run import check_dataset
-from epsanet_mmdet.utils.images import ImageFacts
+from epsanet_mmdet.utils.images import read_image
 
 
-def test_status_and_text(tmp_path, capsys):
+def test_the_status_is_1_with_errors_and_0_without(tmp_path, capsys):
     root = write_coco(tmp_path / 'data', 5, 2)
     assert run_check([str(root)]) == 0
     assert '0 errors' in capsys.readouterr().out
@@ -50,7 +50,7 @@ def test_the_docs_list_every_kind_of_finding():
     assert len(kinds) > 40 and {kind for kind in kinds if f'`{kind}`' not in page} == set()
 
 
-def test_the_page_runs_nothing_of_the_data(tmp_path):
+def test_names_in_the_data_are_text_on_the_page(tmp_path):
     content = coco_content(tmp_path / 'images', 3)
     content['categories'][0]['name'] = '<script>alert(1)</script>'
     content['annotations'][0]['bbox'] = ['<img src=x onerror=alert(1)>']
@@ -62,7 +62,7 @@ def test_the_page_runs_nothing_of_the_data(tmp_path):
     assert 'http:' not in page and 'https:' not in page
 
 
-def test_file_names_that_are_no_text(tmp_path):
+def test_file_names_may_be_any_bytes(tmp_path):
     root = write_coco(tmp_path / 'data', 3)
     os.rename(root / 'images' / 'im 1.png', os.fsencode(root / 'images') + b'/\xff.png')
     content = json.loads((root / 'annotations' / 'train.json').read_text(encoding='utf-8'))
@@ -71,14 +71,14 @@ def test_file_names_that_are_no_text(tmp_path):
     run_check([str(root)], page=str(tmp_path / 'page.html'), fix=str(tmp_path / 'fixed'))
 
 
-def test_a_crashing_decoder_is_a_fault_of_its_image(tmp_path, monkeypatch):
-    def read(path):
-        if path.endswith('im 2.png'):
-            os._exit(1)
-        return read_image(path)
+def crash_at_the_second(path):
+    if path.endswith('im 2.png'):
+        os._exit(1)
+    return read_image(path)
 
-    read_image = decoding.read_image
-    monkeypatch.setattr(decoding, 'read_image', read)
+
+def test_a_crashing_decoder_is_reported_as_a_fault_of_its_image(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, 'read_image', crash_at_the_second)
     paths = [str(tmp_path / f'im {number}.png') for number in (1, 2, 3)]
     coco_content(tmp_path, 3)
     facts = decoding.read_images(paths)
@@ -89,7 +89,7 @@ def test_a_crashing_decoder_is_a_fault_of_its_image(tmp_path, monkeypatch):
     ]
 
 
-def test_hundreds_of_thousands_of_annotations(tmp_path):
+def test_a_hundred_thousand_annotations_are_checked(tmp_path):
     """Of 40 MB, with a fault in every tenth."""
     Image.fromarray(np.zeros((480, 640, 3), np.uint8)).save(tmp_path / 'a.png')
     angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
@@ -114,6 +114,3 @@ def test_hundreds_of_thousands_of_annotations(tmp_path):
     data = check_dataset([str(tmp_path)])
     assert len(data.findings.of('error')['unknown-category']) == 10_000
     assert len(data.splits[0].annotations) == 90_000
-    assert data.images[0].facts[1] == ImageFacts(
-        None, (640, 480), (640, 480), 1, 'RGB', data.images[0].facts[1].digest
-    )

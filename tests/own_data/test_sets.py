@@ -1,4 +1,4 @@
-"""Boxes that are absurdly small for their class are warned of, and honest small ones are not."""
+"""A box that is absurdly small for its class is a warning; an honest small one is not."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ SIDE = 1000
 
 
 def write(root: Path, sizes, split: str = 'train', category: str = 'cell') -> Path:
-    """Write an image with boxes of the given widths and heights, in this order from id 1."""
+    """Write an image with boxes of the given widths and heights, whose ids start at 1."""
     (root / 'images').mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(len(split)).integers(0, 255, (SIDE, SIDE), np.uint8)
     Image.fromarray(pixels).save(root / 'images' / f'{split}.png')
@@ -37,7 +37,7 @@ def cells(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(100, 10, (count, 2)).round()
 
 
-def test_a_pixel_among_cells_of_a_hundred(tmp_path):
+def test_a_box_of_a_pixel_among_cells_of_a_hundred_is_a_warning(tmp_path):
     root = write(tmp_path, [*cells(200), (1, 1), (4, 2)])
     first, second = warned(root)
     assert (first.entry, second.entry) == ('annotation 201', 'annotation 202')
@@ -52,7 +52,7 @@ def test_a_small_split_is_compared_with_the_others(tmp_path):
     assert finding.place == f'{tmp_path / "val.json"}: annotation 4'
 
 
-def test_another_classs_size_does_not_matter(tmp_path):
+def test_sizes_of_other_classes_do_not_matter(tmp_path):
     write(tmp_path, cells(200))
     content = json.loads((tmp_path / 'train.json').read_text())
     content['categories'].append(dict(id=2, name='platelet'))
@@ -72,11 +72,11 @@ def test_people_near_and_far_are_honest(seed, tmp_path):
     assert not warned(write(tmp_path, sizes.clip(1, SIDE - 10)))
 
 
-def test_few_objects_prove_nothing(tmp_path):
+def test_a_class_of_few_objects_is_not_judged(tmp_path):
     assert not warned(write(tmp_path, [*cells(15), (1, 1)]))
 
 
-def test_what_is_some_times_smaller_than_usual_is_honest(tmp_path):
+def test_boxes_some_times_smaller_than_usual_are_honest(tmp_path):
     assert not warned(write(tmp_path, [*cells(200), (50, 50), (25, 25), (11, 11), (6, 6)]))
 
 

@@ -1,0 +1,47 @@
+"""tools/reproduce.py lists jobs, reports on finished ones, and names what is wrong in one line."""
+
+import subprocess
+import sys
+
+import pytest
+from finished_jobs import finish_jobs
+from tiny_plan import TOOL, write_plan
+
+from epsanet_mmdet.experiments import prepare_plan
+from epsanet_mmdet.experiments.command import reproduce
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['small-data', '--seeds', '1', '1'], 'twice'),
+        (['coco-minimal', '--data-root', 'absent'], "'absent"),
+    ],
+    ids=' '.join,
+)
+def test_what_is_wrong_is_named_in_one_line(arguments, words, tmp_path):
+    process = subprocess.run(
+        [sys.executable, str(TOOL), *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert process.returncode == 1
+    last = process.stderr.strip().splitlines()[-1]
+    assert last.startswith('error: ') and words in last
+    assert 'Traceback' not in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_lists_the_jobs_and_starts_none(tmp_path, capsys):
+    plan = write_plan(tmp_path / 'p', seeds=[0, 1])
+    assert reproduce(str(plan), str(tmp_path / 'work'), dry_run=True) == 0
+    output = capsys.readouterr().out
+    assert output.count('to do') >= 4 and 'GB' in output
+    assert not list((tmp_path / 'work').iterdir())
+
+
+def test_report_only_writes_the_tables_of_finished_jobs(tmp_path, capsys):
+    plan = write_plan(tmp_path / 'p', seeds=[0, 1])
+    prepared = prepare_plan(str(plan), str(tmp_path / 'work'))
+    finish_jobs(prepared)
+    (prepared.jobs[0].folder / 'result.json').unlink()
+    assert reproduce(str(plan), str(tmp_path / 'work'), report_only=True) == 0
+    assert '3 of 4 jobs done' in capsys.readouterr().out
