@@ -30,6 +30,8 @@ def check_annotations(
 
 
 class _Checker:
+    """Check annotations one by one; the checks repair an entry, or return False to leave it out."""
+
     def __init__(
         self, split: Split, images: ImageCheck, categories: Dict[int, int], findings: Findings
     ) -> None:

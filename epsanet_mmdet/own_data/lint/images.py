@@ -102,7 +102,7 @@ def check_images(split: Split, facts: Dict[str, ImageFacts], findings: Findings)
             'link-outside',
             split.source,
             f"{len(outside)} of its images are links out of '{split.image_dir}', such as "
-            f"'{printable(outside[0])}': right if you made them",
+            f"'{printable(outside[0])}': fine if you created them",
         )
     return result
 

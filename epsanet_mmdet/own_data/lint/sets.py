@@ -96,7 +96,7 @@ def _check_content(split: Split, findings: Findings) -> None:
             'mixed-masks',
             split.source,
             f'{len(split.annotations) - masks} of {len(split.annotations)} annotations have no '
-            'mask: only boxes can be trained on',
+            'mask: only boxes can be trained',
         )
     annotated = {annotation['image_id'] for annotation in split.annotations}
     masked = Counter(a['image_id'] for a in split.annotations if a.get('segmentation'))
@@ -109,7 +109,7 @@ def _check_content(split: Split, findings: Findings) -> None:
             findings.warning(
                 'no-annotations',
                 split.place_of('image', image),
-                f"'{image['file_name']}' has no annotations: right if it shows no object",
+                f"'{image['file_name']}' has no annotations: correct if it shows no object",
             )
 
 
@@ -154,15 +154,10 @@ def _check_classes(split: Split, findings: Findings) -> None:
         return
     for name, count in counts.items():
         if not count:
-            findings.warning('unused-class', split.source, f"no object is a '{name}'")
+            findings.warning('unused-class', split.source, f"class '{name}' has no objects")
         elif count < FEW and split.name not in ('val', 'test'):
-            findings.warning(
-                'rare-class', split.source, f"objects that are a '{name}': only {count}"
-            )
+            findings.warning('rare-class', split.source, f"class '{name}' has only {count} objects")
     most, least = max(present, key=present.get), min(present, key=present.get)
     if present[most] >= IMBALANCE * present[least]:
-        findings.warning(
-            'class-imbalance',
-            split.source,
-            f"{present[most]} objects are a '{most}', {present[least]} a '{least}'",
-        )
+        message = f"class '{most}' has {present[most]} objects, '{least}' only {present[least]}"
+        findings.warning('class-imbalance', split.source, message)
