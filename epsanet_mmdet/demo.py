@@ -60,7 +60,7 @@ def draw_predictions(
     folder = Path(ann_file).parent.parent / Path(ann_file).stem
     files = [str(folder / info['file_name']) for info in infos]
     rows = {'ground truth': [], 'predictions': []}
-    for info, file, found in zip(infos, files, infer(files, config, checkpoint, score_thr=0.5)):
+    for info, file, predicted in zip(infos, files, infer(files, config, checkpoint, score_thr=0.5)):
         image, annotations = load_image(file), gt.imgToAnns[info['id']]
         boxes = np.array([annotation['bbox'] for annotation in annotations]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
@@ -68,8 +68,12 @@ def draw_predictions(
         masks = [gt.annToMask(annotation) for annotation in annotations]
         texts = [CLASSES[label] for label in labels]
         rows['ground truth'].append(_enlarged(image, boxes, labels, texts, masks))
-        texts = [f'{name} {score:.2f}' for name, score in zip(found.class_names, found.scores)]
-        rows['predictions'].append(_enlarged(image, found.boxes, found.labels, texts, found.masks))
+        texts = [
+            f'{name} {score:.2f}' for name, score in zip(predicted.class_names, predicted.scores)
+        ]
+        rows['predictions'].append(
+            _enlarged(image, predicted.boxes, predicted.labels, texts, predicted.masks)
+        )
     cv2.imwrite(str(out_file), np.vstack([_titled(np.hstack(r), name) for name, r in rows.items()]))
 
 

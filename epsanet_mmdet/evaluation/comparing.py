@@ -169,14 +169,8 @@ def _classes_section(prefix: str, gt: COCO, variants: Sequence[Variant], iou_typ
         if category.objects:
             means = [_mean([e.classes[k].ap for e in seeds]) for seeds in evaluations]
             known = [mean for mean in means if mean is not None]
-            lines.append(
-                (
-                    category.name,
-                    category.objects,
-                    means,
-                    max(known, default=0) - min(known, default=0),
-                )
-            )
+            spread = max(known) - min(known) if known else 0
+            lines.append((category.name, category.objects, means, spread))
     areas = [(a['area'], a['iscrowd']) for a in gt.anns.values()]
     sizes = []
     for size, low, high in zip(SIZES, (0, 32**2, 96**2), (32**2, 96**2, float('inf'))):

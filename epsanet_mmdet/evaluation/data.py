@@ -89,11 +89,11 @@ def load_results(gt: COCO, files: Sequence[str]) -> Dict[str, COCO]:
     """Load COCO results.
 
     Args:
-        gt: Ground gt.
+        gt: Ground truth.
         files: Results with boxes, masks or both, such as mmdet writes with ``outfile_prefix``.
 
     Returns:
-        Detections by IoU type: ``'bbox'``, and ``'segm'`` if the ground gt has masks.
+        Detections by IoU type: ``'bbox'``, and ``'segm'`` if the ground truth has masks.
 
     Raises:
         DataError: If a file does not exist, does not contain COCO results, or belongs to other

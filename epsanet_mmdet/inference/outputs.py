@@ -61,17 +61,17 @@ class OutputFolder:
             before = f'{{"annotations": [],\n"categories": {json.dumps(categories)},\n"images": '
             self.images = JsonList(self.folder / IMAGES, before, '}')
 
-    def add(self, frame: Frame, found: Detections, picture: Optional[np.ndarray] = None) -> None:
+    def add(self, frame: Frame, detections: Detections, drawn: Optional[np.ndarray] = None) -> None:
         """Add the detections of a frame, and the image with them drawn if it is given."""
         image = self.ids.image(frame)
         if self.images is not None:  # before the results that refer to it
             self.images.extend([image])
-        self._add_masks(image['id'], found)
-        self._add_boxes(image['id'], found)
-        if picture is not None and frame.index is None:
-            self._write_picture(frame.source, picture)
-        elif picture is not None:
-            self._write_frame(frame, picture)
+        self._add_masks(image['id'], detections)
+        self._add_boxes(image['id'], detections)
+        if drawn is not None and frame.index is None:
+            self._write_image(frame.source, drawn)
+        elif drawn is not None:
+            self._write_frame(frame, drawn)
 
     def close(self) -> None:
         """Finish the last video and close all files."""
@@ -79,47 +79,49 @@ class OutputFolder:
             if file is not None:
                 file.close()
 
-    def _add_boxes(self, image_id: int, found: Detections) -> None:
-        areas = coco_masks.area(found.rles).tolist() if found.rles else [''] * len(found)
-        index = '' if found.index is None else found.index
+    def _add_boxes(self, image_id: int, detections: Detections) -> None:
+        areas = [''] * len(detections)
+        if detections.rles:
+            areas = coco_masks.area(detections.rles).tolist()
+        index = '' if detections.index is None else detections.index
         entries, rows = [], []
-        for i, entry in enumerate(self._entries(image_id, found)):
-            box = found.boxes[i].astype(float)
+        for i, entry in enumerate(self._entries(image_id, detections)):
+            box = detections.boxes[i].astype(float)
             xywh = [*box[:2], *(box[2:] - box[:2])]
             entries.append({**entry, 'bbox': [round(v, 3) for v in xywh]})
             corners = [round(v, 2) for v in box]
-            name = found.class_names[i]
-            rows.append((found.name, index, name, entry['score'], *corners, areas[i]))
+            name = detections.class_names[i]
+            rows.append((detections.name, index, name, entry['score'], *corners, areas[i]))
         self.boxes.extend(entries)
         self.rows.extend(rows)
 
-    def _add_masks(self, image_id: int, found: Detections) -> None:
-        if found.rles is None:
+    def _add_masks(self, image_id: int, detections: Detections) -> None:
+        if detections.rles is None:
             return
         if self.masks is None:
             self.masks = JsonList(self.folder / MASKS)
         self.masks.extend(
             {**entry, 'segmentation': {**rle, 'counts': rle['counts'].decode()}}
-            for entry, rle in zip(self._entries(image_id, found), found.rles)
+            for entry, rle in zip(self._entries(image_id, detections), detections.rles)
         )
 
-    def _entries(self, image_id: int, found: Detections) -> Iterator[dict]:
-        for label, score in zip(found.labels, found.scores):
+    def _entries(self, image_id: int, detections: Detections) -> Iterator[dict]:
+        for label, score in zip(detections.labels, detections.scores):
             category_id = self.ids.category_ids[label]
             yield dict(image_id=image_id, category_id=category_id, score=round(float(score), 6))
 
-    def _write_picture(self, source: Source, picture: np.ndarray) -> None:
+    def _write_image(self, source: Source, drawn: np.ndarray) -> None:
         path = self.paths[source.key]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # never through a link
-        path.write_bytes(cv2.imencode(path.suffix, picture)[1])
+        path.write_bytes(cv2.imencode(path.suffix, drawn)[1])
 
-    def _write_frame(self, frame: Frame, picture: np.ndarray) -> None:
+    def _write_frame(self, frame: Frame, drawn: np.ndarray) -> None:
         if frame.source is not self.video_source:
             if self.video is not None:
                 self.video.close()
             path = self.paths[frame.source.key]
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.video = VideoFile(path, picture.shape[:2], frame.fps)
+            self.video = VideoFile(path, drawn.shape[:2], frame.fps)
             self.video_source = frame.source
-        self.video.write(picture)
+        self.video.write(drawn)

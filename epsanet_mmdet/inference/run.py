@@ -56,7 +56,7 @@ def infer(
     sources = find_sources(inputs)
     detector = Detector(config, checkpoint, device)
     stream = detector.stream(read_frames(sources), score_thr, batch_size)
-    return [Detections.from_sample(*found, detector.classes) for found in stream]
+    return [Detections.from_sample(*output, detector.classes) for output in stream]
 
 
 def infer_to_folder(
@@ -73,7 +73,7 @@ def infer_to_folder(
 ) -> List[str]:
     """Detect objects and write drawn images, COCO results and CSV into a folder.
 
-    Results are written as they are found. Ctrl-C (the way to stop a webcam) and SIGTERM let the
+    Results are written after each image. Ctrl-C (the way to stop a webcam) and SIGTERM let the
     current batch finish.
 
     Args:
@@ -135,9 +135,9 @@ def _write(folder: OutputFolder, results: tqdm, detector: Detector, pictures: bo
                 faults.append(f'{printable(frame.source.path or frame.name, 300)}: {frame.fault}')
                 results.write(f'skipped: {faults[-1]}', file=sys.stderr)
                 continue
-            found = Detections.from_sample(frame, sample, detector.classes)
-            folder.add(frame, found, detector.draw(frame, sample) if pictures else None)
-            objects += len(found)
+            detections = Detections.from_sample(frame, sample, detector.classes)
+            folder.add(frame, detections, detector.draw(frame, sample) if pictures else None)
+            objects += len(detections)
             results.set_postfix(objects=objects, refresh=False)
     return faults
 

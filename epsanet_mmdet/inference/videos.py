@@ -61,12 +61,12 @@ class VideoFile:
         writer = _Vp8 if av is None else _H264
         self.writer = writer(path, (width, height), min(max(fps, MIN_FPS), MAX_FPS))
 
-    def write(self, picture: np.ndarray) -> None:
+    def write(self, image: np.ndarray) -> None:
         """Add a BGR frame, resized to the size of the video."""
-        if picture.shape[:2] != self.size:
-            picture = cv2.resize(picture, self.size[::-1], interpolation=cv2.INTER_AREA)
+        if image.shape[:2] != self.size:
+            image = cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_AREA)
         below, right = self.margin
-        self.writer.write(cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE))
+        self.writer.write(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE))
 
     def close(self) -> None:
         self.writer.close()
@@ -84,8 +84,8 @@ class _H264:
         interval = str(round(KEY_FRAME_SECONDS * fps))
         self.stream.options = dict(preset='veryfast', crf='20', g=interval)
 
-    def write(self, picture: np.ndarray) -> None:
-        frame = av.VideoFrame.from_ndarray(picture, format='bgr24').reformat(format='yuv420p')
+    def write(self, image: np.ndarray) -> None:
+        frame = av.VideoFrame.from_ndarray(image, format='bgr24').reformat(format='yuv420p')
         self.file.mux(self.stream.encode(frame))
 
     def close(self) -> None:
@@ -100,8 +100,8 @@ class _Vp8:
         if not self.file.isOpened():
             raise OSError(0, 'OpenCV writes no VP8 here; pip install av')
 
-    def write(self, picture: np.ndarray) -> None:
-        self.file.write(picture)
+    def write(self, image: np.ndarray) -> None:
+        self.file.write(image)
 
     def close(self) -> None:
         self.file.release()

@@ -126,7 +126,7 @@ def _place(
     box: Sequence[int],
     tag: Tuple[int, int],
     placed: Sequence[Rectangle],
-    picture: Tuple[int, int],
+    limits: Tuple[int, int],
     line: int,
 ) -> Tuple[int, int]:
     """Return a place for a label above, inside or below its box, the first that is free."""
@@ -140,7 +140,7 @@ def _place(
         (left - half, bottom + half),
         (right - tag[0], bottom + half),
     ]
-    starts = np.clip(corners, 0, np.maximum(0, np.subtract(picture, tag)))[:, None]
+    starts = np.clip(corners, 0, np.maximum(0, np.subtract(limits, tag)))[:, None]
     others = np.array(placed).reshape(-1, 4)
     shared = np.minimum(starts + tag, others[:, :2] + others[:, 2:])
     shared = (shared - np.maximum(starts, others[:, :2])).clip(0)
