@@ -161,7 +161,8 @@ def check_weights(config: Config) -> None:
     Raises:
         CheckpointError: If they do not exist, are damaged, or are of another architecture.
     """
-    check_checkpoint_path(config.get('load_from'))
+    if config.get('load_from'):
+        check_checkpoint_path(config.load_from)
     init_cfg = config.model.backbone.get('init_cfg') or {}
     path = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
     if not path:
