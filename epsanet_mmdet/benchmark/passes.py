@@ -1,6 +1,7 @@
 """Passes through a network: inference and training steps of a given size and precision."""
 
 import contextlib
+import functools
 from typing import Callable, NamedTuple, Optional
 
 import torch
@@ -70,20 +71,21 @@ def make_pass(
         network.module, task, size, device, 'channels-last' in network.options
     )
     dtype = choose_precision(precision, device)
+    cast = functools.partial(torch.autocast, device.type, dtype, enabled=dtype != torch.float32)
     kernels = _library_only if 'library' in network.options else contextlib.nullcontext
     if task == INFERENCE:
 
         @torch.no_grad()
         def infer() -> None:
             network.module.eval()
-            with _cast_to(dtype, device), kernels():
+            with cast(), kernels():
                 forward()
 
         return infer
 
     def loss() -> torch.Tensor:
         network.module.train()
-        with _cast_to(dtype, device), kernels():
+        with cast(), kernels():
             return forward()
 
     def train() -> None:
@@ -158,9 +160,3 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
     elif precision in ('tf32', 'fp16'):
         raise ArgumentError(f'precision {precision} needs a GPU; choose fp32 or bf16 on {device}')
     return PRECISIONS[precision]
-
-
-def _cast_to(dtype: torch.dtype, device: torch.device) -> contextlib.AbstractContextManager:
-    if dtype == torch.float32:
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=dtype)

@@ -1,4 +1,4 @@
-"""The installed packages, checked on import, and the processor."""
+"""The installed packages, which importing this package checks, and the processor."""
 
 import platform
 from importlib import import_module, metadata, util
@@ -11,17 +11,17 @@ from ..version import __version__
 
 TORCH_MINIMUM = Version('2.6')
 
-# import name -> distribution that provides it: (name, lowest version, first unsupported version)
-UPSTREAM = {
-    'mmengine': ('mmengine', '0.10.4', '1.0'),
-    'mmcv': ('mmcv', '2.0.0', '2.2.0'),
-    'mmdet': ('mmdet', '3.3.0', '3.4.0'),
-}
-ONEDL = {
-    'mmengine': ('onedl-mmengine', '0.10.8', '1.0'),
-    'mmcv': ('onedl-mmcv', '2.3.0', '3.0'),
-    'mmdet': ('onedl-mmdetection', '3.4.0', '4.0'),
-}
+# Distributions: (name, lowest version, first unsupported version).
+UPSTREAM = (
+    ('mmengine', '0.10.4', '1.0'),
+    ('mmcv', '2.0.0', '2.2.0'),
+    ('mmdet', '3.3.0', '3.4.0'),
+)
+ONEDL = (
+    ('onedl-mmengine', '0.10.8', '1.0'),
+    ('onedl-mmcv', '2.3.0', '3.0'),
+    ('onedl-mmdetection', '3.4.0', '4.0'),
+)
 INSTALL_HINT = "see 'Install' in the README, or run: pip install 'epsanet_mmdet[upstream]'"
 
 
@@ -46,8 +46,8 @@ def check_stack(version_of: Optional[Callable[[str], Optional[str]]] = None) -> 
             f'epsanet_mmdet needs torch>={TORCH_MINIMUM}, but {_found("torch", torch)}; '
             f"run: pip install 'torch>={TORCH_MINIMUM}'"
         )
-    upstream = {dist: version_of(dist) for dist, _, _ in UPSTREAM.values()}
-    onedl = {dist: version_of(dist) for dist, _, _ in ONEDL.values()}
+    upstream = {dist: version_of(dist) for dist, _, _ in UPSTREAM}
+    onedl = {dist: version_of(dist) for dist, _, _ in ONEDL}
     if any(upstream.values()) and any(onedl.values()):
         names = ', '.join(name for name, v in {**upstream, **onedl}.items() if v)
         raise ImportError(
@@ -57,7 +57,7 @@ def check_stack(version_of: Optional[Callable[[str], Optional[str]]] = None) -> 
     stack, versions = (ONEDL, onedl) if any(onedl.values()) else (UPSTREAM, upstream)
     if not any(versions.values()):
         return False
-    for dist, lowest, too_new in stack.values():
+    for dist, lowest, too_new in stack:
         version = versions[dist]
         if version is None or not Version(lowest) <= Version(version) < Version(too_new):
             raise ImportError(
@@ -66,10 +66,11 @@ def check_stack(version_of: Optional[Callable[[str], Optional[str]]] = None) -> 
                 + (' (mmcv builds from source: see the README)' if 'mmcv' in dist else '')
             )
     if util.find_spec('mmcv._ext') is None:
+        mmcv = stack[1][0]
         raise ImportError(
             'mmcv was built without its operators, which happens where pip cannot see torch; run: '
             f'MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps --no-build-isolation '
-            f'--no-cache-dir {stack["mmcv"][0]}=={versions[stack["mmcv"][0]]}'
+            f'--no-cache-dir {mmcv}=={versions[mmcv]}'
         )
     return True
 
@@ -93,7 +94,7 @@ def versions() -> Dict[str, str]:
 
 
 def processor() -> str:
-    """Return the name of the CPU, or its architecture where the system does not tell the name."""
+    """Return the name of the processor, or its architecture if the name is unknown."""
     info = Path('/proc/cpuinfo')
     lines = info.read_text().splitlines() if info.is_file() else []
     models = (line.partition(':')[2].strip() for line in lines if line.startswith('model name'))

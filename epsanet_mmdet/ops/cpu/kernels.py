@@ -105,9 +105,10 @@ def address(tensor: Optional[Tensor], *shape: int, free: int = 0) -> int:
         or tensor._is_zerotensor()
         or not _lies_within_its_memory(tensor, free)
     ):
+        strides = tensor.stride() if tensor.layout == torch.strided else ()
         raise RuntimeError(
             f'a kernel needs float32 of shape {shape} in memory of a CPU, but got {tensor.dtype} '
-            f'of shape {tuple(tensor.shape)} with strides {_strides(tensor)} on {tensor.device}'
+            f'of shape {tuple(tensor.shape)} with strides {strides} on {tensor.device}'
         )
     return tensor.data_ptr()
 
@@ -125,10 +126,6 @@ def _lies_within_its_memory(tensor: Tensor, free: int) -> bool:
     elif not tensor.is_contiguous():
         return False
     return 4 * (tensor.storage_offset() + count) <= tensor.untyped_storage().nbytes()
-
-
-def _strides(tensor: Tensor) -> tuple:
-    return tuple(tensor.stride()) if tensor.layout == torch.strided else ()
 
 
 def bits(value: float) -> int:

@@ -25,7 +25,8 @@ def pointwise(
 ) -> Tensor:
     """Compute :func:`~.evaluation.pointwise_conv`, optionally without scale and shift.
 
-    The weight is (out_channels, C, 1, 1), or (C, out_channels, 1, 1) if ``transposed``.
+    The weight is (out_channels, C, 1, 1), or (C, out_channels, 1, 1) if ``transposed``, which makes
+    the result the gradient of a convolution of stride 1 with respect to its input.
     """
     batch, channels, height, width = x.shape
     outputs = weight.shape[transposed]
@@ -60,19 +61,6 @@ def pointwise(
 def output_shape(x: Tensor, outputs: int, stride: int) -> tuple:
     """Return (B, outputs, ceil(H / stride), ceil(W / stride))."""
     return (x.shape[0], outputs, *[(side + stride - 1) // stride for side in x.shape[2:]])
-
-
-def input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
-    """Return the gradient of a 1x1 convolution of stride 1 with respect to its input.
-
-    Args:
-        grad: (B, out_channels, H, W), gradient of the output.
-        weight: (out_channels, C, 1, 1).
-
-    Returns:
-        (B, C, H, W).
-    """
-    return pointwise(grad, weight, transposed=True)
 
 
 def weight_gradient(grad: Tensor, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from ..support import gradient_is_observed, modes_observe
 from .affine import affine
 from .branch_convs import branch_convs, branch_convs_backward
 from .channel_norm import ChannelNorm, NormedMap
-from .pointwise import input_gradient, pointwise, weight_gradient
+from .pointwise import pointwise, weight_gradient
 
 
 class _NormReLUConv(Function):
@@ -75,7 +75,7 @@ class _Conv1x1:
     @staticmethod
     def backward(grad, x, scale, shift, weights, learning) -> Tuple[Tensor, List[Optional[Tensor]]]:
         of_weight = weight_gradient(grad, affine(x, scale, shift)) if learning[0] else None
-        return input_gradient(grad, weights[0]), [of_weight]
+        return pointwise(grad, weights[0], transposed=True), [of_weight]
 
     @staticmethod
     def plain(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
@@ -157,7 +157,7 @@ class _Pointwise(Function):
             )
         grad, grad_x, grad_weight = grad.contiguous(), None, None
         if needed[0]:
-            grad_x = input_gradient(grad, weight)
+            grad_x = pointwise(grad, weight, transposed=True)
             if stride > 1:
                 reached, grad_x = grad_x, torch.zeros_like(x)
                 grad_x[..., ::stride, ::stride] = reached

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from epsanet_mmdet.ops.cpu import kernels
-from epsanet_mmdet.ops.cpu.pointwise import input_gradient, weight_gradient
+from epsanet_mmdet.ops.cpu.pointwise import pointwise, weight_gradient
 
 pytestmark = pytest.mark.skipif(not kernels.instruction_sets(), reason='kernels not built')
 
@@ -25,7 +25,7 @@ def test_they_are_autograd_s(instruction_set, channels, outputs, batch, size):
     grad = torch.randn_like(out)
     expected = torch.autograd.grad(out, (x, weight), grad)
     actual = (
-        input_gradient(grad.float(), weight.detach().float()),
+        pointwise(grad.float(), weight.detach().float(), transposed=True),
         weight_gradient(grad.float(), x.detach().float()),
     )
     for ours, theirs in zip(actual, expected):
