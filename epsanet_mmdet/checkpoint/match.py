@@ -1,12 +1,12 @@
 """Refusing a checkpoint of another architecture, which mmengine loads with a warning."""
 
-from typing import Dict, Tuple
+from typing import Dict, Mapping, Tuple
 
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
 from ..layers import FUSIONS
-from .compare import compare
+from .compare import Comparison, compare
 
 MATCH_MINIMUM = 0.75
 RESHAPED_MAXIMUM = 0.04  # other numbers of classes give less, another kernel size in PSA more
@@ -28,14 +28,9 @@ def require_match(module: nn.Module) -> None:
 
 
 def _refuse_mismatch(module: nn.Module, state_dict: Dict[str, Tensor], prefix: str, *_) -> None:
-    plugins = _plugin_prefixes(module)
     given = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
-    found = compare(
-        {k: v for k, v in given.items() if not k.startswith(plugins)},
-        {k: v for k, v in module.state_dict().items() if not k.startswith(plugins)},
-    )
-    enough = len(found.matched) >= MATCH_MINIMUM * max(found.wanted, found.given)
-    if enough and len(found.reshaped) <= RESHAPED_MAXIMUM * found.wanted:
+    found = compare_without_plugins(given, module)
+    if is_match(found):
         return
     hint = 'load a checkpoint of this architecture'
     if not found.matched and any(name.startswith('backbone.') for name in given):
@@ -46,6 +41,22 @@ def _refuse_mismatch(module: nn.Module, state_dict: Dict[str, Tensor], prefix: s
         f'({_sample("missing", found.missing)}, {_sample("unexpected", found.unexpected)}, '
         f'{_sample("of another shape", found.reshaped)}); {hint}'
     )
+
+
+def compare_without_plugins(given: Mapping[str, Tensor], module: nn.Module) -> Comparison:
+    """Compare a ``state_dict`` with a module, without the tensors of plugins and fusions."""
+    plugins = _plugin_prefixes(module)
+    given, wanted = (
+        {name: value for name, value in tensors.items() if not name.startswith(plugins)}
+        for tensors in (given, module.state_dict())
+    )
+    return compare(given, wanted)
+
+
+def is_match(found: Comparison) -> bool:
+    """Return True if a comparison is of the same architecture, see :func:`require_match`."""
+    enough = len(found.matched) >= MATCH_MINIMUM * max(found.wanted, found.given)
+    return enough and len(found.reshaped) <= RESHAPED_MAXIMUM * found.wanted
 
 
 def _plugin_prefixes(module: nn.Module) -> Tuple[str, ...]:

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
-from torch import Tensor, nn
-
 from ..checkpoint.compare import Comparison, compare, comparison_table, value_fault
-from ..checkpoint.match import require_match
+from ..checkpoint.match import compare_without_plugins, is_match
 from ..checkpoint.safetensors_files import write_weights
 from ..checkpoint.weight_files import read_weights
 from ..config.build import backbone_config, build_without_weights
@@ -72,47 +70,24 @@ def convert_weights(
         raise ConfigError(f"'{out}' is the source itself; name another file to write to")
     weights = read_weights(source)
     model = build_without_weights(backbone)
-    tensors = to_mmdet_names(weights.tensors, model)
-    comparison = load_matching(model, tensors, source)
-    left_out = {*comparison.missing, *comparison.reshaped}
-    loaded = {name: value for name, value in model.state_dict().items() if name not in left_out}
-    meta = dict(source=Path(source).name, layout=weights.layout, epsanet_mmdet=__version__)
-    write_weights(loaded, meta, out)
-    in_use = bool(expected) and Path(expected).resolve() == Path(out).resolve()
-    return Conversion(out, weights.layout, comparison, in_use)
-
-
-def load_matching(
-    model: nn.Module, tensors: Dict[str, Tensor], source: Union[str, Path]
-) -> Comparison:
-    """Load the tensors that match into a model.
-
-    Args:
-        model: The backbone.
-        tensors: In mmdet's names.
-        source: File to name in errors.
-
-    Raises:
-        CheckpointError: If they are of another architecture, with the reason, or not finite.
-    """
     wanted = model.state_dict()
-    comparison = compare(tensors, wanted)
+    tensors = to_mmdet_names(weights.tensors, model)
     fault = value_fault(tensors, wanted)
     if fault:
         raise CheckpointError(f"'{source}' {fault}; use a checkpoint from before that")
-    require_match(model)
-    try:
-        model.load_state_dict(tensors, strict=False)
-    except CheckpointError:
+    comparison = compare(tensors, wanted)
+    if not is_match(compare_without_plugins(tensors, model)):
         raise CheckpointError(
             f"'{source}' is of another architecture than the backbone, "
             f'{len(comparison.matched)} of {comparison.wanted} tensors match: '
             f'{explain_mismatch(tensors, wanted)}'
-        ) from None
-    except RuntimeError:  # wrong shapes, which the comparison lists; torch has loaded the others
-        if not comparison.reshaped:
-            raise
-    return comparison
+        )
+    left_out = {*comparison.missing, *comparison.reshaped}
+    converted = {k: tensors.get(k, v) for k, v in wanted.items() if k not in left_out}
+    meta = dict(source=Path(source).name, layout=weights.layout, epsanet_mmdet=__version__)
+    write_weights(converted, meta, out)
+    in_use = bool(expected) and Path(expected).resolve() == Path(out).resolve()
+    return Conversion(out, weights.layout, comparison, in_use)
 
 
 def _expected_file(expected: Optional[str], config: Optional[str]) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..models.epsanet import EPSANet
 from .block_weights import copy_block, copy_stem, reset_attention, sliced_weight
 from .images import Pictures, batches
-from .least_squares import RIDGES, Samples, patches, regress, sample_positions
+from .least_squares import Samples, patches, regress, sample_positions
 from .norms import reestimate_norms, weighted_energy
 from .permutation import Branch, Permutation, best_permutation, branches_of
 from .teacher import named_blocks
@@ -88,21 +88,20 @@ def fit_network(
             x = teacher.maxpool(teacher.relu(teacher.norm1(teacher.conv1(images))))
             data.append(Batch(x, x, to_check))
     permutations: Dict[str, Permutation] = {}
-    ridges: Dict[int, float] = {}  # by kernel size, from the previous block
     for (_, name, theirs), (_, _, ours) in zip(named_blocks(teacher), named_blocks(student)):
-        fit = _BlockFit(theirs, ours, data, ridges)
+        fit = _BlockFit(theirs, ours, data)
         permutations[name] = fit.run(settings.positions, generator)
-        progress(f'{name}: ridge ' + ', '.join(f'{r:g} at {k}x{k}' for k, r in ridges.items()))
+        ridges = ', '.join(f'{ridge:g} at {k}x{k}' for k, ridge in fit.ridges.items())
+        progress(f'{name}: ridge {ridges}')
     fitted_on = torch.cat([pictures.fit, pictures.check])
     reestimate_norms(student, batches(fitted_on, settings.batch_size))
     return permutations
 
 
 class _BlockFit:
-    def __init__(
-        self, teacher: Bottleneck, block: Bottleneck, data: List[Batch], ridges: Dict[int, float]
-    ) -> None:
-        self.teacher, self.block, self.data, self.ridges = teacher, block, data, ridges
+    def __init__(self, teacher: Bottleneck, block: Bottleneck, data: List[Batch]) -> None:
+        self.teacher, self.block, self.data = teacher, block, data
+        self.ridges: Dict[int, float] = {}  # by kernel size
         self.branches = branches_of(block.conv2)
         self.stride = teacher.conv2.stride[0]
 
@@ -157,16 +156,14 @@ class _BlockFit:
         scale = reset_attention(self.block.conv2)
         for branch in self.branches:
             conv, rows = branch.conv, slice(branch.start, branch.stop)
-            size = conv.kernel_size[0]
             prior = sliced_weight(self.teacher.conv2.weight, branch, permutation).flatten(1)
             inputs = torch.from_numpy(permutation.inputs).view(branch.groups, -1)
             outputs = torch.from_numpy(permutation.outputs[rows]).view(branch.groups, -1)
-            fits = []
-            for group, drawn_to in enumerate(prior.chunk(branch.groups)):
-                samples = self.psa_samples(branch, inputs[group], outputs[group])
-                ridge = self.ridges.get(size, RIDGES[2])
-                fits.append(regress(samples, drawn_to, ridge, choose=group == 0))
-                self.ridges[size] = fits[-1].ridge
+            fits, ridge = [], None
+            for seen, made, part in zip(inputs, outputs, prior.chunk(branch.groups)):
+                fits.append(regress(self.psa_samples(branch, seen, made), part, ridge))
+                ridge = fits[0].ridge
+            self.ridges[conv.kernel_size[0]] = ridge
             conv.weight.copy_(scale * torch.cat([f.weight for f in fits]).view_as(conv.weight))
             self.block.norm2.running_mean[rows] -= torch.cat([f.intercept for f in fits])
 
@@ -181,7 +178,7 @@ class _BlockFit:
         prior = _joint_weight(block.conv3, block.norm3)
         if block.downsample is not None:
             prior = torch.cat([prior, _joint_weight(*block.downsample)], 1)
-        fit = regress(self.output_samples(), prior, self.ridges.get(1, RIDGES[2]))
+        fit = regress(self.output_samples(), prior)
         self.ridges[1] = fit.ridge
         width = block.conv3.in_channels
         _write_joint(block.conv3, block.norm3, fit.weight[:, :width], fit.intercept)

@@ -1,7 +1,6 @@
 """Ridge regression from sums over the data, so that its memory does not grow with the data."""
 
-import functools
-from typing import Iterable, NamedTuple, Sequence, Tuple
+from typing import Iterable, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -83,14 +82,14 @@ class Sums:
         return float((left / self.yy.clamp(min=1e-30)).clamp(max=10).sum())
 
 
-def regress(samples: Samples, prior: Tensor, ridge: float = RIDGES[2], choose: bool = True) -> Fit:
+def regress(samples: Samples, prior: Tensor, ridge: Optional[float] = None) -> Fit:
     """Fit a linear map.
 
     Args:
         samples: In parts of any size.
         prior: (targets, features) that the ridge penalty pulls to.
-        ridge: One of :data:`RIDGES`.
-        choose: Whether to search for a better ridge, starting from ``ridge``.
+        ridge: See :meth:`Sums.solve`. By default, the one of :data:`RIDGES` with the least error on
+            the samples to choose it on, when fitted on the others.
 
     Returns:
         The fit to all samples.
@@ -98,29 +97,11 @@ def regress(samples: Samples, prior: Tensor, ridge: float = RIDGES[2], choose: b
     sums, check = Sums(*prior.shape), Sums(*prior.shape)
     for x, y, to_check in samples:
         (check if to_check else sums).add(x, y)
-    if choose and check.count:
-        ridge = choose_ridge(sums, check, prior, ridge)
+    if ridge is None:
+        ridge = min(RIDGES, key=lambda ridge: check.error(sums.solve(prior, ridge)))
     sums.merge(check)
     weight = sums.solve(prior, ridge)
     return Fit(weight, sums.y_mean - weight @ sums.x_mean, ridge)
-
-
-def choose_ridge(sums: Sums, check: Sums, prior: Tensor, start: float) -> float:
-    """Choose the ridge with the least error on ``check`` when fitted on ``sums``.
-
-    The search moves along :data:`RIDGES` from ``start`` as long as the error decreases.
-    """
-
-    @functools.cache
-    def error(i: int) -> float:
-        inside = 0 <= i < len(RIDGES)
-        return check.error(sums.solve(prior, RIDGES[i])) if inside else float('inf')
-
-    best, i = RIDGES.index(start), None
-    while best != i:
-        i = best
-        best = min((i, i + 1, i - 1), key=error)
-    return RIDGES[i]
 
 
 def patches(x: Tensor, at: Sequence[Tensor], kernel_size: int = 1, stride: int = 1) -> Tensor:
