@@ -4,7 +4,6 @@ import contextlib
 import functools
 import os
 import os.path as osp
-from pathlib import Path
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmengine.config import Config
@@ -13,8 +12,9 @@ from ..config.class_heads import find_class_heads
 from ..config.data import DATALOADERS, set_image_scale
 from ..config.load import load_config, merge_options
 from ..config.python_text import check_names
-from ..datasets.coco_json import load_json
 from ..errors import ConfigError, DataError
+from ..own_data.findings import Findings
+from ..own_data.formats.coco import read_coco
 from .plan import SCRATCH, Data, Plan, Training, Variant
 
 
@@ -94,7 +94,10 @@ def read_classes(ann_file: str) -> Sequence[str]:
     """
     classes, _ = _read_summary(ann_file)
     if classes is None:
-        raise DataError(f"'{ann_file}' is not COCO annotations: its categories have no names")
+        raise DataError(
+            f"'{ann_file}' is not COCO annotations, or its categories have no names; check it with "
+            'tools/check_dataset.py'
+        )
     return classes
 
 
@@ -105,22 +108,17 @@ def find_images(root: str, ann_file: str) -> str:
         DataError: If the images are in none of the usual folders.
     """
     path = osp.join(root, ann_file)
-    _, image = _read_summary(path)
-    if image is None:
-        raise DataError(f"'{path}' is not COCO annotations: it names no images")
-    stem = Path(ann_file).stem
-    split = stem.removeprefix('instances_')
-    for folder in ('images', f'images/{split}', split, stem, ''):
-        if osp.isfile(osp.join(root, folder, image)):
-            return folder
-    raise DataError(
-        f"the images of '{path}', such as '{image}', were not found below '{root}'; "
-        'set --train-images and --val-images, relative to the root'
-    )
+    _, folder = _read_summary(path)
+    if folder is None:
+        raise DataError(
+            f"the images of '{path}' were not found near it; set --train-images and --val-images, "
+            'relative to the root'
+        )
+    return osp.relpath(folder, root or '.')
 
 
 def _read_summary(ann_file: str) -> Tuple[Optional[Tuple[str, ...]], Optional[str]]:
-    """Return the classes of a COCO file and the name of its first image."""
+    """Return the classes of a COCO file and the folder of its images."""
     if not osp.isfile(ann_file):
         raise DataError(
             f"annotation file '{ann_file}' does not exist; check --data-root, --train-ann and "
@@ -131,13 +129,14 @@ def _read_summary(ann_file: str) -> Tuple[Optional[Tuple[str, ...]], Optional[st
 
 @functools.lru_cache(maxsize=8)  # all variants of a plan read the same files
 def _cached_summary(ann_file: str, modified: int) -> Tuple[Optional[Tuple], Optional[str]]:
-    content = load_json(ann_file)
-    classes = image = None
-    with contextlib.suppress(KeyError, TypeError):
-        classes = tuple(str(category['name']) for category in content['categories'])
-    with contextlib.suppress(KeyError, TypeError, IndexError):
-        image = str(content['images'][0]['file_name'])
-    return classes, image
+    classes = folder = None
+    for split in read_coco(ann_file, None, Findings()):
+        with contextlib.suppress(KeyError, TypeError):
+            classes = tuple(map(str, split.classes))
+        with contextlib.suppress(KeyError, TypeError, IndexError):
+            if osp.isfile(split.path_of(split.images[0]['file_name'])):
+                folder = split.image_dir
+    return classes, folder
 
 
 def set_training(config: Config, training: Training) -> None:
