@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from closeness import assert_close
 from conftest import ROOT
 from norm_statistics import randomise
 
@@ -63,11 +64,6 @@ def run_python(tree, *arguments):
     environment = {**os.environ, 'PYTHONPATH': str(tree)}
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
-
-
-def assert_close(ours, expected):
-    scale = expected.abs().max().clamp(min=1e-6)
-    torch.testing.assert_close(ours / scale, expected / scale, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize('arch', ['small', 'large'])

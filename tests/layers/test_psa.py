@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from closeness import assert_close
 from epsanet_reference import psa
 from torch import nn
 from torch.overrides import TorchFunctionMode
@@ -27,11 +28,6 @@ def gradients(output, wanted):
     return torch.autograd.grad((output * weight).sum(), wanted)
 
 
-def close(actual, expected, tolerance=1e-5):
-    scale = expected.abs().max().clamp(min=1e-6)
-    torch.testing.assert_close(actual / scale, expected / scale, rtol=0, atol=tolerance)
-
-
 @pytest.mark.parametrize('size', SIZES, ids=lambda s: f'{s[0]}x{s[1]}')
 @pytest.mark.parametrize('stride, dilation', [(1, 1), (2, 1), (2, 3)])
 @pytest.mark.parametrize('channels, preset', PRESETS)
@@ -46,10 +42,9 @@ def test_equals_the_formulas_forward_and_backward(channels, preset, stride, dila
     expected = psa(x, state, preset['groups'], stride, dilation)
 
     assert actual.shape == (batch, channels, -(-size[0] // stride), -(-size[1] // stride))
-    close(actual, expected)
-    close(copy.deepcopy(layer).float()(x.float()).double(), expected)
-    for ours, theirs in zip(gradients(actual, wanted), gradients(expected, wanted)):
-        close(ours, theirs)
+    assert_close(actual, expected)
+    assert_close(copy.deepcopy(layer).float()(x.float()).double(), expected)
+    assert_close(gradients(actual, wanted), gradients(expected, wanted))
 
 
 def test_defaults_are_the_small_preset():
@@ -63,7 +58,7 @@ def test_defaults_are_the_small_preset():
 def test_input_and_output_channels_may_differ():
     layer = PSAModule(32, 128)
     x = torch.randn(2, 32, 5, 5)
-    close(layer(x), psa(x, layer.state_dict(), SMALL['groups']))
+    assert_close(layer(x), psa(x, layer.state_dict(), SMALL['groups']))
 
 
 def test_the_same_in_training_and_evaluation():
@@ -138,7 +133,7 @@ def test_bfloat16_autocast_stays_close_and_finite():
     layer, x = PSAModule(64, 64), torch.randn(2, 64, 14, 14, requires_grad=True)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         output = layer(x)
-    close(output.float(), layer(x), tolerance=0.03)
+    assert_close(output.float(), layer(x), tolerance=0.03)
     output.float().square().sum().backward()
     assert all(p.grad.isfinite().all() for p in [x, *layer.parameters()])
 
@@ -147,7 +142,7 @@ def test_channels_last_gives_the_same():
     layer, x = PSAModule(64, 64), torch.randn(2, 64, 9, 11)
     expected = layer(x)
     layer.to(memory_format=torch.channels_last)
-    close(layer(x.contiguous(memory_format=torch.channels_last)), expected)
+    assert_close(layer(x.contiguous(memory_format=torch.channels_last)), expected)
 
 
 @pytest.mark.parametrize(

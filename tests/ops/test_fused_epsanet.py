@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from closeness import assert_close
 from fusing import counted, plainly
 from mmdet.models.backbones import ResNet
 from norm_statistics import randomise
@@ -30,12 +31,6 @@ OPTIONS = [
 def network(arch='small', **options):
     torch.manual_seed(0)
     return randomise(EPSANet(50, arch, **options)).eval()
-
-
-def assert_close(ours, expected, tolerance):
-    for a, b in zip(ours, expected, strict=True):
-        scale = b.abs().max().clamp(min=1e-6)
-        torch.testing.assert_close(a / scale, b / scale, rtol=0, atol=tolerance)
 
 
 @needs_kernel

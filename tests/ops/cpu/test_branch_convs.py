@@ -1,14 +1,18 @@
 """The operator that convolves one map by several branches: exact, and known to torch."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
+from closeness import assert_close
 from torch.library import opcheck
 
 from epsanet_mmdet.layers import PSAModule
 from epsanet_mmdet.ops.cpu import direct_conv, kernels
 from epsanet_mmdet.ops.cpu.branch_convs import branch_convs, computed_directly
 
+close = partial(assert_close, tolerance=3e-6)
 OPERATOR = torch.ops.epsanet_mmdet.branch_convs
 needs_kernel = pytest.mark.skipif(
     kernels.instruction_set() is None, reason='the kernels were not built'
@@ -39,11 +43,6 @@ def by_library(x, weights, groups, stride, dilation):
 
 def double(x, weights):
     return [t.detach().double().requires_grad_() for t in (x, *weights)]
-
-
-def close(actual, expected, tolerance=3e-6):
-    scale = expected.abs().max()
-    torch.testing.assert_close(actual.double() / scale, expected / scale, rtol=0, atol=tolerance)
 
 
 def check_value_and_gradients(x, weights, groups, stride, dilation):

@@ -1,8 +1,11 @@
 """What EPSANet's blocks compute in training, and its gradients, against torch's own operations."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
+from closeness import assert_close
 from torch import nn
 
 from epsanet_mmdet.layers import PSAModule
@@ -16,6 +19,7 @@ from epsanet_mmdet.ops.cpu.training import (
 )
 from epsanet_mmdet.ops.parts import branches_of, squeeze_of
 
+close = partial(assert_close, tolerance=2e-5, floor=1)
 pytestmark = pytest.mark.skipif(not kernels.instruction_sets(), reason='kernels not built')
 
 
@@ -121,22 +125,14 @@ def parameters_of(modules):
     return [p for module in modules for p in module.parameters()]
 
 
-def assert_close(ours, theirs):
-    for a, b in zip(ours, theirs, strict=True):
-        scale = b.abs().max().clamp(min=1)
-        torch.testing.assert_close(a / scale, b / scale, rtol=0, atol=2e-5)
-
-
 @pytest.mark.parametrize('training', [False, True])
 def test_value_and_gradients(case, training):
     ours, plain, maps, modules = case(training)
     tensors = [*[m.requires_grad_() for m in maps], *parameters_of(modules)]
     out, expected = ours(*maps), plain(*maps)
-    assert_close([out], [expected])
+    close([out], [expected])
     grad = torch.randn_like(expected)
-    assert_close(
-        torch.autograd.grad(out, tensors, grad), torch.autograd.grad(expected, tensors, grad)
-    )
+    close(torch.autograd.grad(out, tensors, grad), torch.autograd.grad(expected, tensors, grad))
 
 
 @pytest.mark.parametrize('training', [False, True])
@@ -149,7 +145,7 @@ def test_gradients_of_gradients(case, training):
         total = sum(g.square().mean() for g in first)
         results.append(torch.autograd.grad(total, tensors, allow_unused=True))
     pairs = [(a, b) for a, b in zip(*results, strict=True) if a is not None or b is not None]
-    assert_close(*zip(*pairs))
+    close(*zip(*pairs))
 
 
 def test_what_is_frozen_gets_no_gradients(case):
@@ -166,7 +162,7 @@ def test_a_graph_that_is_kept_can_be_used_twice(case):
     ours, plain, maps, modules = case(True)
     total = ours(*[m.requires_grad_() for m in maps]).square().sum()
     once = torch.autograd.grad(total, maps, retain_graph=True)
-    assert_close(torch.autograd.grad(total, maps), once)
+    close(torch.autograd.grad(total, maps), once)
 
 
 def test_maps_and_gradients_in_any_memory_format(case):
@@ -177,4 +173,4 @@ def test_maps_and_gradients_in_any_memory_format(case):
     strided = [m.detach().contiguous(memory_format=torch.channels_last) for m in maps]
     out = ours(*[m.requires_grad_() for m in strided])
     grad = grad.contiguous(memory_format=torch.channels_last)
-    assert_close(torch.autograd.grad(out, strided, grad), expected)
+    close(torch.autograd.grad(out, strided, grad), expected)
