@@ -1,10 +1,10 @@
 """Install each stack into an empty environment, then train, test and infer with it.
 
     python tests/check_installation.py                  # both stacks
-    python tests/check_installation.py onedl --no-cache # and build mmcv, whatever pip has kept
+    python tests/check_installation.py onedl --no-cache # ignore pip's cache, so build mmcv
 
-Needs the package index, and minutes: for that it is no part of the suite. Ends with status 1 at the
-first command that fails.
+It is not part of the test suite, because it needs the package index and takes minutes. It exits
+with status 1 at the first command that fails.
 """
 
 import os
@@ -29,7 +29,7 @@ COMMANDS = [
 
 
 def check(stack: str, cache: bool) -> None:
-    """Install a stack into a fresh clone, and run every command there."""
+    """Install a stack into a fresh clone and run every command there."""
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / 'clone'
         subprocess.run(['git', 'clone', '-q', str(ROOT), str(clone)], check=True)
@@ -45,7 +45,7 @@ def check(stack: str, cache: bool) -> None:
 
 
 def base_python() -> str:
-    """Give the Python that this environment, if it is one, was made with."""
+    """Return the Python that created this environment, or this Python outside of one."""
     return getattr(sys, '_base_executable', sys.executable)
 
 
@@ -63,7 +63,7 @@ def run(command, folder, env) -> None:
 def main() -> None:
     parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('stacks', nargs='*', default=['upstream', 'onedl'])
-    parser.add_argument('--no-cache', action='store_true', help="do without pip's cache")
+    parser.add_argument('--no-cache', action='store_true', help="ignore pip's cache")
     args = parser.parse_args()
     for stack in args.stacks:
         check(stack, not args.no_cache)

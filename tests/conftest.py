@@ -1,10 +1,10 @@
-"""What several tests need: real images where they are at hand, and a quiet mmengine."""
+"""Fixtures for all tests: real images where they are available, and a quiet mmengine."""
 
 import logging
 import os
 from pathlib import Path
 
-# Tests run in parallel processes; more threads in each would only wait for one another.
+# Tests run in parallel processes; several threads in each would compete for the cores.
 os.environ['OMP_NUM_THREADS'] = '1'
 
 import pytest  # noqa: E402
@@ -23,7 +23,7 @@ def _seed():
 
 @pytest.fixture(autouse=True)
 def _no_default_scope():
-    """Forget the registry scope that a Runner of another test left behind."""
+    """Reset the registry scope, which a Runner of another test may have set."""
     from mmengine.registry import DefaultScope
 
     DefaultScope._instance_dict.clear()

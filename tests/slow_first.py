@@ -1,4 +1,4 @@
-"""The order of the tests on several workers: each begins with its share of the slow ones."""
+"""Order tests on several workers, so that each starts with its share of the slow ones."""
 
 import os
 from itertools import islice
@@ -7,12 +7,12 @@ from typing import List
 import pytest
 
 
-@pytest.hookimpl(trylast=True)  # after pytest has deselected tests and gathered their fixtures
+@pytest.hookimpl(trylast=True)  # after pytest deselects tests and sorts them by fixtures
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-    """Start slow tests at once, so that none is left to run alone on one core at the end.
+    """Start slow tests first, so that none runs alone on one core at the end.
 
-    ``--dist worksteal`` deals the list out in contiguous parts, one for each worker, which are run
-    from their beginnings; what an idle worker takes from another is the end of its part.
+    ``--dist worksteal`` gives each worker a contiguous part of the list. A worker starts at the
+    beginning of its part; an idle one takes tests from the end of another's.
     """
     workers = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))
     if workers == 1:

@@ -1,4 +1,4 @@
-"""Slow tests begin at once on all workers, the longest first."""
+"""Slow tests start first on every worker, the longest before the others."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ def test_longest():
 
 @pytest.fixture
 def started(tmp_path):
-    """Runs the tests above and gives the worker and name of each as they start."""
+    """Run the tests above and return the worker and name of each in order of start."""
     (tmp_path / 'conftest.py').write_text(CONFTEST)
     (tmp_path / 'test_dummies.py').write_text(TESTS)
     env = {k: v for k, v in os.environ.items() if not k.startswith('PYTEST')}

@@ -1,7 +1,6 @@
 """Time and memory of networks, measured side by side."""
 
-import warnings
-
+from ..moved import renamed
 from .command import run_benchmark
 from .expectation import Expectation, check_expectations, parse_expectation
 from .measurement import Measurement, measure
@@ -34,10 +33,4 @@ __all__ = [
     'run_benchmark',
     'time_interleaved',
 ]
-
-
-def __getattr__(name: str):
-    if name == 'saved_bytes':
-        warnings.warn('saved_bytes is now activation_bytes', DeprecationWarning, stacklevel=2)
-        return activation_bytes
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+__getattr__ = renamed(__name__, saved_bytes='benchmark.memory.activation_bytes')

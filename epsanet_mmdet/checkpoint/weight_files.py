@@ -24,6 +24,12 @@ class Weights(NamedTuple):
     layout: str  # description of the file
 
 
+def check_checkpoint_path(path: Union[str, Path]) -> None:
+    """Raise CheckpointError if a checkpoint is neither a URL nor an existing file."""
+    if '://' not in str(path) and not osp.isfile(path):
+        raise CheckpointError(f"checkpoint '{path}' does not exist; check the path")
+
+
 def read_weights(source: Union[str, Path]) -> Weights:
     """Read weights without running code from the file.
 

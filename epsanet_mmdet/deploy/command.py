@@ -8,10 +8,11 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from ..checkpoint import load_untrusted
+from ..checkpoint.weight_files import check_checkpoint_path
 from ..config.build import build_without_weights
 from ..config.load import load_config
 from ..errors import ArgumentError, CheckpointError, DifferenceError
-from ..inference.detector import Detector, check_checkpoint_path
+from ..inference.detector import Detector
 from ..layers.deployed_psa import PlainBranches, split_groups
 from ..models.deployed import deploy
 from ..utils.storage import save_whole

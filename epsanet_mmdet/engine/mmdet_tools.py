@@ -12,12 +12,13 @@ import mmdet
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
+from ..checkpoint.weight_files import check_checkpoint_path
 from ..config.class_heads import check_class_heads
 from ..config.data import DATALOADERS, data_paths, find_datasets
 from ..config.load import find_config, merge_options, read_config
 from ..config.python_text import check_names
 from ..datasets.checks import check_paths
-from ..errors import CheckpointError, ConfigError, UserError
+from ..errors import ConfigError, UserError
 from ..models.resnet import check_positions
 from ..moved import renamed
 from ..utils.command_line import DEBUG, step
@@ -99,7 +100,8 @@ def prepare_arguments(
         getattr(given, 'resume', None),
         config.get('load_from'),
     ):
-        check_checkpoint_path(path)
+        if path and path != 'auto':
+            check_checkpoint_path(path)
     check_positions(config.get('model', {}).get('backbone', {}).get('plugins'))
     check_data(config, sections)
     if tool == 'train.py':
@@ -121,16 +123,6 @@ def with_options(arguments: List[str], options: Dict[str, object]) -> List[str]:
     i = next((i for i, a in enumerate(arguments) if a.startswith('--cfg')), end)
     added = ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
     return [*arguments[:i], *added, *arguments[i:]]
-
-
-def check_checkpoint_path(path: Optional[str]) -> None:
-    """Check that a checkpoint exists, unless it is a URL.
-
-    Raises:
-        CheckpointError: If the file does not exist.
-    """
-    if path and path != 'auto' and '://' not in path and not osp.isfile(path):
-        raise CheckpointError(f"checkpoint '{path}' does not exist; check the path")
 
 
 def check_pretrained(config: Config) -> None:

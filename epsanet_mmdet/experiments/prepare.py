@@ -13,12 +13,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from ..checkpoint.weight_files import check_checkpoint_path
 from ..config.build import build_without_weights
 from ..config.class_heads import check_class_heads
 from ..config.data import DATALOADERS
 from ..config.python_text import check_names
 from ..engine.disk_space import check_writable, checkpoint_bytes
-from ..engine.mmdet_tools import check_checkpoint_path
 from ..errors import CheckpointError, ConfigError, DataError, UserError
 from ..utils.flops import count_flops, count_parameters
 from .fingerprint import check_equal, describe_data, settings_of
@@ -161,7 +161,8 @@ def check_weights(config: Config) -> None:
     Raises:
         CheckpointError: If they do not exist, are damaged, or are of another architecture.
     """
-    check_checkpoint_path(config.get('load_from'))
+    if config.get('load_from'):
+        check_checkpoint_path(config.load_from)
     init_cfg = config.model.backbone.get('init_cfg') or {}
     path = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
     if not path:

@@ -1,7 +1,6 @@
 """A detector with its weights: mmdet's inferencer applied to a stream of frames."""
 
 import itertools
-import os.path as osp
 import warnings
 from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
@@ -16,6 +15,7 @@ from torch import nn
 
 from ..checkpoint import require_match
 from ..checkpoint.compare import compare
+from ..checkpoint.weight_files import check_checkpoint_path
 from ..config.load import load_config
 from ..errors import CheckpointError, ConfigError
 from ..utils.device import usable_device
@@ -120,14 +120,6 @@ class Detector(DetInferencer):
                 f'the model detects {min(counts)} classes, but the checkpoint or config names '
                 f'{_listing(classes)}; set num_classes and metainfo.classes to the same'
             )
-
-
-def check_checkpoint_path(checkpoint: str) -> None:
-    """Raise CheckpointError if a checkpoint is the path of a file that does not exist."""
-    if '://' not in str(checkpoint) and not osp.isfile(checkpoint):
-        raise CheckpointError(
-            f"checkpoint '{checkpoint}' does not exist; name the .pth file of a training"
-        )
 
 
 def class_counts(model: nn.Module) -> set:

@@ -1,4 +1,4 @@
-"""Names out of data sets in configs: they load as they were, or are refused, and run nothing."""
+"""Names from data sets load from a config unchanged or are refused, and execute nothing."""
 
 import json
 import os
@@ -40,19 +40,7 @@ ATTACKS = [
 ]
 PIECES = [
     *('{{', '}}', '{', '}', '$X:', '$HOME:', "'", '"', '\\', '#', ',', '(', ')', '=', ' ', '\t'),
-    *(
-        '\n',
-        '\r',
-        '\0',
-        '\x0b',
-        '\x0c',
-        '\x85',
-        '\u2028',
-        '\u202e',
-        '\ud800',
-        '\ufeff',
-        '\U0001f642',
-    ),
+    *'\n\r\0\x0b\x0c\x85\u2028\u202e\ud800\ufeff\U0001f642',
     *('fileDirname', '_base_.x', 'class', 'é', 'ﬁ', 'Ω', '日本', 'a', 'B', '7', '_', '.', '/', RUN),
     *('# yapf: disable', 'import os', 'with read_base():', '"""', "'''", '\\x7b', '\\N{BULLET}'),
 ]
@@ -66,7 +54,7 @@ def _nothing_runs(tmp_path, monkeypatch):
 
 
 class Names:
-    """Random names, reproducible: most of pieces that mean something to Python or mmengine."""
+    """Reproducible random names, mostly of pieces with a meaning in Python or mmengine."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -97,20 +85,20 @@ def load(text: str) -> dict:
 
 
 @pytest.mark.parametrize('seed', range(150))
-def test_values_load_as_they_were_written(seed):
+def test_values_load_unchanged(seed):
     names = Names(seed)
     values = {f'name{i}': names.value() for i in range(3)}
     assert load(config_text(values)) == values
 
 
 @pytest.mark.parametrize('names', ATTACKS, ids=str)
-def test_attacks_load_as_they_were_written(names):
+def test_attacks_load_unchanged(names):
     values = dict(classes=tuple(names), places={name: name for name in names})
     assert load(comment(' '.join(names)) + '\n' + config_text(values)) == values
 
 
 @pytest.mark.parametrize('seed', range(60))
-def test_comments_end_where_they_should(seed):
+def test_a_comment_stays_a_comment(seed):
     names = Names(seed)
     text = comment(' '.join(names.name() for _ in range(30)))
     assert load(f'{text}\na = 1\n') == dict(a=1)
@@ -123,8 +111,8 @@ def mmengines_dump_of(values: dict) -> dict:
 
 
 @pytest.mark.parametrize('seed', range(150))
-def test_mmengine_dumps_what_is_not_refused_as_it_is(seed):
-    """In work folders, whose configs infer.py is pointed to."""
+def test_mmengine_dumps_accepted_names_unchanged(seed):
+    """Users run the configs that mmengine dumps into work folders."""
     names = Names(seed)
     values = {f'name{i}': names.value(2) for i in range(2)}
     try:
@@ -164,7 +152,7 @@ def rename(ann_file: Path, names) -> None:
 
 
 def make_config(names) -> Config:
-    """Write the config of a data set whose categories have some names, and load what is dumped."""
+    """Write the config of a data set with these category names; load it and its dump."""
     root = write_coco(Path('data').absolute(), 5, 2)
     for path in (root / 'annotations').iterdir():
         rename(path, names)
@@ -233,7 +221,7 @@ def test_categories_survive_a_job_of_a_plan_or_are_refused(seed):
 
 
 @pytest.mark.parametrize('names', ATTACKS[:1], ids=str)
-def test_the_command_that_ran_an_attack_ends_in_one_line(names):
+def test_the_command_that_once_ran_an_attack_ends_in_one_line(names):
     root = write_coco(Path('data').absolute(), 5, 2)
     for path in (root / 'annotations').iterdir():
         rename(path, names)
@@ -251,7 +239,7 @@ def test_the_command_that_ran_an_attack_ends_in_one_line(names):
     assert "train.json' has the name" in line and 'rename it' in line
 
 
-def test_what_is_no_value_is_refused():
+def test_other_objects_and_invalid_variable_names_are_refused():
     for value in (object(), [len], {1: print}):
         with pytest.raises(ConfigError, match='no value that a config can hold'):
             write(value)
@@ -260,7 +248,7 @@ def test_what_is_no_value_is_refused():
             assign(name, 1)
 
 
-def test_it_reads_as_one_would_write_it():
+def test_values_are_written_in_the_style_of_mmdets_configs():
     assert write((1,)) == '(1,)' and write(dict(a=[1, 'x'], b=None)) == "dict(a=[1, 'x'], b=None)"
     assert write({'a b': 1}) == "{'a b': 1}"
     assert eval(write({'a': {'b': ['x' * 60, 'y' * 60]}})) == dict(a=dict(b=['x' * 60, 'y' * 60]))
