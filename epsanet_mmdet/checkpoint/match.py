@@ -1,4 +1,4 @@
-"""Refusing a checkpoint of another architecture, which mmengine loads with a warning."""
+"""Refusing checkpoints of another architecture, which mmengine loads with a warning."""
 
 from typing import Dict, Mapping, Tuple
 
@@ -9,18 +9,18 @@ from ..layers import FUSIONS
 from .compare import Comparison, compare
 
 MATCH_MINIMUM = 0.75
-RESHAPED_MAXIMUM = 0.04  # other numbers of classes give less, another kernel size in PSA more
+RESHAPED_MAXIMUM = 0.04  # less for another number of classes, more for another kernel size
 
 
 def require_match(module: nn.Module) -> None:
-    """Refuse from now on to load a ``state_dict`` of another architecture into ``module``.
+    """Make a module refuse a ``state_dict`` of another architecture.
 
-    A load passes when three quarters of the module's tensors, and of the checkpoint's, have a
-    counterpart of the same name and shape, and nearly all that share a name share the shape:
-    heads may differ and plugins may be added (they are not counted), a backbone may not differ.
+    Three quarters of the tensors of both must have the same name and shape, and nearly all with the
+    same name must have the same shape. Plugins are not counted. So heads may differ and plugins may
+    be added, but the backbone may not differ.
 
     Raises:
-        CheckpointError: On loading; it says how many tensors matched, and which did not.
+        CheckpointError: On loading, with the number of tensors that match and examples of others.
     """
     if not hasattr(module, '_requires_match'):
         module.register_load_state_dict_pre_hook(_refuse_mismatch)
@@ -60,7 +60,7 @@ def is_match(found: Comparison) -> bool:
 
 
 def _plugin_prefixes(module: nn.Module) -> Tuple[str, ...]:
-    """Return the prefixes of what stands in ResNet's blocks besides: plugins and fusions."""
+    """Return the prefixes of the plugins and fusions in the blocks of a ResNet."""
     fusions = (
         f'{name}.'
         for name, part in module.named_modules()
