@@ -59,8 +59,9 @@ def test_the_wheel_has_every_config_tool_and_template(wheel):
             if path.is_file() and '__pycache__' not in path.parts:
                 assert f'epsanet_mmdet/.mim/{path.relative_to(ROOT)}' in names
     assert 'epsanet_mmdet/.mim/model-index.yml' in names
-    for path in (ROOT / 'epsanet_mmdet').rglob('*.html*'):
-        assert str(path.relative_to(ROOT)) in names
+    for pattern in ('*/templates/*', 'experiments/*.json'):
+        for path in (ROOT / 'epsanet_mmdet').glob(pattern):
+            assert str(path.relative_to(ROOT)) in names
 
 
 @pytest.mark.skipif(shutil.which('c++') is None, reason='needs a C++ compiler')
@@ -94,7 +95,7 @@ def test_the_wheel_requires_the_mm_packages_only_as_extras(wheel):
     name = next(name for name in wheel.namelist() if name.endswith('METADATA'))
     metadata = message_from_string(wheel.read(name).decode())
     plain = [line for line in metadata.get_all('Requires-Dist') if 'extra ==' not in line]
-    assert [line.split('>')[0] for line in plain] == ['packaging', 'safetensors']
+    assert [line.split('>')[0] for line in plain] == ['msgspec', 'packaging', 'safetensors']
     assert {'upstream', 'onedl', 'test'} <= set(metadata.get_all('Provides-Extra'))
     assert metadata['Requires-Python'] == '>=3.10'
 

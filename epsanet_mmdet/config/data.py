@@ -1,7 +1,7 @@
 """The data sets of a config: their paths, image size and dataloaders."""
 
 import os.path as osp
-from typing import Any, Dict, NamedTuple, Sequence, Tuple
+from typing import Dict, NamedTuple, Sequence, Tuple
 
 from mmengine.config import Config
 from mmengine.utils import is_abs
@@ -36,23 +36,21 @@ def data_paths(dataset: Dict) -> DataPaths:
 def find_datasets(config: Config, sections: Sequence[str] = DATALOADERS) -> Dict[str, Dict]:
     """Return the data sets of some dataloaders by dotted key.
 
-    Those inside wrappers such as ``RepeatDataset`` and ``ConcatDataset`` stand for the wrappers.
+    In place of wrappers such as ``RepeatDataset`` and ``ConcatDataset``, those inside are returned.
     """
-
-    def add(dataset: Any, key: str) -> None:
-        if not isinstance(dataset, dict):
-            return
-        inner = {f'{key}.datasets.{i}': d for i, d in enumerate(dataset.get('datasets') or ())}
-        if 'dataset' in dataset:
-            inner[f'{key}.dataset'] = dataset['dataset']
-        for place, one in inner.items():
-            add(one, place)
-        if not inner:
-            found[key] = dataset
-
-    found: Dict[str, Dict] = {}
-    for section in sections:
-        add((config.get(section) or {}).get('dataset'), f'{section}.dataset')
+    places = [(f'{s}.dataset', (config.get(s) or {}).get('dataset')) for s in sections]
+    found = {}
+    while places:
+        key, dataset = places.pop(0)
+        if isinstance(dataset, dict):
+            inner = [
+                (f'{key}.datasets.{i}', d) for i, d in enumerate(dataset.get('datasets') or ())
+            ]
+            if 'dataset' in dataset:
+                inner.append((f'{key}.dataset', dataset['dataset']))
+            if not inner:
+                found[key] = dataset
+            places = inner + places
     return found
 
 

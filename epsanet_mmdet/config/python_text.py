@@ -24,19 +24,15 @@ class Name(str):
 
 
 def config_text(values: Dict[str, Any]) -> str:
-    """Return the text of a config without bases."""
-    return ''.join(f'{assign(name, value)}\n' for name, value in values.items())
-
-
-def assign(name: str, value: Any) -> str:
-    """Return an assignment.
+    """Return the text of a config without bases.
 
     Raises:
-        ConfigError: If Python cannot have a variable of this name.
+        ConfigError: If a name is not that of a variable, or for a value that :func:`write` refuses.
     """
-    if not _is_variable(name):
-        raise ConfigError(f'{printable(name)} cannot be the name of a variable in a config')
-    return f'{name} = {write(value, used=len(name) + 3)}'
+    for name in values:
+        if not _is_variable(name):
+            raise ConfigError(f'{printable(name)} cannot be the name of a variable in a config')
+    return ''.join(f'{k} = {write(v, used=len(k) + 3)}\n' for k, v in values.items())
 
 
 def write(value: Any, indent: int = 0, used: int = 0) -> str:
