@@ -66,7 +66,7 @@ setup(
     ext_modules=[KERNELS],
     cmdclass={'build_ext': BuildKernels},
     python_requires='>=3.10',
-    install_requires=['msgspec>=0.19', 'packaging', 'safetensors>=0.4'],
+    install_requires=['jinja2', 'msgspec>=0.19', 'packaging', 'safetensors>=0.4'],
     extras_require={
         'upstream': [
             'torch>=2.6',

@@ -95,7 +95,12 @@ def test_the_wheel_requires_the_mm_packages_only_as_extras(wheel):
     name = next(name for name in wheel.namelist() if name.endswith('METADATA'))
     metadata = message_from_string(wheel.read(name).decode())
     plain = [line for line in metadata.get_all('Requires-Dist') if 'extra ==' not in line]
-    assert [line.split('>')[0] for line in plain] == ['msgspec', 'packaging', 'safetensors']
+    assert [line.split('>')[0] for line in plain] == [
+        'jinja2',
+        'msgspec',
+        'packaging',
+        'safetensors',
+    ]
     assert {'upstream', 'onedl', 'test'} <= set(metadata.get_all('Provides-Extra'))
     assert metadata['Requires-Python'] == '>=3.10'
 

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 from ..datasets.annotation_faults import image_fault, mask_fault
 from ..datasets.checks import check_annotations
 from ..errors import DataError
+from ..moved import renamed
 from ..utils.text import printable
 
 
@@ -49,9 +50,6 @@ def load_ground_truth(ann_file: str, classes: Optional[Sequence[str]] = None) ->
         listing = ', '.join(printable(name, 40) for name in sorted(missing, key=str))
         raise DataError(f"'{ann_file}' has no categories {listing}")
     return _index(content)
-
-
-load_truth = load_ground_truth  # its name in 0.1
 
 
 def _check_masks(entries: List[dict], images: Dict, path: str) -> None:
@@ -168,3 +166,6 @@ def silenced(function: Callable, *args) -> Any:
     """Call a function of pycocotools without what it prints."""
     with contextlib.redirect_stdout(io.StringIO()):
         return function(*args)
+
+
+__getattr__ = renamed(__name__, load_truth='load_ground_truth')

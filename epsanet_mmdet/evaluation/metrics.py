@@ -12,7 +12,6 @@ from .data import silenced
 SUMMARY = ('AP', 'AP50', 'AP75', 'AP small', 'AP medium', 'AP large')
 SUMMARY += ('AR 1', 'AR 10', 'AR 100', 'AR small', 'AR medium', 'AR large')
 IOU_TYPES = {'bbox': 'box', 'segm': 'mask'}
-KIND_NAMES = IOU_TYPES  # its name in 0.1
 RECALLS = np.linspace(0, 1, 101).round(2).tolist()
 
 

@@ -5,6 +5,8 @@ form and records where each entry came from. Libraries that read whole data sets
 at the first fault.
 """
 
+from .coco import write_coco
 from .discovery import read_splits
+from .split import Split
 
-__all__ = ['read_splits']
+__all__ = ['Split', 'read_splits', 'write_coco']
