@@ -240,8 +240,10 @@ def run(job: Job) -> None:
 
 
 if __name__ == '__main__':
+    status = 0
     try:
         run(Job(**json.loads(sys.argv[1])))
     except Refused as error:
-        print(json.dumps(str(error)))
-        sys.exit(1)
+        print(json.dumps(str(error)), flush=True)
+        status = 1
+    os._exit(status)  # without Python's shutdown, in which torch rarely crashes
