@@ -1,4 +1,4 @@
-"""Checkpoints that try to run code when they are loaded. What they would run leaves a file."""
+"""Checkpoints that try to run code when they are loaded; the code would create a file."""
 
 import io
 import pickle
@@ -18,7 +18,7 @@ class Call:
 
 
 class Name:
-    """Pickles as the global of this name, which need not be importable here."""
+    """Pickles as the global of this name, which need not be importable."""
 
     def __init__(self, module, name):
         self.module, self.name = module, name
@@ -43,7 +43,7 @@ class Pickler(pickle._Pickler):
 
 
 def attacks(marker: Path) -> dict:
-    """Every attack by name: what its pickle holds, and what the refusal has to name."""
+    """Return the payload of every attack by name, and the name that the refusal must contain."""
     touch = f'touch "{marker}"'
     code = f'open({str(marker)!r}, "w")'
     getattr_, dtype = Name('builtins', 'getattr'), Name('numpy', 'dtype')

@@ -1,4 +1,4 @@
-"""Checkpoints that ask for memory or time, written operation by operation."""
+"""Checkpoints that request memory or time, written operation by operation."""
 
 import io
 import pickle
@@ -37,7 +37,7 @@ def write_zip(path: Path, content: bytes, **entries: bytes) -> str:
 def write_legacy(path: Path, content: bytes, keys: tuple = ('0',)) -> str:
     """Write a file in torch's format before 1.6, with the storages named in ``keys``."""
     header = b''.join(pickle.dumps(x, 2) for x in (0x1950A86A20F9469CFC6C, 1001, {}))
-    content = content.replace(b'tQ', b'NtQ')  # a storage has one thing more to say there
+    content = content.replace(b'tQ', b'NtQ')  # a storage has one more field there
     if b'tQ' not in content:
         keys = ()
     storages = (struct.pack('<q', 4) + bytes(16)) * len(keys)
@@ -75,9 +75,9 @@ def pickled(operations: bytes) -> bytes:
 
 
 def write_two_directories(path: Path, seen_by_python: bytes, seen_by_torch: bytes) -> str:
-    """Write a zip file of two archives, of which Python and torch each read another.
+    """Write a zip file of two archives, of which Python reads one and torch the other.
 
-    Python moves the directory's place by what lies before the archive, torch takes it literally.
+    Python adds the bytes before the archive to the offset of the directory, torch does not.
     """
     length = max(len(seen_by_python), len(seen_by_torch))
     archives = []

@@ -1,4 +1,4 @@
-"""Running what may take all memory, or crash, in a process of its own."""
+"""Running code that may exhaust memory or crash in its own process."""
 
 import multiprocessing
 import os
@@ -9,18 +9,18 @@ MEBIBYTE = 2**20
 
 
 def run_limited(function: Callable, *args, mebibytes: int = 1536) -> Any:
-    """Call a function in a forked process that may take some more memory than this one.
+    """Call a function in a fork of this process with limited memory.
 
     Args:
         function: The function.
         *args: Its arguments.
-        mebibytes: How much more.
+        mebibytes: Memory that it may take.
 
     Returns:
-        What the function returns.
+        The result of the function.
 
     Raises:
-        Exception: What the function raises.
+        Exception: Any error of the function.
         AssertionError: If the process dies.
     """
     context = multiprocessing.get_context('fork')

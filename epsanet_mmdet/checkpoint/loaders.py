@@ -7,6 +7,7 @@ testing or inference, is opened by a child process (:func:`load_untrusted`).
 
 import os
 import os.path as osp
+import sys
 import tempfile
 from traceback import walk_stack
 from typing import Any, Callable, Dict
@@ -45,7 +46,7 @@ def _is_resuming() -> bool:
     return any(
         frame.f_code.co_name == 'resume'
         and frame.f_globals.get('__name__', '').startswith('mmengine.')
-        for frame, _ in walk_stack(None)
+        for frame, _ in walk_stack(sys._getframe())
     )
 
 

@@ -1,4 +1,4 @@
-"""Refusing a checkpoint of another architecture, which mmengine loads with a warning."""
+"""Refusing a checkpoint of another architecture, which mmengine would load with a warning."""
 
 from typing import Dict, Mapping, Tuple
 
@@ -9,18 +9,19 @@ from ..layers import FUSIONS
 from .compare import Comparison, compare
 
 MATCH_MINIMUM = 0.75
-RESHAPED_MAXIMUM = 0.04  # other numbers of classes give less, another kernel size in PSA more
+RESHAPED_MAXIMUM = 0.04  # more classes change fewer shapes, another kernel size in PSA more
 
 
 def require_match(module: nn.Module) -> None:
-    """Refuse from now on to load a ``state_dict`` of another architecture into ``module``.
+    """Make a module refuse to load the ``state_dict`` of another architecture.
 
-    A load passes when three quarters of the module's tensors, and of the checkpoint's, have a
-    counterpart of the same name and shape, and nearly all that share a name share the shape:
-    heads may differ and plugins may be added (they are not counted), a backbone may not differ.
+    At least three quarters of the tensors of the module, and of the checkpoint, must have a
+    counterpart of the same name and shape, and nearly all tensors that share a name must share the
+    shape. So heads may differ and plugins, which are not counted, may be added; the backbone may
+    not differ.
 
     Raises:
-        CheckpointError: On loading; it says how many tensors matched, and which did not.
+        CheckpointError: On loading, with the numbers of tensors that match and that do not.
     """
     if not hasattr(module, '_requires_match'):
         module.register_load_state_dict_pre_hook(_refuse_mismatch)
@@ -60,7 +61,7 @@ def is_match(found: Comparison) -> bool:
 
 
 def _plugin_prefixes(module: nn.Module) -> Tuple[str, ...]:
-    """Return the prefixes of what stands in ResNet's blocks besides: plugins and fusions."""
+    """Return the prefixes of plugins and fusions, which are additions to ResNet's blocks."""
     fusions = (
         f'{name}.'
         for name, part in module.named_modules()

@@ -23,7 +23,7 @@ from .safetensors_files import SUFFIX, read_tensors, read_weights_file, with_ver
 CHILD = osp.join(osp.dirname(osp.abspath(__file__)), 'reader', 'child.py')
 MIB = 2**20
 MEMORY = 512 * MIB, 4  # bytes, and bytes for each byte of the file
-SECONDS = 20, 0.25 / MIB  # CPU time, likewise
+SECONDS = 20, 0.25 / MIB  # of CPU time, and for each byte of the file
 PATIENCE = 60, 5  # seconds until the child is killed: constant, and factor of its CPU time
 
 
@@ -57,7 +57,7 @@ def load_untrusted(path: Union[str, Path], map_location: Any = None) -> Any:
 
 
 def convert_in_child(path: str, out: str) -> None:
-    """Have a child process write the content of a checkpoint to ``out`` as safetensors."""
+    """Convert a checkpoint to safetensors in a child process."""
     size = osp.getsize(path)
     memory, seconds = (int(base + share * size) for base, share in (MEMORY, SECONDS))
     job = dict(source=osp.abspath(path), out=out, memory=memory, seconds=seconds)

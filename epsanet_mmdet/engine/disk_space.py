@@ -1,13 +1,12 @@
 """Full disks: detected before a training, and named when they stop one."""
 
-import errno
 import logging
 import os
 import shutil
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Callable, Union
+from typing import Callable
 
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
@@ -31,26 +30,6 @@ def checkpoint_bytes(model: nn.Module, optimizer: str = 'AdamW') -> int:
     held = sum(t.numel() * t.element_size() for t in (*parameters, *model.buffers()))
     trained = sum(p.numel() * p.element_size() for p in parameters if p.requires_grad)
     return held + OPTIMIZER_TENSORS.get(optimizer, 2) * trained
-
-
-def check_writable(folder: Union[str, Path]) -> None:
-    """Check that a folder can be written to or made, without making it.
-
-    Raises:
-        StorageError: Naming the obstacle.
-    """
-    if '://' in str(folder):
-        return
-    existing = Path(folder).absolute()
-    while not os.path.exists(existing) and existing != existing.parent:
-        existing = existing.parent
-    number = None
-    if not existing.is_dir():
-        number = errno.ENOTDIR
-    elif not os.access(existing, os.W_OK | os.X_OK):
-        number = errno.EROFS if os.statvfs(existing).f_flag & os.ST_RDONLY else errno.EACCES
-    if number:
-        raise storage_error(OSError(number, ''), existing)
 
 
 def check_room(runner: Runner, hook: CheckpointHook) -> None:

@@ -23,7 +23,7 @@ from ..models.resnet import check_positions
 from ..moved import renamed
 from ..utils.command_line import DEBUG, step
 from ..utils.host_memory import reuse_memory
-from .disk_space import check_writable
+from ..utils.storage import check_file_writable
 from .dist import join_cpu_processes
 from .runner import BriefRunner
 
@@ -110,7 +110,8 @@ def prepare_arguments(
         check_augmented_test(config)
     stem = osp.splitext(osp.basename(config_file))[0]
     work_dir = given.work_dir or config.get('work_dir') or osp.join('work_dirs', stem)
-    check_writable(work_dir)  # as mmdet will choose it
+    if '://' not in work_dir:  # as mmdet will choose it
+        check_file_writable(osp.join(work_dir, 'config.py'))
     return arguments
 
 

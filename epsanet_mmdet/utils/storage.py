@@ -103,7 +103,7 @@ def check_file_writable(path: Union[str, Path]) -> None:
     """
     trial = Path(path).with_name(f'.{Path(path).name}.trial')
     write_whole(b'1', trial)
-    trial.unlink()
+    trial.unlink(missing_ok=True)  # another process of the run may have removed it
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,20 +9,7 @@ import torch
 from toy_training import EPOCHS, toy_runner
 
 from epsanet_mmdet.engine import disk_space
-from epsanet_mmdet.engine.disk_space import check_writable
 from epsanet_mmdet.errors import StorageError
-
-
-def test_checking_a_folder_creates_none(tmp_path):
-    check_writable(tmp_path / 'a' / 'b')
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize('folder', ['file', 'file/deeper'])
-def test_a_file_in_the_place_of_the_folder_is_named(folder, tmp_path):
-    (tmp_path / 'file').touch()
-    with pytest.raises(StorageError, match=f"'{tmp_path}/file': a file is in the place"):
-        check_writable(tmp_path / folder)
 
 
 def test_no_room_for_a_checkpoint_stops_the_run_before_it_trains(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Changes to files that know the format: random bytes alone seldom get past a checksum."""
+"""Format-aware mutations of files: random bytes alone rarely pass a checksum."""
 
 import copy
 import io
@@ -83,7 +83,7 @@ GLOBALS = [
 
 
 def operations(content: bytes) -> List[bytes]:
-    """Split a pickle into its operations; what is behind them is one more."""
+    """Split a pickle into its operations; trailing bytes form one more."""
     starts = []
     try:
         starts = [place for _, _, place in pickletools.genops(content)]
@@ -94,7 +94,7 @@ def operations(content: bytes) -> List[bytes]:
 
 
 def mutate_pickle(content: bytes, gadgets: List[bytes], rng: random.Random) -> bytes:
-    """Change a few operations of a pickle, or insert a whole attack."""
+    """Change a few operations of a pickle, or insert an attack."""
     parts = operations(content)
     for _ in range(rng.choice((1, 1, 1, 1, 2, 5))):
         i = rng.randrange(len(parts))
@@ -148,7 +148,7 @@ def mutate_bytes(content: bytes, rng: random.Random) -> bytes:
 
 
 def mutate_zip(content: bytes, gadgets: List[bytes], rng: random.Random) -> bytes:
-    """Change an entry of a zip archive, its name or its form; else the archive's own bytes."""
+    """Change an entry of a zip archive or its name, or the bytes of the archive."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [(entry.filename, archive.read(entry)) for entry in archive.infolist()]
@@ -185,7 +185,7 @@ def mutate_zip(content: bytes, gadgets: List[bytes], rng: random.Random) -> byte
 
 
 def mutate_json(content: bytes, rng: random.Random) -> bytes:
-    """Change values anywhere in JSON; else its bytes."""
+    """Change values anywhere in JSON, or its bytes."""
     try:
         tree = json.loads(content)
     except (ValueError, RecursionError):
@@ -217,7 +217,7 @@ def _mutate_tree(tree: Any, rng: random.Random, depth: int) -> Any:
 
 
 def mutate_xml(content: bytes, rng: random.Random, tokens: List[bytes]) -> bytes:
-    """Change elements of XML; sometimes, or where it is none, its text."""
+    """Change elements of XML, or its text."""
     try:
         root = ElementTree.fromstring(content)
     except Exception:  # it may be in no encoding at all
@@ -243,7 +243,7 @@ def mutate_xml(content: bytes, rng: random.Random, tokens: List[bytes]) -> bytes
 
 
 def mutate_text(content: bytes, rng: random.Random, tokens: List[bytes]) -> bytes:
-    """Replace a number or word, or insert a token; else change bytes."""
+    """Replace a word, insert a token, or change bytes."""
     words = content.split(b' ')
     action = rng.randrange(4)
     if action == 0:
@@ -286,7 +286,7 @@ SIZES: Dict[bytes, Callable] = {  # where a format's header says how many pixels
 
 
 def mutate_image(content: bytes, rng: random.Random) -> bytes:
-    """Change an image's stated size, or its bytes; a PNG's checksums are made right again."""
+    """Change the stated size of an image or its bytes, and correct the checksums of a PNG."""
     data = bytearray(content)
     if data[:8] == b'\x89PNG\r\n\x1a\n' and rng.random() < 0.7:
         return _png(data, rng)

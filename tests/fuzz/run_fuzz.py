@@ -1,10 +1,10 @@
-"""Fuzz readers of untrusted files with Atheris: guided by coverage, with changes of the format.
+"""Fuzz readers of untrusted files with Atheris, guided by coverage, with format-aware mutations.
 
     python tests/fuzz/run_fuzz.py checkpoints --runs 10000
 
-It ends with status 0 and a line of figures, or at the first file that runs code, takes too long
-or too much memory, or raises anything but a clear error; that file is kept, and named.
-``--file`` reads one such file again.
+It ends with status 0 and a line of figures, or at the first file that runs code, takes too much
+time or memory, or raises anything but a clear error. That file is kept and named; ``--file`` reads
+it again.
 """
 
 import argparse
@@ -40,12 +40,12 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('targets', nargs='+', choices=list(targets.TARGETS))
-    parser.add_argument('--runs', type=int, default=-1, help='files to read of each (no limit)')
-    parser.add_argument('--seconds', type=int, default=0, help='time for each (no limit)')
-    parser.add_argument('--timeout', type=int, default=5, help='seconds a file (%(default)s)')
-    parser.add_argument('--seed', type=int, default=1, help='of the changes (%(default)s)')
-    parser.add_argument('--keep', default='.', help='folder for a file that fails (here)')
-    parser.add_argument('--file', help='read this file alone')
+    parser.add_argument('--runs', type=int, default=-1, help='files per target (no limit)')
+    parser.add_argument('--seconds', type=int, default=0, help='time per target (no limit)')
+    parser.add_argument('--timeout', type=int, default=5, help='seconds per file (%(default)s)')
+    parser.add_argument('--seed', type=int, default=1, help='seed of the mutations (%(default)s)')
+    parser.add_argument('--keep', default='.', help='folder for a failing file (this folder)')
+    parser.add_argument('--file', help='read only this file')
     return parser.parse_args()
 
 
@@ -70,7 +70,7 @@ def read_one(name: str, args: argparse.Namespace, folder: Path) -> int:
 
 
 def fuzz(name: str, args: argparse.Namespace, folder: Path) -> int:
-    """Let a child process fuzz, as libFuzzer ends its process, and say how it went."""
+    """Fuzz in a child process, which libFuzzer ends, and print the result."""
     target = targets.build(name, folder)
     figures = multiprocessing.RawArray('d', 4)  # files, accepted, slowest, bytes of memory
     log = folder / 'log'

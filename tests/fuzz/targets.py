@@ -1,4 +1,4 @@
-"""What is fuzzed: honest files to begin with, how they are changed, and what reads them."""
+"""Targets of the fuzzer: honest files, functions that change them, and readers."""
 
 import io
 import json
@@ -42,10 +42,10 @@ class Target(NamedTuple):
     """One kind of file.
 
     Args:
-        seeds: Honest files, and some that attack.
-        mutate: Changes one.
-        write: Puts one where the tools look for it.
-        read: Reads what was written last, as the tools do.
+        seeds: Honest files, and some attacks.
+        mutate: Function that changes one.
+        write: Function that writes one where the tools look for it.
+        read: Function that reads the last one, like the tools.
         memory: Bytes that reading one may add to the process.
     """
 
@@ -57,7 +57,7 @@ class Target(NamedTuple):
 
 
 def scratch() -> Path:
-    """Make a folder for the files, in memory where the system has such."""
+    """Make a folder for the files, in memory if the system supports it."""
     memory = Path('/dev/shm')
     base = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     return Path(tempfile.mkdtemp(prefix='fuzz-', dir=base))
@@ -127,7 +127,7 @@ def _honest() -> List[object]:
 
 
 def _checker(folder: Path) -> Callable[[str], object]:
-    """Check a data set in this process, its images read once: they stay as they are."""
+    """Return a function that checks a data set in this process and reads each image only once."""
     known: Dict[str, object] = {}
 
     def read_images(paths, progress=True):
@@ -218,7 +218,7 @@ def yolo(folder: Path) -> Target:
 
 
 def dataset(folder: Path) -> Target:
-    """Annotations as a training reads them: mmdet's data set, and its masks from pycocotools."""
+    """Read annotations as in training: mmdet's data set, and masks with pycocotools."""
     from mmdet.registry import DATASETS
     from mmdet.utils import register_all_modules
 
@@ -302,7 +302,7 @@ TARGETS: Dict[str, Callable[[Path], Target]] = dict(
 
 
 def build(name: str, folder: Path) -> Target:
-    """Build a target, and read its seeds once, so that nothing is imported later on."""
+    """Build a target, and read its seeds once so that nothing is imported later."""
     warnings.simplefilter('ignore')
     random.seed(0)
     Image.init()  # or Pillow would import its formats with the first file it does not know

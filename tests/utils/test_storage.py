@@ -93,8 +93,10 @@ def test_a_device_that_is_full_is_an_error(tmp_path, monkeypatch):
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path):
     (tmp_path / 'work').touch()
-    with pytest.raises(StorageError, match='a file is in the place of a folder'):
-        write_whole(b'', tmp_path / 'work' / 'a.pth')
+    for folder in ('work', 'work/deeper'):
+        for check in (check_file_writable, lambda path: write_whole(b'', path)):
+            with pytest.raises(StorageError, match='a file is in the place of a folder'):
+                check(tmp_path / folder / 'a.pth')
 
 
 def test_text_json_and_torch_objects_are_written_whole_too(tmp_path):
@@ -141,15 +143,15 @@ def open_folder():
         yield Path(folder)
 
 
-@pytest.mark.parametrize('call', ['check_writable(f)', 'write_whole(b"x", f / "a.pth")'])
+@pytest.mark.parametrize('call', ['check_file_writable(file)', 'write_whole(b"x", file)'])
 def test_a_folder_without_permission_is_named(call, open_folder):
     code = f"""
-import os, sys, pathlib
-from epsanet_mmdet.engine.disk_space import check_writable
+import os, pathlib
 from epsanet_mmdet.errors import StorageError
-from epsanet_mmdet.utils.storage import write_whole
-f = pathlib.Path({str(open_folder)!r})
-f.chmod(0o555)
+from epsanet_mmdet.utils.storage import check_file_writable, write_whole
+folder = pathlib.Path({str(open_folder)!r})
+file = folder / 'a.pth'
+folder.chmod(0o555)
 if os.getuid() == 0:
     os.setuid(65534)
 try:
