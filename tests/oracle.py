@@ -3,10 +3,12 @@
 import os
 import resource
 import sys
+from pathlib import Path
 from typing import Callable, Set
 
 import torch  # noqa: F401 - before the packages are listed below
 
+import epsanet_mmdet
 from epsanet_mmdet.errors import UserError
 
 # What Python reports before it happens. Reading files is what the readers are for.
@@ -40,6 +42,7 @@ FORBIDDEN = (
     'urllib.',
     'webbrowser.',
 )
+TEMPLATES = str(Path(epsanet_mmdet.__file__).parent / '*' / 'templates' / '*')
 PACKAGES = {name.partition('.')[0] for name in sys.modules}  # whatever has been imported before
 _done: Set[str] = set()
 _is_watching = False
@@ -57,12 +60,13 @@ def _watch(event: str, arguments: tuple) -> None:
 
 
 def _is_own(event: str, arguments: tuple) -> bool:
-    """Return whether the event is a late import of an installed package, or a template."""
+    """Return True for the late import of an installed package and for a template of this one."""
     if event == 'os.fork':
         return sys._getframe(2).f_code.co_name == 'read_forked'
     if event == 'import':
         return arguments[0].partition('.')[0] in PACKAGES
-    if getattr(arguments[0], 'co_filename', arguments[1:2]) in ('<template>', ('<template>',)):
+    code = getattr(arguments[0], 'co_filename', '') or (arguments[1] if event == 'compile' else '')
+    if isinstance(code, str) and Path(code).match(TEMPLATES):
         return True
     frame = sys._getframe()
     while frame is not None and frame.f_code.co_name != '_find_and_load':

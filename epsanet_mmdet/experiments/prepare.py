@@ -18,9 +18,10 @@ from ..config.build import build_without_weights
 from ..config.class_heads import check_class_heads
 from ..config.data import DATALOADERS
 from ..config.python_text import check_names
-from ..engine.disk_space import check_writable, checkpoint_bytes
+from ..engine.disk_space import checkpoint_bytes
 from ..errors import CheckpointError, ConfigError, DataError, UserError
 from ..utils.flops import count_flops, count_parameters
+from ..utils.storage import check_file_writable
 from .fingerprint import check_equal, describe_data, settings_of
 from .job import Job
 from .plan import Launcher, Plan, Variant
@@ -217,8 +218,7 @@ def check_disk(work_dir: Path, jobs: Sequence[Job], costs: Dict[str, Costs]) -> 
         StorageError: If the folder cannot be written.
         DataError: If there is not enough room; it names how much is missing.
     """
-    check_writable(work_dir)
-    work_dir.mkdir(parents=True, exist_ok=True)
+    check_file_writable(work_dir / 'table.json')
     free, needed = shutil.disk_usage(work_dir).free, disk_needed(jobs, costs)
     if needed > free:
         raise DataError(

@@ -131,7 +131,7 @@ def _run_at_slurm(prepared: PreparedPlan, say: Say) -> List[str]:
             job.prepare()
         say(f'{job.name}: Slurm job {submit(job, prepared.plan.launcher)}')
     if waiting:
-        say('waiting for the jobs; you can stop this command, and the same command waits again')
+        say('waiting for the jobs; they continue without this command, which you can repeat')
     failures, started, reported = [], time.monotonic(), 0.0
     while waiting:
         before = len(waiting)

@@ -133,8 +133,8 @@ def _cached_summary(ann_file: str, modified: int) -> Tuple[Optional[Tuple], Opti
     for split in read_coco(ann_file, None, Findings()):
         with contextlib.suppress(KeyError, TypeError):
             classes = tuple(map(str, split.classes))
-        with contextlib.suppress(KeyError, TypeError, IndexError):
-            if osp.isfile(split.path_of(split.images[0]['file_name'])):
+        with contextlib.suppress(KeyError, TypeError):
+            if any(osp.isfile(split.path_of(image['file_name'])) for image in split.images):
                 folder = split.image_dir
     return classes, folder
 
