@@ -94,6 +94,7 @@ def test_outputs_and_a_training_step_are_the_same(tree, tmp_path, arch):
 @pytest.mark.slow(minutes=5)
 def test_the_other_tests_pass(tree):
     tests = [tree / 'tests' / name for name in TESTS]
-    result = run_python(tree, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', *tests)
+    options = ['-q', '-x', '-p', 'no:cacheprovider', '-m', 'not slow']
+    result = run_python(tree, '-m', 'pytest', *options, *tests)
     assert result.returncode == 0, result.stdout[-4000:]
     assert 'passed' in result.stdout
