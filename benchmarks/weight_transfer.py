@@ -16,8 +16,8 @@ from epsanet_mmdet.weight_transfer import reconstruction_table
 def parse_args():
     parser = CommandParser(description=__doc__)
     what = parser.add_subparsers(dest='what', required=True)
-    donor = what.add_parser('donor', help='train a ResNet-50 as a detector of generated shapes')
-    donor.add_argument(
+    teacher = what.add_parser('donor', help='train a ResNet-50 as a detector of generated shapes')
+    teacher.add_argument(
         '--iterations', type=int, default=2000, help='training iterations (default: %(default)s)'
     )
     response = what.add_parser('response', help='measure the reconstruction error of each method')
@@ -46,7 +46,7 @@ def parse_args():
     training.add_argument(
         '--iterations', type=int, default=200, help='iterations per training (default: %(default)s)'
     )
-    for part in (donor, response, training):
+    for part in (teacher, response, training):
         part.add_argument(
             '--work-dir',
             default='work_dirs/transplant',
