@@ -105,7 +105,7 @@ def test_an_image_too_large_to_decode_is_not_shown(case, tmp_path):
 def test_no_input_is_overwritten(case):
     for path in (case.ann_file, *case.results):
         before = Path(path).read_bytes()
-        with pytest.raises(DataError, match='would be written over, .*; choose another --out'):
+        with pytest.raises(DataError, match='would be overwritten, .*; choose another --out'):
             report_results(**case._asdict(), out=path)
         assert Path(path).read_bytes() == before
 
