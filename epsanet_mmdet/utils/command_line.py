@@ -1,11 +1,15 @@
 """The entry point of every command: errors are printed as one line, with --debug as a traceback."""
 
+import atexit
+import os
 import os.path as osp
 import signal
 import sys
 from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Optional
+
+from torch import distributed
 
 from ..errors import UserError
 from .storage import WRITING_ONLY, storage_error
@@ -51,7 +55,8 @@ def run_command(main: Callable, *args, **kwargs) -> Any:
     _take_over_interrupts()
     guard_terminal()
     try:
-        return main(*args, **kwargs)
+        with _exit_of_gloo():
+            return main(*args, **kwargs)
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             raise
@@ -59,6 +64,31 @@ def run_command(main: Callable, *args, **kwargs) -> Any:
             print(str(error) or 'interrupted', file=sys.stderr)
             sys.exit(INTERRUPTED)
         sys.exit(f'error: {printable(describe(error), LONGEST)}')
+
+
+@contextmanager
+def _exit_of_gloo() -> Iterator[None]:
+    """End a process of a gloo group with its status, where Python's shutdown would often abort it.
+
+    In torch 2.13, threads that still run then end one of four such processes with SIGABRT, so that
+    launchers report a failure.
+    """
+    status = 0
+    try:
+        yield
+    except SystemExit as error:
+        status = error.code or 0
+        if not isinstance(status, int) or not _is_in_gloo_group():
+            raise
+    if _is_in_gloo_group():
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _is_in_gloo_group() -> bool:
+    return distributed.is_initialized() and distributed.get_backend() == 'gloo'
 
 
 def _take_over_interrupts() -> None:

@@ -207,3 +207,31 @@ def test_a_missing_launcher_is_named(monkeypatch):
             ConfigError, match=f'--launcher {launcher} needs the variable {variable}'
         ):
             join_cpu_processes(launcher)
+
+
+EXIT = """
+import sys
+import torch
+from epsanet_mmdet.engine.dist import join
+from epsanet_mmdet.utils.command_line import run_command
+
+def main():
+    join()
+    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(8, 8))
+    model(torch.ones(1, 8)).sum().backward()
+    print('computed')
+    sys.exit({status})
+
+run_command(main)
+"""
+
+
+@pytest.mark.parametrize('status', [0, 75])
+def test_processes_end_with_the_status_of_their_command(status, tmp_path):
+    script = tmp_path / 'script.py'
+    script.write_text(EXIT.format(status=status))
+    command = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=4', str(script)]
+    done = run(sys.executable, *command)
+    assert done.stdout.count('computed') == 4
+    assert 'SIGABRT' not in done.stderr and (done.returncode == 0) == (status == 0)
+    assert status == 0 or 'exitcode  : 75' in done.stderr
