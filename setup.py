@@ -63,7 +63,7 @@ setup(
     ],
     packages=find_packages(include=['epsanet_mmdet', 'epsanet_mmdet.*']),
     package_data={'epsanet_mmdet': mim_files() + ['*/templates/*', 'experiments/*.json']},
-    ext_modules=[KERNELS],
+    ext_modules=[KERNELS] if KERNELS.sources else [],
     cmdclass={'build_ext': BuildKernels},
     python_requires='>=3.10',
     install_requires=['jinja2', 'msgspec>=0.19', 'packaging', 'safetensors>=0.4'],

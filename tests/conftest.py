@@ -33,6 +33,7 @@ def _no_default_scope():
 def _quiet_mmengine():
     from mmengine.logging import MMLogger
 
+    logging.raiseExceptions = False  # about a stream of an earlier test that pytest has closed
     MMLogger.get_current_instance().setLevel(logging.WARNING)
 
 

@@ -72,7 +72,7 @@ def pip(python, *arguments):
 
 
 def fingerprint(pins):
-    sources = sorted((ROOT / 'epsanet_mmdet' / 'ops' / 'cpu' / 'csrc').iterdir())
+    sources = sorted(ROOT.glob('epsanet_mmdet/ops/cpu/csrc/*'))
     files = [Path(__file__), pins, ROOT / 'setup.py', *sources]
     return hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()
 
