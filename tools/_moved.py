@@ -14,4 +14,5 @@ def run_benchmark(name: str) -> None:
     if not script.is_file():
         sys.exit(f'{old} is now benchmarks/{name}, which needs a clone of the repository')
     print(f'{old} is deprecated; use benchmarks/{name}', file=sys.stderr)
+    sys.path.insert(0, str(BENCHMARKS))  # as if the script itself had been started
     runpy.run_path(str(script), run_name='__main__')
