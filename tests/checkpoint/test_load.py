@@ -10,6 +10,7 @@ import sys
 import threading
 import zipfile
 from collections import Counter, OrderedDict, defaultdict
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import CheckpointLoader, load_checkpoint
+from one_line import error_line
 from torch import nn
 
 from epsanet_mmdet.checkpoint import load as safe_load
@@ -46,12 +48,7 @@ def marker(tmp_path):
     assert not path.exists(), 'the checkpoint ran code'
 
 
-def refusal(function, *args) -> str:
-    with pytest.raises(CheckpointError) as caught:
-        function(*args)
-    message = str(caught.value)
-    assert '\n' not in message
-    return message
+refusal = partial(error_line, CheckpointError)
 
 
 # Refused

@@ -2,12 +2,14 @@
 
 import copy
 import re
+from functools import partial
 
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint, load_state_dict
+from one_line import error_line
 from torch import nn
 
 from epsanet_mmdet.checkpoint import require_match
@@ -15,13 +17,7 @@ from epsanet_mmdet.config.load import find_config
 from epsanet_mmdet.errors import CheckpointError
 from epsanet_mmdet.models import EPSANet
 
-
-def refusal(function, *args) -> str:
-    with pytest.raises(CheckpointError) as caught:
-        function(*args)
-    message = str(caught.value)
-    assert '\n' not in message
-    return message
+refusal = partial(error_line, CheckpointError)
 
 
 def tensors(model: nn.Module) -> int:

@@ -4,6 +4,7 @@ import pytest
 import safetensors.torch
 import torch
 from forked_reader import forked_child  # noqa: F401
+from one_line import error_line
 
 from epsanet_mmdet.checkpoint.weight_files import read_weights
 from epsanet_mmdet.errors import CheckpointError
@@ -13,10 +14,7 @@ STATE = {'conv1.weight': torch.arange(4.0).view(2, 2), 'fc.bias': torch.ones(2)}
 
 
 def refusal(path) -> str:
-    with pytest.raises(CheckpointError) as caught:
-        read_weights(path)
-    assert '\n' not in str(caught.value)
-    return str(caught.value)
+    return error_line(CheckpointError, read_weights, path)
 
 
 def read(content, path):

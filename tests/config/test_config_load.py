@@ -1,6 +1,9 @@
 """A config is found by path or bare name, and one that is missing or broken is named."""
 
+from functools import partial
+
 import pytest
+from one_line import error_line
 
 from epsanet_mmdet.config.load import configs_dir, find_config, load_config
 from epsanet_mmdet.errors import ConfigError
@@ -8,11 +11,7 @@ from epsanet_mmdet.errors import ConfigError
 NAME = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
 
 
-def error(function, *args) -> str:
-    with pytest.raises(ConfigError) as caught:
-        function(*args)
-    assert '\n' not in str(caught.value)
-    return str(caught.value)
+error = partial(error_line, ConfigError)
 
 
 @pytest.mark.parametrize('name', [NAME, NAME + '.py'])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import DATASETS
+from one_line import error_line
 from PIL import Image
 from rotten_data import (
     COUNT,
@@ -42,11 +43,7 @@ def build(root: Path, **options) -> CheckedCocoDataset:
 
 
 def error(root: Path, **options) -> str:
-    with pytest.raises(DataError) as caught:
-        build(root, **options)
-    message = str(caught.value)
-    assert '\n' not in message
-    return message
+    return error_line(DataError, build, root, **options)
 
 
 def test_sound_data_load_as_they_are(root):

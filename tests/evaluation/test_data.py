@@ -1,10 +1,12 @@
 """Annotations and results are loaded for pycocotools, and their faults end in one line."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 from coco_case import write_case
+from one_line import error_line
 from pycocotools import mask as coco_mask
 
 from epsanet_mmdet.errors import DataError
@@ -16,11 +18,7 @@ def case(tmp_path):
     return write_case(tmp_path)
 
 
-def error(function, *args):
-    with pytest.raises(DataError) as info:
-        function(*args)
-    assert '\n' not in str(info.value)
-    return str(info.value)
+error = partial(error_line, DataError)
 
 
 def edit(path, change):

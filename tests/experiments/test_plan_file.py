@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from one_line import error_line
 
 from epsanet_mmdet.errors import ConfigError
 from epsanet_mmdet.experiments.plan_file import find_plan, plans_dir, read_plan
@@ -23,10 +24,7 @@ def write(tmp_path):
 
 
 def refusal(name, changes=None) -> str:
-    with pytest.raises(ConfigError) as caught:
-        read_plan(name, changes)
-    assert '\n' not in str(caught.value)
-    return str(caught.value)
+    return error_line(ConfigError, read_plan, name, changes)
 
 
 def test_a_list_of_configs_is_a_plan(write):

@@ -33,14 +33,18 @@ def test_fuses_as_each_stage_says():
     assert all(isinstance(block.fusion, IAFF) for block in model.layer4)
 
 
-def test_adding_everywhere_is_mmdets_resnet():
-    ours = tiny(('add',) * 4).eval()
-    mmdets = ResNetV1d(depth=50, base_channels=8)
-    mmdets.load_state_dict(ours.state_dict())
+def assert_computes_the_same(ours, mmdets):
     mmdets.eval()  # returns nothing
     x = torch.randn(2, 3, 64, 48)
     with torch.no_grad():
         torch.testing.assert_close(ours(x), mmdets(x))
+
+
+def test_adding_everywhere_is_mmdets_resnet():
+    ours = tiny(('add',) * 4).eval()
+    mmdets = ResNetV1d(depth=50, base_channels=8)
+    mmdets.load_state_dict(ours.state_dict())
+    assert_computes_the_same(ours, mmdets)
 
 
 def test_on_a_plain_stem_starts_from_torchvisions_resnet():
@@ -52,10 +56,7 @@ def test_on_a_plain_stem_starts_from_torchvisions_resnet():
     assert all('.fusion.' in name for name in loaded.missing_keys)
     plain = tiny(('add',) * 4, deep_stem=False, avg_down=False).eval()
     plain.load_state_dict(torchvisions.state_dict())
-    torchvisions.eval()  # returns nothing
-    x = torch.randn(2, 3, 64, 48)
-    with torch.no_grad():
-        torch.testing.assert_close(plain(x), torchvisions(x))
+    assert_computes_the_same(plain, torchvisions)
 
 
 def test_fusions_normalise_by_norm_cfg():

@@ -1,11 +1,13 @@
 """Class folders load as labelled images, and every fault in them is named in one line."""
 
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
+from one_line import error_line
 from PIL import Image
 
 from epsanet_mmdet.errors import DataError
@@ -33,11 +35,7 @@ def build(root, split='train', **options) -> ImageFolder:
     return ImageFolder(str(root), split, pipeline=PIPELINE, **options)
 
 
-def error(function, *args, **kwargs) -> str:
-    with pytest.raises(DataError) as caught:
-        function(*args, **kwargs)
-    assert '\n' not in str(caught.value)
-    return str(caught.value)
+error = partial(error_line, DataError)
 
 
 def test_classes_are_numbered_in_sorted_order(tree):

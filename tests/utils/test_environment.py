@@ -1,6 +1,7 @@
 """A wrong stack fails on import, with one line that says what to install."""
 
 import pytest
+from one_line import error_line
 
 from epsanet_mmdet.utils.environment import check_stack, processor, versions
 
@@ -14,11 +15,7 @@ ONEDL = {
 
 
 def refusal(installed: dict) -> str:
-    with pytest.raises(ImportError) as caught:
-        check_stack(installed.get)
-    message = str(caught.value)
-    assert '\n' not in message
-    return message
+    return error_line(ImportError, check_stack, installed.get)
 
 
 def test_this_environment_passes():
