@@ -1,0 +1,128 @@
+"""Triton kernel of a blocked convolution, see :mod:`.blocking`, on channels-last maps."""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .blocking import Blocking
+from .tiles import ConvTile
+
+
+@triton.jit
+def _dot(a, b, acc, PRECISION: tl.constexpr, UPCAST: tl.constexpr):
+    if UPCAST:  # Triton's interpreter has no products of bfloat16
+        a, b = a.to(tl.float32), b.to(tl.float32)
+    return tl.dot(a, b, acc, input_precision=PRECISION)
+
+
+@triton.jit
+def _conv_kernel(
+    x, w, y, sums, squares,
+    blocks, blocks_x, tiles, height, width, sxn, sxh, sxw, syn, syh, syw, sums_image, sums_row,
+    PRODUCTS: tl.constexpr, SPLIT: tl.constexpr, INPUTS: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STRIDE: tl.constexpr, WINDOW_X: tl.constexpr,
+    DEPTH: tl.constexpr, ACCUMULATE: tl.constexpr, MOMENTS: tl.constexpr,
+    PRECISION: tl.constexpr, UPCAST: tl.constexpr, M: tl.constexpr, K: tl.constexpr,
+):  # fmt: skip
+    N: tl.constexpr = ROWS * COLUMNS * OUTPUTS
+    program = tl.program_id(0)
+    product, tile = program % PRODUCTS, program // PRODUCTS
+    image = (tile // tiles).to(tl.int64)
+    block = (tile % tiles) * M + tl.arange(0, M)
+    valid = block < blocks
+    block = tl.where(valid, block, 0)
+    block_y, block_x = block // blocks_x, block % blocks_x
+    start = block_y * (ROWS * STRIDE) * sxh + block_x * (COLUMNS * STRIDE) * sxw
+    column = tl.arange(0, N)
+    x += image * sxn + (product // SPLIT) * INPUTS
+    w += product * (N * DEPTH)
+    acc = tl.zeros((M, N), dtype=tl.float32)
+    for first in range(0, DEPTH, K):
+        k = first + tl.arange(0, K)
+        tap = k // INPUTS
+        value = (tap // WINDOW_X) * sxh + (tap % WINDOW_X) * sxw + k % INPUTS
+        a = tl.load(x + (start[:, None] + value[None, :]))
+        b = tl.load(w + column[:, None] * DEPTH + k[None, :])
+        acc = _dot(a, tl.trans(b), acc, PRECISION, UPCAST)
+    output, pixel = column % OUTPUTS, column // OUTPUTS
+    at_y = block_y[:, None] * ROWS + (pixel // COLUMNS)[None, :]
+    at_x = block_x[:, None] * COLUMNS + (pixel % COLUMNS)[None, :]
+    inside = valid[:, None] & (at_y < height) & (at_x < width)
+    target = y + image * syn + at_y * syh + at_x * syw + (product * OUTPUTS + output)[None, :]
+    if ACCUMULATE:
+        acc += tl.load(target, mask=inside, other=0.0).to(tl.float32)
+    tl.store(target, acc.to(y.dtype.element_ty), mask=inside)
+    if MOMENTS:
+        acc = tl.where(inside, acc, 0.0)
+        place = (
+            image * sums_image
+            + (tile % tiles) * sums_row
+            + product * OUTPUTS
+            + tl.arange(0, OUTPUTS)
+        )
+        of_columns = tl.reshape(tl.sum(acc, 0), (ROWS * COLUMNS, OUTPUTS))
+        tl.store(sums + place, tl.sum(of_columns, 0))
+        if MOMENTS > 1:
+            of_columns = tl.reshape(tl.sum(acc * acc, 0), (ROWS * COLUMNS, OUTPUTS))
+            tl.store(squares + place, tl.sum(of_columns, 0))
+
+
+def blocked_conv(
+    x: Tensor,
+    packed: Tensor,
+    out: Tensor,
+    blocking: Blocking,
+    tile: ConvTile,
+    precision: str,
+    sums: Tensor = None,
+    squares: Tensor = None,
+    accumulate: bool = False,
+) -> None:
+    """Convolve a padded map into ``out``.
+
+    Args:
+        x: (B, H', W', C) with contiguous channels, possibly some of a larger map's. The first
+            window starts at its first pixel, and all windows lie in it with ``tile.slack`` more
+            rows.
+        packed: Weight of :func:`~.blocking.pack`, with rows padded to a multiple of ``tile.depth``.
+        out: (B, H, W, out_channels) with contiguous channels; float32 or the type of x.
+        blocking: How the convolution is blocked.
+        tile: How the matrix product is cut.
+        precision: Precision of products of float32 values.
+        sums: (B, tiles, out_channels), float32: receives the sums of the outputs in each tile.
+        squares: Receives the sums of their squares, likewise.
+        accumulate: Add to ``out``.
+    """
+    batch, height, width, channels = out.shape
+    blocks_y, blocks_x = -(-height // blocking.rows), -(-width // blocking.columns)
+    tiles = tile_count(height, width, blocking, tile)
+    interprets = triton.knobs.runtime.interpret
+    _conv_kernel[(batch * tiles * blocking.products,)](
+        x, packed, out, sums, squares,
+        blocks_y * blocks_x, blocks_x, tiles, height, width,
+        *x.stride()[:3], *out.stride()[:3], *((0, 0) if sums is None else sums.stride()[:2]),
+        PRODUCTS=blocking.products,
+        SPLIT=blocking.split,
+        INPUTS=x.shape[3] // blocking.merged,
+        OUTPUTS=channels // blocking.products,
+        ROWS=blocking.rows,
+        COLUMNS=blocking.columns,
+        STRIDE=blocking.stride,
+        WINDOW_X=blocking.window[1],
+        DEPTH=packed.shape[2],
+        ACCUMULATE=accumulate,
+        MOMENTS=(sums is not None) + (squares is not None),
+        PRECISION=precision,
+        UPCAST=x.dtype == torch.bfloat16 and interprets,
+        M=tile.blocks,
+        K=tile.depth,
+        num_warps=tile.warps,
+        num_stages=tile.stages,
+    )  # fmt: skip
+
+
+def tile_count(height: int, width: int, blocking: Blocking, tile: ConvTile) -> int:
+    """Return the number of tiles of an image."""
+    blocks = -(-height // blocking.rows) * -(-width // blocking.columns)
+    return -(-blocks // tile.blocks)

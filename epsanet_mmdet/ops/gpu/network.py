@@ -1,0 +1,79 @@
+"""A whole network in evaluation mode, replayed as a CUDA graph."""
+
+from collections import OrderedDict
+from typing import List, NamedTuple, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from ..block import BlockParts, Stem
+from .compute import Compute
+from .evaluation import EvaluatedBlock, EvaluatedStem
+
+MOST_GRAPHS = 64  # sizes of images; mmdet pads them to multiples of 32
+
+
+class _Graph(NamedTuple):
+    graph: torch.cuda.CUDAGraph
+    images: Tensor
+    outs: List[Tensor]
+
+
+class EvaluatedNetwork:
+    """A network prepared for evaluation.
+
+    The second pass over a size of images is captured as a CUDA graph, and the next ones replay it.
+    Their outputs are copies.
+
+    Args:
+        stem: Parts of the stem.
+        blocks: Stage and parts of each block.
+        out_indices: Stages whose outputs are returned.
+        compute: What computes.
+    """
+
+    def __init__(
+        self,
+        stem: Stem,
+        blocks: Sequence[Tuple[int, BlockParts]],
+        out_indices: Sequence[int],
+        compute: Compute,
+    ) -> None:
+        self.stem = EvaluatedStem(stem.conv, stem.norm, compute)
+        self.blocks = [(stage, EvaluatedBlock(parts, compute)) for stage, parts in blocks]
+        self.out_indices = out_indices
+        self.graphs: OrderedDict[tuple, _Graph] = OrderedDict()
+        self.seen = set()
+        self.pool = None
+
+    def __call__(self, images: Tensor) -> Tuple[Tensor, ...]:
+        """Return the outputs of the stages for images (B, 3, H, W)."""
+        size = images.shape, images.dtype
+        if torch.cuda.is_current_stream_capturing() or size not in self.seen:
+            self.seen.add(size)
+            return tuple(self._run(images))
+        if size not in self.graphs:
+            self.graphs[size] = self._capture(images)
+            if len(self.graphs) > MOST_GRAPHS:
+                self.graphs.popitem(last=False)
+        self.graphs.move_to_end(size)
+        replay = self.graphs[size]
+        replay.images.copy_(images)
+        replay.graph.replay()
+        return tuple(out.clone() for out in replay.outs)
+
+    def _run(self, images: Tensor) -> List[Tensor]:
+        x, outs = self.stem(images), {}
+        for stage, block in self.blocks:
+            x = block(x)
+            outs[stage] = x
+        return [outs[i].permute(0, 3, 1, 2) for i in sorted(self.out_indices)]
+
+    def _capture(self, images: Tensor) -> _Graph:
+        if self.pool is None:
+            self.pool = torch.cuda.graph_pool_handle()
+        images, graph = images.clone(), torch.cuda.CUDAGraph()
+        # Other threads, such as those that pin the memory of batches, may use CUDA meanwhile.
+        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode='thread_local'):
+            outs = self._run(images)
+        return _Graph(graph, images, outs)

@@ -1,0 +1,123 @@
+"""How the convolutions of a block are cut, for each size and precision.
+
+The defaults follow rules that were fitted to measurements, see docs/internals/speed.md: a product
+needs about as many programs as the GPU has multiprocessors, and tiles as large as that allows.
+"""
+
+import functools
+from typing import NamedTuple, Sequence, Tuple
+
+from .blocking import Blocking
+from .tiles import ConvTile, PointwiseTile
+
+# Values of 16 bits; float32 rounded to TensorFloat-32; float32 as sums of three such products.
+HALF, TF32, FLOAT32 = 'ieee', 'tf32', 'tf32x3'
+
+
+class ConvShape(NamedTuple):
+    """A grouped convolution that keeps the size of the map, or halves it.
+
+    Attributes:
+        inputs: Input channels.
+        outputs: Output channels.
+        size: Size of the kernel.
+        groups: Groups.
+        stride: Stride.
+        dilation: Dilation.
+    """
+
+    inputs: int
+    outputs: int
+    size: int
+    groups: int
+    stride: int
+    dilation: int
+
+
+class ConvPlan(NamedTuple):
+    """How a convolution is computed."""
+
+    blocking: Blocking
+    tile: ConvTile
+
+
+@functools.cache
+def conv_plan(shape: ConvShape, pixels: int, precision: str, multiprocessors: int) -> ConvPlan:
+    """Return how to compute a convolution.
+
+    Args:
+        shape: The convolution.
+        pixels: Pixels of the output, of all images.
+        precision: :data:`HALF`, :data:`TF32` or :data:`FLOAT32`.
+        multiprocessors: Multiprocessors of the GPU.
+    """
+    wide = 32 if precision == HALF else 16
+    merged = shape.groups
+    while merged % 2 == 0 and shape.inputs // merged < wide:
+        merged //= 2
+    outputs, split = shape.outputs // merged, 1
+    for columns, rows in ((128, 128), (64, 128), (64, 64), (32, 64), (16, 64)):
+        while outputs // split > columns:
+            split *= 2
+        if pixels * shape.outputs >= 0.9 * multiprocessors * rows * columns:
+            break
+    area = max(1, columns * split // outputs)
+    blocking = Blocking(shape.groups, merged, split, *block_sides(area), *shape[2:3], *shape[4:])
+    values = rows * blocking.pixels * shape.outputs // blocking.products
+    depth = 64 if precision == HALF else 32
+    return ConvPlan(blocking, ConvTile(rows, depth, 8 if values > 8192 else 4, 3))
+
+
+def block_sides(area: int) -> Tuple[int, int]:
+    """Return rows and columns of a block with so many pixels, a power of 2, at most 4x4."""
+    area = min(area, 16)
+    rows = {1: 1, 2: 1, 4: 2, 8: 2, 16: 4}[area]
+    return rows, area // rows
+
+
+@functools.cache
+def pointwise_tile(
+    pixels: int, inputs: int, outputs: int, precision: str, multiprocessors: int
+) -> PointwiseTile:
+    """Return how to cut a 1x1 convolution.
+
+    Args:
+        pixels: Pixels of an image's output times images.
+        inputs: Input channels.
+        outputs: Output channels.
+        precision: See :func:`conv_plan`.
+        multiprocessors: Multiprocessors of the GPU.
+    """
+    deepest = 64 if precision == HALF else 32
+    depth = next(d for d in (deepest, 32, 16) if inputs % d == 0)
+    for rows, columns in ((128, 128), (64, 128), (64, 64), (32, 64), (32, 32), (16, 16)):
+        if outputs % columns == 0 and pixels * outputs >= 0.7 * multiprocessors * rows * columns:
+            break
+    else:
+        rows, columns = 16, 16
+    warps = 8 if precision != HALF and rows * columns > 8192 else 4
+    return PointwiseTile(rows, columns, depth, warps, 3)
+
+
+def padded_sides(
+    height: int, width: int, plans: Sequence[ConvPlan], channels: int
+) -> Tuple[int, int, int]:
+    """Return the margin around a map and the sides of the padded map that plans need.
+
+    Args:
+        height: Height of the map.
+        width: Width of the map.
+        plans: Plans of the convolutions of the map.
+        channels: Channels of the map.
+    """
+    margin = max(plan.blocking.reach for plan in plans)
+    sides = [0, 0]
+    for blocking, tile in plans:
+        window, inputs = blocking.window, channels // blocking.merged
+        taps = -(-window[0] * window[1] * inputs // tile.depth) * tile.depth // inputs
+        read = (max(window[0], -(-taps // window[1])), window[1])
+        for i, (side, block) in enumerate(((height, blocking.rows), (width, blocking.columns))):
+            blocks = -(-(-(-side // blocking.stride)) // block)
+            last = margin - blocking.reach + (blocks - 1) * block * blocking.stride
+            sides[i] = max(sides[i], last + read[i], margin + side)
+    return margin, *sides
