@@ -5,6 +5,7 @@ needs about as many programs as the GPU has multiprocessors, and tiles as large 
 """
 
 import functools
+from math import ceil
 from typing import NamedTuple, Sequence, Tuple
 
 from .blocking import Blocking
@@ -61,11 +62,15 @@ def conv_plan(shape: ConvShape, pixels: int, precision: str, multiprocessors: in
             split *= 2
         if pixels * shape.outputs >= 0.9 * multiprocessors * rows * columns:
             break
+    if precision == FLOAT32 and columns == 128:  # registers: three products at a time
+        rows = 64
     area = max(1, columns * split // outputs)
-    blocking = Blocking(shape.groups, merged, split, *block_sides(area), *shape[2:3], *shape[4:])
+    blocking = Blocking(
+        shape.groups, merged, split, *block_sides(area), shape.size, shape.stride, shape.dilation
+    )
     values = rows * blocking.pixels * shape.outputs // blocking.products
-    depth = 64 if precision == HALF else 32
-    return ConvPlan(blocking, ConvTile(rows, depth, 8 if values > 8192 else 4, 3))
+    depth, large = (64, 8192) if precision == HALF else (32, 4096 if precision == TF32 else 8192)
+    return ConvPlan(blocking, ConvTile(rows, depth, 8 if values > large else 4, 3))
 
 
 def block_sides(area: int) -> Tuple[int, int]:
@@ -114,10 +119,10 @@ def padded_sides(
     sides = [0, 0]
     for blocking, tile in plans:
         window, inputs = blocking.window, channels // blocking.merged
-        taps = -(-window[0] * window[1] * inputs // tile.depth) * tile.depth // inputs
-        read = (max(window[0], -(-taps // window[1])), window[1])
+        taps = ceil(window[0] * window[1] * inputs / tile.depth) * tile.depth // inputs
+        read = (max(window[0], ceil(taps / window[1])), window[1])
         for i, (side, block) in enumerate(((height, blocking.rows), (width, blocking.columns))):
-            blocks = -(-(-(-side // blocking.stride)) // block)
+            blocks = ceil(ceil(side / blocking.stride) / block)
             last = margin - blocking.reach + (blocks - 1) * block * blocking.stride
             sides[i] = max(sides[i], last + read[i], margin + side)
     return margin, *sides
