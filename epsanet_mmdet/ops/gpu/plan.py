@@ -15,6 +15,9 @@ from .tiles import ConvTile, PointwiseTile
 HALF, TF32, FLOAT32 = 'ieee', 'tf32', 'tf32x3'
 
 
+BLOCKS = ((4, 4), (2, 4), (2, 2), (1, 2), (1, 1))
+
+
 class ConvShape(NamedTuple):
     """A grouped convolution that keeps the size of the map, or halves it.
 
@@ -62,9 +65,10 @@ def conv_plan(shape: ConvShape, pixels: int, precision: str, multiprocessors: in
             split *= 2
         if pixels * shape.outputs >= 0.9 * multiprocessors * rows * columns:
             break
+    most = max(1, pixels // (6 * multiprocessors))  # large blocks of few pixels idle at the end
     if precision == FLOAT32 and columns == 128:  # registers: three products at a time
         rows = 64
-    area = max(1, columns * split // outputs)
+    area = max(1, min(columns * split // outputs, most))
     blocking = Blocking(
         shape.groups, merged, split, *block_sides(area), shape.size, shape.stride, shape.dilation
     )
@@ -74,10 +78,8 @@ def conv_plan(shape: ConvShape, pixels: int, precision: str, multiprocessors: in
 
 
 def block_sides(area: int) -> Tuple[int, int]:
-    """Return rows and columns of a block with so many pixels, a power of 2, at most 4x4."""
-    area = min(area, 16)
-    rows = {1: 1, 2: 1, 4: 2, 8: 2, 16: 4}[area]
-    return rows, area // rows
+    """Return rows and columns, powers of 2, of a block of at most so many pixels and at most 4x4."""
+    return next(sides for sides in BLOCKS if sides[0] * sides[1] <= area)
 
 
 @functools.cache
