@@ -6,6 +6,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .checks import attention_case, check_attention
+from .verify import verified
+
 
 @triton.jit
 def _attention_kernel(
@@ -41,6 +44,7 @@ def _attention_kernel(
         tl.store(out + branch * WIDTH + q, value * tl.load(scale + branch * WIDTH + q))
 
 
+@verified(attention_case, check_attention)
 def scaled_attention(
     sums: Tensor, squeeze: Sequence[Tensor], scale: Tensor, out: Tensor, branches: int, pixels: int
 ) -> None:

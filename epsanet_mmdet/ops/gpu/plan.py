@@ -13,7 +13,7 @@ from .tiles import ConvTile, PointwiseTile
 
 # Values of 16 bits; float32 rounded to TensorFloat-32; float32 as sums of three such products.
 HALF, TF32, FLOAT32 = 'ieee', 'tf32', 'tf32x3'
-
+SHARED_MEMORY = 99 * 1024  # bytes that a program can use on every GPU since capability 8.0
 
 BLOCKS = ((4, 4), (2, 4), (2, 2), (1, 2), (1, 1))
 
