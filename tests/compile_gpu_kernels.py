@@ -100,7 +100,12 @@ def usage(name: str, kernel) -> Usage:
 
 
 def network_kernels(
-    arch: str, precision: str, capability: int, images: int = 2, height: int = 800, width: int = 1280
+    arch: str,
+    precision: str,
+    capability: int,
+    images: int = 2,
+    height: int = 800,
+    width: int = 1280,
 ) -> List[Usage]:
     """Return what the kernels of all blocks of EPSANet-50 use.
 

@@ -132,23 +132,28 @@ def check_pointwise(
 
 def attention_case(sums, squeeze, scale, out, branches, pixels) -> tuple:
     """Return the arguments of :func:`check_attention` for those of the kernel."""
-    return sums.shape[2] // branches, len(squeeze[1]), branches
+    return sums.shape[2] // branches, len(squeeze[1]), branches, scale is not None
 
 
 def check_attention(
-    kernel: Callable, device: torch.device, width: int, hidden: int, branches: int
+    kernel: Callable,
+    device: torch.device,
+    width: int,
+    hidden: int,
+    branches: int,
+    scaled: bool = True,
 ) -> None:
     """Check PSA's attention."""
     values, pixels = Values(device, torch.float32), 101
     sums = pixels / 9 * values(2, 83, branches * width)
     squeeze = [values(hidden, width), values(hidden), values(width, hidden), values(width)]
-    scale = values(branches * width)
+    scale = values(branches * width) if scaled else None
     out = values.unwritten(2, branches * width)
     kernel(sums, squeeze, scale, out, branches, pixels)
     mean = (sums.double().sum(1) / pixels).unflatten(1, (branches, width))
     weight1, bias1, weight2, bias2 = (t.double() for t in squeeze)
     scores = (F.relu(mean @ weight1.t() + bias1) @ weight2.t() + bias2).sigmoid()
-    expected = scores.softmax(1).flatten(1) * scale.double()
+    expected = scores.softmax(1).flatten(1) * (scale.double() if scaled else 1)
     check_close('attention', out, expected, bound(torch.float32, ''))
 
 

@@ -1,4 +1,4 @@
-"""Triton kernel of 1x1 convolutions of channels-last maps, with what stands before and after them."""
+"""Triton kernel of 1x1 convolutions of channels-last maps, and of what is before and after them."""
 
 from typing import Optional
 
