@@ -12,7 +12,7 @@ from ..block import BlockParts, Stem, block_parts
 from ..parts import is_affine
 from ..support import PLAIN_TENSORS, requires_grad
 from .compute import Compute, compute_of
-from .setting import give_up, gpu_kernels
+from .setting import give_up, gpu_kernels, is_out_of_memory
 
 # Module -> what was prepared for its evaluation.
 _PREPARED: 'WeakKeyDictionary[nn.Module, Dict[Compute, _Prepared]]' = WeakKeyDictionary()
@@ -112,10 +112,10 @@ def _guarded(compute: Callable):
     """Return the result, or None if the kernels fail, which then are not used any more."""
     try:
         return compute()
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:
-        give_up(f'{type(error).__name__}: {error}'.splitlines()[0])
+        if is_out_of_memory(error):
+            raise
+        give_up(error)
         return None
 
 
