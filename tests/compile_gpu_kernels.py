@@ -118,7 +118,7 @@ def network_kernels(
         width: Their width.
     """
     shared, multiprocessors = GPUS[capability]
-    compute = Compute(*PRECISIONS[precision], multiprocessors, shared)
+    compute = Compute(*PRECISIONS[precision], multiprocessors, shared, capability == 90)
     network = EPSANet(50, arch).eval().to('meta')
     with compiled(capability) as kernels, torch.no_grad():
         sides, channels = [-(-side // 4) for side in (height, width)], 64

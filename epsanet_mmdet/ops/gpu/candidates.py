@@ -5,11 +5,13 @@ from math import ceil
 from typing import Iterator, List
 
 from .blocking import Blocking
+from .choice import conv_rule, pointwise_rule
 from .compute import Compute
-from .plan import BLOCKS, FLOAT32, HALF, ConvPlan, ConvShape, conv_plan, pointwise_tile
+from .plan import BLOCKS, FLOAT32, HALF, ConvPlan, ConvShape
 from .tiles import ConvTile, PointwiseTile
 
 MOST = 24
+MOST_TILES = 6  # of a blocking
 MOST_COLUMNS = 128
 
 
@@ -21,14 +23,17 @@ def conv_candidates(shape: ConvShape, pixels: int, compute: Compute) -> List[Con
         pixels: Pixels of the output, of all images.
         compute: What computes.
     """
-    rule = conv_plan(shape, pixels, compute.precision, compute.multiprocessors)
-    found = [
-        ConvPlan(blocking, ConvTile(*tile))
-        for blocking in _blockings(shape)
-        for tile in _tiles(_columns(shape, blocking), compute)
-    ]
-    found = sorted(found, key=lambda plan: _work(shape, plan, pixels, compute))
-    return _first(rule, found)
+    rule = conv_rule(shape, pixels, compute)
+
+    def work(plan: ConvPlan) -> float:
+        return _work(shape, plan, pixels, compute)
+
+    plans = []
+    for blocking in _blockings(shape):
+        tiles = _tiles(_columns(shape, blocking), compute)
+        plans.append(sorted((ConvPlan(blocking, ConvTile(*t)) for t in tiles), key=work))
+    best = sorted(filter(None, plans), key=lambda own: work(own[0]))
+    return _first(rule, [plan for own in best for plan in own[:MOST_TILES]])
 
 
 def pointwise_candidates(
@@ -42,7 +47,7 @@ def pointwise_candidates(
         outputs: Output channels.
         compute: What computes.
     """
-    rule = pointwise_tile(pixels, inputs, outputs, compute.precision, compute.multiprocessors)
+    rule = pointwise_rule(pixels, inputs, outputs, compute)
     found = [
         PointwiseTile(rows, columns, *rest)
         for columns in (32, 64, 128)
@@ -86,8 +91,9 @@ def _columns(shape: ConvShape, blocking: Blocking) -> int:
 def _tiles(columns: int, compute: Compute) -> Iterator[tuple]:
     """Yield rows, depths, warps and stages that fit into registers and shared memory."""
     size = compute.dtype.itemsize
-    depths = (32, 64) if compute.precision == HALF else (16, 32)
-    for rows, depth, warps, stages in product((64, 128), depths, (4, 8), (2, 3, 4)):
+    deep, shallow = (64, 32) if compute.precision == HALF else (32, 16)
+    pipelines = (deep, 3), (deep, 2), (shallow, 4)
+    for (depth, stages), rows, warps in product(pipelines, (64, 128), (4, 8)):
         sums = rows * columns // (32 * warps)  # of a thread
         most = 64 if compute.precision == FLOAT32 else 128  # three products at a time
         fits = stages * (rows + columns) * depth * size <= compute.shared_memory

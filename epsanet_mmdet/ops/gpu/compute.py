@@ -17,6 +17,7 @@ class Compute(NamedTuple):
         precision: Precision of products, see :mod:`.plan`.
         multiprocessors: Multiprocessors of the GPU.
         shared_memory: Bytes of shared memory that a program may use.
+        wgmma: See :func:`.plan.conv_plan`.
         device: The GPU, whose tuned plans are used; None for the rules alone.
     """
 
@@ -24,6 +25,7 @@ class Compute(NamedTuple):
     precision: str
     multiprocessors: int
     shared_memory: int = SHARED_MEMORY
+    wgmma: bool = True
     device: Optional[torch.device] = None
 
 
@@ -47,7 +49,7 @@ def compute_on(device: torch.device, dtype: torch.dtype) -> Optional[Compute]:
 @functools.cache
 def _size(device: torch.device) -> tuple:
     if device.type != 'cuda':
-        return 1, SHARED_MEMORY
+        return 1, SHARED_MEMORY, True
     found = torch.cuda.get_device_properties(device)
     shared = getattr(found, 'shared_memory_per_block_optin', SHARED_MEMORY)
-    return found.multi_processor_count, shared
+    return found.multi_processor_count, shared, found.major in (9, 10)
