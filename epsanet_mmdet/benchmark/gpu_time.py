@@ -15,6 +15,11 @@ SESSIONS, PASSES = 3, 3
 GPU_WORK = ('kernel', 'gpu_memcpy', 'gpu_memset')  # categories in the profiler's traces
 
 
+def has_gpu_time(device: torch.device) -> bool:
+    """Return True if a device computes while a CPU launches its kernels."""
+    return device.type == 'cuda'
+
+
 class GPUTime(NamedTuple):
     """Time that a GPU computes in a pass.
 
@@ -72,8 +77,11 @@ def capture(call: Callable[[], object], device: torch.device) -> Callable[[], No
         for _ in range(WARM_UP):
             call()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
-            call()
+        try:
+            with torch.cuda.graph(graph, stream=stream):
+                call()
+        except RuntimeError as error:
+            raise error.__context__ or error  # the first error, not that of ending the capture
     torch.cuda.current_stream(device).wait_stream(stream)
     return graph.replay
 
@@ -118,7 +126,7 @@ def profiled_seconds(call: Callable[[], object], device: torch.device) -> float:
 
 def _lost_launches(events: Sequence[Dict[str, Any]], work: Sequence[Dict[str, Any]]) -> bool:
     launched = {
-        event['args']['correlation']
+        event['args'].get('correlation')
         for event in events
         if event.get('cat') == 'cuda_runtime' and 'LaunchKernel' in event['name']
     }

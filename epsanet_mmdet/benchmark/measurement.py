@@ -8,7 +8,7 @@ from ..errors import ArgumentError
 from ..utils.device import usable_device
 from .candidate import Candidate, prepare
 from .failure import naming
-from .gpu_time import measure_gpu_time
+from .gpu_time import has_gpu_time, measure_gpu_time
 from .networks import build_network, find_peer, split_options
 from .passes import INFERENCE, TRAINING, Input
 from .timing import time_interleaved
@@ -116,8 +116,9 @@ def measure(
                 prepare(network, task, size, device, precision, progress) for network in selected
             ]
             measurements += _time(candidates, task, size, repeats, device, progress)
+            # Detectors wait for the GPU, and cannot be captured.
             steps += [(c.step, not c.network.is_detector) for c in candidates]
-    if device.type != 'cuda':
+    if not has_gpu_time(device):
         return measurements
     return [_with_gpu_time(m, *step, device, progress) for m, step in zip(measurements, steps)]
 

@@ -71,6 +71,7 @@ def make_pass(
     forward = (_detector_pass if network.is_detector else _backbone_pass)(
         network.module, task, size, device, 'channels-last' in network.options
     )
+    network.module.train(task == TRAINING)
     dtype = choose_precision(precision, device)
     cast = functools.partial(torch.autocast, device.type, dtype, enabled=dtype != torch.float32)
     kernels = library_only() if 'library' in network.options else contextlib.nullcontext
@@ -78,14 +79,14 @@ def make_pass(
 
         @torch.no_grad()
         def infer() -> None:
-            network.module.eval()
+            _switch(network.module, False)
             with cast(), kernels():
                 forward()
 
         return infer
 
     def loss() -> torch.Tensor:
-        network.module.train()
+        _switch(network.module, True)
         with cast(), kernels():
             return forward()
 
@@ -96,6 +97,12 @@ def make_pass(
 
     train.loss = loss
     return train
+
+
+def _switch(module: nn.Module, training: bool) -> None:
+    # Switching every submodule takes as long as launching dozens of kernels.
+    if module.training != training:
+        module.train(training)
 
 
 def _backbone_pass(

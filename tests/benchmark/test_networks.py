@@ -3,10 +3,12 @@
 import pytest
 import torch
 
-from epsanet_mmdet.benchmark import PublishedPSA, build_network
+from epsanet_mmdet.benchmark import PublishedPSA, build_network, networks
+from epsanet_mmdet.benchmark.networks import _check_capturable, find_peer
+from epsanet_mmdet.errors import ConfigError
 from epsanet_mmdet.utils.flops import count_parameters
 
-CPU = torch.device('cpu')
+CPU, GPU = torch.device('cpu'), torch.device('cuda', 0)
 SMALL = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
 
 
@@ -36,3 +38,57 @@ def test_options_apply_to_copies():
 def test_a_config_stands_for_its_detector_or_its_backbone():
     assert build_network(SMALL, CPU).is_detector
     assert not build_network(f'{SMALL}:backbone', CPU).is_detector
+
+
+@pytest.mark.parametrize(
+    'name, peer',
+    [
+        ('resnet50', 'resnet50'),
+        ('epsanet50-s+library', 'resnet50'),
+        ('epsanet50-s+compile', 'resnet50+compile'),
+        ('epsanet50-s+deploy+compile', 'resnet50+compile'),
+        ('epsanet50-s+compile+channels-last', 'resnet50+channels-last+compile'),
+        ('resnet50+compile', 'resnet50+compile'),
+        ('epsanet50-s+cudagraph', None),
+    ],
+)
+def test_a_peer_is_the_equally_treated_baseline(name, peer):
+    others = ['epsanet50-s+channels-last', 'resnet50+compile', 'resnet50+channels-last+compile']
+    assert find_peer(name, ['resnet50', *others]) == peer
+
+
+def test_a_peer_has_the_other_options_of_the_baseline():
+    names = ['epsanet50-s+library', 'epsanet50-s+compile', 'epsanet50-s+compile+library']
+    assert find_peer('epsanet50-l+compile', names) == 'epsanet50-s+compile+library'
+
+
+def test_detectors_cannot_be_captured():
+    with pytest.raises(ConfigError, match=':backbone.cudagraph'):
+        _check_capturable(f'{SMALL}+cudagraph', build_network(SMALL, CPU).module, GPU)
+
+
+class Doubled(torch.nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+
+def test_every_input_size_is_compiled(monkeypatch):
+    """By default, torch.compile runs what exceeds eight programs of a class uncompiled."""
+    compiled = []
+
+    def backend(program, inputs):
+        compiled.append(inputs)
+        return program.forward
+
+    compile_ = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module,
+        'compile',
+        lambda module, dynamic, options: compile_(module, dynamic=dynamic, backend=backend),
+    )
+    monkeypatch.setattr(networks, '_build', lambda base: Doubled())
+    with torch._dynamo.config.patch(recompile_limit=8, fail_on_recompile_limit_hit=False):
+        network = build_network('resnet50+compile', CPU).module
+        for size in range(2, 12):
+            network(torch.zeros(size))
+    assert len(compiled) == 10

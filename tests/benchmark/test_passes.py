@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_detector import tiny_detector  # noqa: F401
 
 from epsanet_mmdet.benchmark import Input, build_network, parse_input
 from epsanet_mmdet.benchmark.passes import make_pass
@@ -21,6 +22,22 @@ def test_torch_s_own_operations_can_be_measured_beside_our_kernels(monkeypatch):
     for name in ('epsanet50-s+library', 'epsanet50-s'):
         make_pass(build_network(name, CPU), 'inference', TINY, CPU, 'fp32')()
     assert used == [None, kernels.instruction_set()]
+
+
+@pytest.mark.parametrize('task', ['inference', 'training'])
+def test_a_pass_runs_in_the_mode_of_its_task_whatever_ran_before(task):
+    network = build_network('resnet50', CPU)
+    passes = {t: make_pass(network, t, TINY, CPU, 'fp32') for t in ('inference', 'training')}
+    for other in passes:
+        passes[other]()
+        passes[task]()
+        assert {m.training for m in network.module.modules()} == {task == 'training'}
+
+
+def test_detectors_train_with_norms_as_configured(tiny_detector):  # noqa: F811
+    network = build_network(tiny_detector.config, CPU)
+    make_pass(network, 'training', TINY, CPU, 'fp32')
+    assert network.module.training and not network.module.backbone.norm1.training
 
 
 def test_reads_inputs():
