@@ -91,8 +91,6 @@ def _table(columns: Dict[str, Column], rows: Sequence[Measurement]) -> str:
     notes = [f'{m.name} {m.gpu_note}.' for m in rows if m.gpu_note]
     if 'GPU ms' in filled:
         notes.insert(0, f'Launch-bound: more than {LAUNCH_BOUND:g} times the GPU ms.')
-    if any(m.gpu_source == PROFILER for m in rows):
-        notes.append('* by the profiler, without the gaps between kernels')
     table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
     return '\n\n'.join([table, '\n'.join(notes)]) if notes else table
 
@@ -100,8 +98,8 @@ def _table(columns: Dict[str, Column], rows: Sequence[Measurement]) -> str:
 def _gpu_time(m: Measurement) -> str:
     if m.gpu_seconds is None:
         return ''
-    mark = '*' if m.gpu_source == PROFILER else ''
-    return _milliseconds(m.gpu_seconds) + mark + (' launch-bound' if m.launch_bound else '')
+    marks = [PROFILER] * (m.gpu_source == PROFILER) + ['launch-bound'] * m.launch_bound
+    return _milliseconds(m.gpu_seconds) + (f' ({", ".join(marks)})' if marks else '')
 
 
 def _peer_ratio(m: Measurement) -> str:

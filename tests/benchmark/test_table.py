@@ -54,10 +54,18 @@ def test_a_pass_that_takes_much_longer_than_the_gpu_computes_is_launch_bound(gpu
 def test_shows_the_time_of_the_gpu():
     rows = table(
         measured(gpu_seconds=0.0021, gpu_source='graph'),
-        measured('epsanet50-s', gpu_seconds=0.0039, gpu_source='profiler'),
+        measured('resnext50', gpu_seconds=0.0039, gpu_source='graph'),
+        measured('res2net50', gpu_seconds=0.0039, gpu_source='profiler'),
+        measured('epsanet50-s', gpu_seconds=0.0021, gpu_source='profiler'),
         measured('epsanet50-l', gpu_note='cannot be captured'),
     )
-    assert [row['GPU ms'] for row in rows.values()] == ['2.10 launch-bound', '3.90*', '']
+    assert [row['GPU ms'] for row in rows.values()] == [
+        '2.10 (launch-bound)',
+        '3.90',
+        '3.90 (profiler)',
+        '2.10 (profiler, launch-bound)',
+        '',
+    ]
 
 
 def test_notes_follow_the_table_that_they_belong_to():
