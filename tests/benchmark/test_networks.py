@@ -1,5 +1,7 @@
 """Networks are built by name: backbones, detectors, and options that apply to copies."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -92,3 +94,19 @@ def test_every_input_size_is_compiled(monkeypatch):
         for size in range(2, 12):
             network(torch.zeros(size))
     assert len(compiled) == 10
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which('g++'), reason='torch.compile needs a C++ compiler')
+def test_compiled_networks_train_after_their_weights_were_frozen_in_inference(monkeypatch):
+    plain = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    monkeypatch.setattr(networks, '_build', lambda base: plain)
+    compiled = build_network('resnet50+compile', CPU).module
+    x = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled.eval()(x), plain.eval()(x))
+    for network in (plain, compiled):
+        network.train()(x).square().sum().backward()
+    for mine, theirs in zip(compiled.parameters(), plain.parameters()):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(compiled[1].running_var, plain[1].running_var)
