@@ -33,6 +33,13 @@ def parse_args():
         help='network to compare the others with (default: %(default)s)',
     )
     parser.add_argument(
+        '--also',
+        nargs='*',
+        default=[],
+        metavar='OPTION[+OPTION...]',
+        help='measure the baseline and all networks once more with these options',
+    )
+    parser.add_argument(
         '--inference',
         nargs='*',
         metavar='BxHxW',

@@ -1,6 +1,6 @@
 """Benchmarks from the command line: measure, print, save and check against expected ratios."""
 
-from typing import Callable, Optional, Sequence
+from typing import Callable, List, Optional, Sequence
 
 import torch
 
@@ -8,15 +8,18 @@ from ..errors import ArgumentError
 from ..utils.device import usable_device
 from ..utils.storage import check_file_writable, write_whole
 from .expectation import check_expectations, parse_expectation
+from .machine import describe_machine
 from .measurement import measure
+from .networks import split_options
 from .passes import choose_precision, parse_input
-from .table import as_json, describe_machine, format_tables
+from .table import as_json, format_tables
 from .work import Work, measure_peaks
 
 
 def run_benchmark(
     networks: Sequence[str],
     baseline: str = 'resnet50',
+    also: Sequence[str] = (),
     inference: Sequence[str] = (),
     training: Sequence[str] = (),
     repeats: int = 10,
@@ -33,6 +36,7 @@ def run_benchmark(
     Args:
         networks: Names for :func:`epsanet_mmdet.benchmark.build_network`.
         baseline: Name of the network that the ratios refer to.
+        also: Options, joined by ``+`` if several, with which all of these are measured once more.
         inference: Input sizes for inference, ``BATCHxHEIGHTxWIDTH``.
         training: Input sizes for training steps.
         repeats: Number of rounds; each round runs every network once.
@@ -48,7 +52,7 @@ def run_benchmark(
         ExpectationError: If a ratio exceeds its bound, after everything else is done.
         UserError: If an argument is wrong, or something that it names does not exist.
     """
-    names = [baseline, *networks]
+    names = with_variants([baseline, *networks], also)
     sizes = [[parse_input(text) for text in texts] for texts in (inference, training)]
     expectations = [parse_expectation(text, names) for text in expect]
     if not any(sizes):
@@ -67,11 +71,34 @@ def run_benchmark(
     progress("the machine's peak rates")
     before = measure_peaks(used, dtype)
     measurements = measure(names, *sizes, repeats, device, precision, progress)
+    progress("the machine's peak rates, again")
     peaks = Work(*map(max, before, measure_peaks(used, dtype)))  # the speed may have changed
     settings = dict(**machine, precision=precision, repeats=repeats)
     if out:
         write_whole(as_json(measurements, settings, peaks), out)
     write(', '.join(f'{key} {value}' for key, value in settings.items()) + '\n')
-    write(format_tables(measurements, peaks))
+    write(format_tables(measurements, peaks, precision))
     for line in check_expectations(expectations, measurements):
         write(line)
+
+
+def with_variants(names: Sequence[str], also: Sequence[str]) -> List[str]:
+    """Return names of networks, each followed by its variants with more options.
+
+    A variant that would repeat an option of its network is left out.
+
+    Args:
+        names: Names for :func:`epsanet_mmdet.benchmark.build_network`.
+        also: Options of each variant, such as ``'compile'`` or ``'channels-last+compile'``.
+
+    Raises:
+        ArgumentError: If an option does not exist.
+    """
+    variants = []
+    for name in names:
+        base, own = split_options(name)
+        variants.append(name)
+        for options in also:
+            if set(own).isdisjoint(split_options(f'{base}+{options}')[1]):
+                variants.append(f'{name}+{options}')
+    return variants

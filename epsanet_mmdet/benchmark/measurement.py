@@ -4,13 +4,17 @@ from typing import Callable, List, NamedTuple, Optional, Sequence
 
 import torch
 
-from ..errors import ArgumentError, ConfigError
+from ..errors import ArgumentError
 from ..utils.device import usable_device
-from .memory import activation_bytes, peak_bytes
-from .networks import Network, build_network, split_options
-from .passes import INFERENCE, PRECISIONS, TRAINING, Input, make_pass
+from .candidate import Candidate, prepare
+from .failure import naming
+from .gpu_time import has_gpu_time, measure_gpu_time
+from .networks import build_network, find_peer, split_options
+from .passes import INFERENCE, TRAINING, Input
 from .timing import time_interleaved
-from .work import Work, count_work
+from .work import Work
+
+LAUNCH_BOUND = 1.3  # times as long as the GPU computes
 
 
 class Measurement(NamedTuple):
@@ -29,6 +33,12 @@ class Measurement(NamedTuple):
         flops_ratio: FLOPs relative to the baseline.
         activation_bytes: Activation memory of a training step; None in inference.
         peak_bytes: Peak of the memory that a pass allocates.
+        gpu_seconds: Time that the GPU computes; None on CPUs or if it cannot be measured.
+        gpu_source: How it was measured, ``graph`` or ``profiler``.
+        gpu_note: Why it was not measured by a CUDA graph.
+        peer: The baseline with the same treatments, see :func:`find_peer`.
+        peer_ratio: Median over the rounds of the time relative to the peer.
+        peer_ratio_iqr: Interquartile range of these ratios.
     """
 
     name: str
@@ -43,6 +53,19 @@ class Measurement(NamedTuple):
     flops_ratio: float
     activation_bytes: Optional[int]
     peak_bytes: int
+    gpu_seconds: Optional[float] = None
+    gpu_source: Optional[str] = None
+    gpu_note: Optional[str] = None
+    peer: Optional[str] = None
+    peer_ratio: Optional[float] = None
+    peer_ratio_iqr: Optional[float] = None
+
+    @property
+    def launch_bound(self) -> Optional[bool]:
+        """True if the GPU waits for the CPU during much of the pass; None if unknown."""
+        if self.gpu_seconds is None:
+            return None
+        return self.seconds > LAUNCH_BOUND * self.gpu_seconds
 
 
 def measure(
@@ -63,7 +86,7 @@ def measure(
         names: Names for :func:`build_network`.
         inference: Input sizes of forward passes in evaluation mode.
         training: Input sizes of forward and backward passes in training mode.
-        repeats: Number of rounds, after one for warming up.
+        repeats: Number of rounds, after those for warming up.
         device: A GPU if there is one, by default.
         precision: ``'fp32'``, ``'tf32'``, ``'bf16'`` or ``'fp16'``; the latter two use autocast.
         progress: Called with a line about each step.
@@ -84,61 +107,71 @@ def measure(
     for name in names:
         progress(f'building {name}')
         networks.append(build_network(name, device))
-    measurements = []
+    measurements, steps = [], []
     for task, inputs in ((INFERENCE, inference), (TRAINING, training)):
         selected = [n for n in networks if task == INFERENCE or 'deploy' not in n.options]
         for size in inputs:
             progress(f'{task} at {size}')
-            measurements += _measure_input(
-                selected, task, size, repeats, device, precision, progress
-            )
-    return measurements
+            candidates = [
+                prepare(network, task, size, device, precision, progress) for network in selected
+            ]
+            measurements += _time(candidates, task, size, repeats, device, progress)
+            # Detectors wait for the GPU, and cannot be captured.
+            steps += [(c.step, not c.network.is_detector) for c in candidates]
+    if not has_gpu_time(device):
+        return measurements
+    return [_with_gpu_time(m, *step, device, progress) for m, step in zip(measurements, steps)]
 
 
-def _measure_input(
-    networks: Sequence[Network],
+def _time(
+    candidates: Sequence[Candidate],
     task: str,
     size: Input,
     repeats: int,
     device: torch.device,
-    precision: str,
     progress: Callable[[str], None],
 ) -> List[Measurement]:
-    passes, memory, work = [], [], []
-    for network in networks:
-        progress(f'memory of {network.name}')
-        run = make_pass(network, task, size, device, precision)
-        try:
-            run()  # compile, allocate, plan
-        except (RuntimeError, ValueError) as error:  # out of memory, too small for a norm, ...
-            reason = f'{type(error).__name__}: {error}'.splitlines()[0]
-            raise ConfigError(f'{network.name} fails in {task} at {size}: {reason}')
-        network.module.zero_grad(set_to_none=True)  # so that gradients count in the peak
-        saved = activation_bytes(network.module, run.loss) if task == TRAINING else None
-        memory.append((saved, peak_bytes(run, device)))
-        work.append(_work(network, task, size, device, precision))
-        passes.append(run)
-    timings = time_interleaved(passes, repeats, device, progress)
-    return [
-        Measurement(
-            network.name,
-            task,
-            size,
-            timing.median,
-            timing.relative_iqr,
-            timing.ratio,
-            timing.ratio_iqr,
-            size.batch / timing.median,
-            work[i],
-            work[i].flops / work[0].flops,
-            *memory[i],
+    def named(candidate: Candidate) -> Callable[[], None]:
+        def run() -> None:
+            with naming(candidate.network.name, task, size):
+                candidate.run()
+
+        return run
+
+    timings = time_interleaved(list(map(named, candidates)), repeats, device, progress)
+    names = [candidate.network.name for candidate in candidates]
+    measurements = []
+    for candidate, timing in zip(candidates, timings):
+        work, peer = candidate.work, find_peer(candidate.network.name, names)
+        to_peer = peer and timing.relative_to(timings[names.index(peer)])
+        measurements.append(
+            Measurement(
+                candidate.network.name,
+                task,
+                size,
+                timing.median,
+                timing.relative_iqr,
+                timing.ratio,
+                timing.ratio_iqr,
+                size.batch / timing.median,
+                work,
+                work.flops / candidates[0].work.flops,
+                *candidate.memory,
+                peer=peer,
+                peer_ratio=to_peer and to_peer.ratio,
+                peer_ratio_iqr=to_peer and to_peer.ratio_iqr,
+            )
         )
-        for i, (network, timing) in enumerate(zip(networks, timings))
-    ]
+    return measurements
 
 
-def _work(network: Network, task: str, size: Input, device: torch.device, precision: str) -> Work:
-    plain = network._replace(module=network.plain, options=())
-    run = make_pass(plain, task, size, device, precision)
-    forward = run if task == INFERENCE else run.loss
-    return count_work(network.plain, forward, PRECISIONS[precision].itemsize)
+def _with_gpu_time(
+    m: Measurement,
+    step: Callable[[], object],
+    capturable: bool,
+    device: torch.device,
+    progress: Callable[[str], None],
+) -> Measurement:
+    progress(f"the GPU's time for {m.name} in {m.task} at {m.input}")
+    gpu = measure_gpu_time(step, device, capturable)
+    return m._replace(gpu_seconds=gpu.seconds, gpu_source=gpu.source, gpu_note=gpu.note)

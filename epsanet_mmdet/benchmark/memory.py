@@ -3,7 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import Callable, Dict
+from typing import Any, Callable, Dict, List
 
 import torch
 from torch import nn
@@ -40,13 +40,9 @@ def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
         call()
-    with tempfile.TemporaryDirectory() as folder:
-        trace = Path(folder, 'trace.json')
-        profiler.export_chrome_trace(str(trace))
-        events = json.loads(trace.read_text())['traceEvents']
     allocations = sorted(
         (event['ts'], i, event['args']['Bytes'])
-        for i, event in enumerate(events)
+        for i, event in enumerate(trace_events(profiler))
         if event.get('name') == '[memory]'
     )
     peak = total = 0
@@ -54,3 +50,11 @@ def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
         total += size
         peak = max(peak, total)
     return peak
+
+
+def trace_events(profiler: torch.profiler.profile) -> List[Dict[str, Any]]:
+    """Return the events of a profile in the format of Chrome's traces, in microseconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder, 'trace.json')
+        profiler.export_chrome_trace(str(trace))
+        return json.loads(trace.read_text())['traceEvents']

@@ -2,7 +2,7 @@
 
 import copy
 import os.path as osp
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import nn
@@ -26,18 +26,17 @@ BACKBONES: Dict[str, dict] = {
 }
 
 
+# Programs that torch.compile may keep: one for each network, input size and task. It limits them
+# over all networks of a class, and beyond the limit it runs them uncompiled.
+PROGRAMS = 256
+
+
 def _compile(network: nn.Module) -> nn.Module:
+    torch._dynamo.config.cache_size_limit = PROGRAMS
+    torch._dynamo.config.fail_on_cache_limit_hit = True
     for part in _compilable_parts(network):
         # Freezing folds weights into the graph; it applies to inference only.
         part.compile(dynamic=False, options=dict(freezing=True))
-    return network
-
-
-def _capture(network: nn.Module) -> nn.Module:
-    if not torch.cuda.is_available():
-        raise ConfigError('option +cudagraph needs a GPU; leave it out')
-    for part in _compilable_parts(network):
-        part.compile(backend='cudagraphs')
     return network
 
 
@@ -61,8 +60,10 @@ OPTIONS: Dict[str, Tuple[Callable[[nn.Module], nn.Module], str]] = {
         'in channels-last memory format',
     ),
     'compile': (_compile, 'compiled with inductor'),
-    'cudagraph': (_capture, 'replayed as CUDA graphs'),
+    'cudagraph': (lambda network: network, 'replayed as a CUDA graph; backbones only'),
 }
+# Options that apply to every network alike.
+TREATMENTS = {'channels-last', 'compile', 'cudagraph'}
 
 
 class Network(NamedTuple):
@@ -97,11 +98,13 @@ def build_network(name: str, device: torch.device) -> Network:
 
     Raises:
         ArgumentError: If an option does not exist.
-        ConfigError: If the backbone or config does not exist, or cannot be built.
+        ConfigError: If the backbone or config does not exist, or cannot be built or captured.
     """
     base, options = split_options(name)
     torch.manual_seed(0)
     plain = _build(base).to(device)
+    if 'cudagraph' in options:
+        _check_capturable(name, plain, device)
     module = plain
     for option in options:
         module = OPTIONS[option][0](copy.deepcopy(plain) if module is plain else module)
@@ -121,6 +124,36 @@ def split_options(name: str) -> Tuple[str, Tuple[str, ...]]:
                 f"there is no option '+{option}' in '{name}'; choose one of +{', +'.join(OPTIONS)}"
             )
     return base, tuple(options)
+
+
+def find_peer(name: str, names: Sequence[str]) -> Optional[str]:
+    """Return the baseline with the same :data:`TREATMENTS` as a network.
+
+    Args:
+        name: The network.
+        names: Networks to choose from; the first is the baseline.
+
+    Returns:
+        Its name, which equals the baseline's but for the treatments; None if there is none.
+    """
+    base, _ = _split_treatments(names[0])
+    _, treatments = _split_treatments(name)
+    return next((n for n in names if _split_treatments(n) == (base, treatments)), None)
+
+
+def _split_treatments(name: str) -> Tuple[tuple, set]:
+    base, options = split_options(name)
+    return (base, *(o for o in options if o not in TREATMENTS)), TREATMENTS.intersection(options)
+
+
+def _check_capturable(name: str, network: nn.Module, device: torch.device) -> None:
+    if device.type != 'cuda':
+        raise ConfigError(f'{name} needs a GPU; leave out +cudagraph on {device}')
+    if hasattr(network, 'extract_feat'):
+        raise ConfigError(
+            f'{name} cannot be captured, since detectors wait for the GPU; measure the backbone: '
+            'CONFIG:backbone+cudagraph'
+        )
 
 
 def _build(base: str) -> nn.Module:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..errors import ArgumentError
+from .library import library_only
 from .networks import Network
 
 INFERENCE, TRAINING = 'inference', 'training'
@@ -70,21 +71,22 @@ def make_pass(
     forward = (_detector_pass if network.is_detector else _backbone_pass)(
         network.module, task, size, device, 'channels-last' in network.options
     )
+    network.module.train(task == TRAINING)
     dtype = choose_precision(precision, device)
     cast = functools.partial(torch.autocast, device.type, dtype, enabled=dtype != torch.float32)
-    kernels = _library_only if 'library' in network.options else contextlib.nullcontext
+    kernels = library_only() if 'library' in network.options else contextlib.nullcontext
     if task == INFERENCE:
 
         @torch.no_grad()
         def infer() -> None:
-            network.module.eval()
+            _switch(network.module, False)
             with cast(), kernels():
                 forward()
 
         return infer
 
     def loss() -> torch.Tensor:
-        network.module.train()
+        _switch(network.module, True)
         with cast(), kernels():
             return forward()
 
@@ -95,6 +97,12 @@ def make_pass(
 
     train.loss = loss
     return train
+
+
+def _switch(module: nn.Module, training: bool) -> None:
+    # Switching every submodule takes as long as launching dozens of kernels.
+    if module.training != training:
+        module.train(training)
 
 
 def _backbone_pass(
@@ -138,12 +146,6 @@ def _detector_pass(
     return forward
 
 
-def _library_only() -> contextlib.AbstractContextManager:
-    from ..ops.cpu.kernels import use_instruction_set
-
-    return use_instruction_set(None)
-
-
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
     """Set up a device for a precision and return the dtype of its values.
 
@@ -155,6 +157,7 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
             f"there is no precision '{precision}'; choose one of {', '.join(PRECISIONS)}"
         )
     if device.type == 'cuda':
+        torch.cuda.set_device(device)
         torch.backends.cudnn.allow_tf32 = precision == 'tf32'
         torch.backends.cuda.matmul.allow_tf32 = precision == 'tf32'
     elif precision in ('tf32', 'fp16'):

@@ -2,9 +2,12 @@
 
 import statistics
 import time
-from typing import Callable, List, NamedTuple, Sequence
+from typing import Callable, List, NamedTuple, Optional, Sequence
 
 import torch
+
+# Calls in which a GPU's kernels are compiled and selected, and its memory is allocated.
+WARM_UP = 3
 
 
 class Timing(NamedTuple):
@@ -17,6 +20,10 @@ class Timing(NamedTuple):
 
     seconds: Sequence[float]
     ratios: Sequence[float]
+
+    def relative_to(self, base: 'Timing') -> 'Timing':
+        """Return the same times with the ratios to another call of the same rounds."""
+        return Timing(self.seconds, [a / b for a, b in zip(self.seconds, base.seconds)])
 
     @property
     def median(self) -> float:
@@ -44,7 +51,7 @@ def time_interleaved(
     repeats: int,
     device: torch.device,
     progress: Callable[[str], None] = lambda line: None,
-    warm_up: int = 1,
+    warm_up: Optional[int] = None,
 ) -> List[Timing]:
     """Time calls in rounds that run each call once, so that a change of speed affects all.
 
@@ -55,8 +62,10 @@ def time_interleaved(
         repeats: Number of rounds that count.
         device: Synchronised before and after each call.
         progress: Called with a line about each round.
-        warm_up: Number of rounds before those that count.
+        warm_up: Number of rounds before those that count; by default 1, on GPUs :data:`WARM_UP`.
     """
+    if warm_up is None:
+        warm_up = WARM_UP if device.type == 'cuda' else 1
     seconds: List[List[float]] = [[] for _ in calls]
     for round_ in range(-warm_up, repeats):
         progress(f'round {round_ + 1} of {repeats}' if round_ >= 0 else 'warming up')
@@ -65,7 +74,8 @@ def time_interleaved(
             elapsed = _seconds(calls[i], device)
             if round_ >= 0:
                 seconds[i].append(elapsed)
-    return [Timing(own, [a / b for a, b in zip(own, seconds[0])]) for own in seconds]
+    timings = [Timing(own, []) for own in seconds]
+    return [timing.relative_to(timings[0]) for timing in timings]
 
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:

@@ -65,7 +65,10 @@ def measure_peaks(device: torch.device, dtype: torch.dtype, rounds: int = 7) -> 
         copy larger than all caches reads and writes.
     """
     side, megabytes = (8192, 1024) if device.type == 'cuda' else (2048, 256)
-    left, right, product = (torch.rand(side, side, device=device, dtype=dtype) for _ in range(3))
+    # Its own generator works even where a failed CUDA graph has left the default one unusable.
+    generator = torch.Generator(device).manual_seed(0)
+    left, right = torch.rand(2, side, side, device=device, dtype=dtype, generator=generator)
+    product = torch.empty_like(left)
     source, target = torch.zeros(2, megabytes << 18, device=device)
     calls = [lambda: torch.mm(left, right, out=product), lambda: target.copy_(source)]
     multiplied, copied = (min(t.seconds) for t in time_interleaved(calls, rounds, device))

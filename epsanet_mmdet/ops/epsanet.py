@@ -25,11 +25,11 @@ def network_forward(network: EPSANet, x: Tensor) -> Optional[Tuple[Tensor, ...]]
     """Compute the stem by the kernels of its device and call the stages, or compute all of it."""
     if x.dim() != 4 or x.numel() == 0:
         return None
+    if x.is_cuda:
+        return on_gpu.network_forward(network, x)
     stem = stem_parts(network)
     if stem is None:
         return None
-    if x.is_cuda:
-        return on_gpu.network_forward(network, stem, x)
     x = on_cpu.stem_forward(stem, x)
     if x is None:
         return None

@@ -8,8 +8,7 @@ from torch import Tensor
 from ..layers import PSAModule
 from ..layers.deployed_psa import DeployedPSA, PlainBranches
 from .attention import branch_attention
-from .cpu.branch_convs import branch_convs, computed_directly
-from .merging import library_convs
+from .cpu.branch_convs import branch_features
 from .parts import Branches, branches_of, squeeze_of
 from .support import accelerates, may_be_bypassed
 
@@ -33,12 +32,6 @@ def deployed_psa_forward(psa: DeployedPSA, x: Tensor) -> Optional[Tensor]:
     if branches is None or not may_be_bypassed(PlainBranches, psa.branches):
         return None
     return psa.weigh(branch_features(branches, x)) if _supports(branches, x) else None
-
-
-def branch_features(branches: Branches, x: Tensor) -> Tensor:
-    """Convolve x by all branches: (B, C, H, W) -> (B, branches, width, H', W')."""
-    function = branch_convs if computed_directly(x, *branches) else library_convs
-    return function(x, *branches)
 
 
 def _supports(branches: Branches, x: Tensor) -> bool:

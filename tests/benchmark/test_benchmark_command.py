@@ -10,6 +10,7 @@ import torch
 from conftest import ROOT
 
 from epsanet_mmdet.benchmark import run_benchmark
+from epsanet_mmdet.benchmark.command import with_variants
 from epsanet_mmdet.errors import ArgumentError, ConfigError, UserError
 
 
@@ -30,6 +31,7 @@ from epsanet_mmdet.errors import ArgumentError, ConfigError, UserError
         (dict(precision='tf32'), 'GPU'),
         (dict(device='cuda:99'), 'cuda:99'),
         (dict(baseline='resnet50+deploy', training=['2x64x64']), 'cannot be trained'),
+        (dict(also=['fast']), r'\+fast'),
         (dict(expect=['epsanet50-l<=1']), 'epsanet50-l'),
     ],
     ids=str,
@@ -75,3 +77,13 @@ def test_what_cannot_be_measured_leaves_the_file_of_a_run_before(tmp_path):
     with pytest.raises(UserError):
         run_benchmark(['absent'], inference=['1x64x64'], device='cpu', out=str(out))
     assert out.read_text() == 'before' and os.listdir(tmp_path) == ['out.json']
+
+
+def test_variants_follow_their_network_unless_they_repeat_an_option():
+    assert with_variants(['resnet50', 'epsanet50-s+compile'], ['compile', 'channels-last']) == [
+        'resnet50',
+        'resnet50+compile',
+        'resnet50+channels-last',
+        'epsanet50-s+compile',
+        'epsanet50-s+compile+channels-last',
+    ]

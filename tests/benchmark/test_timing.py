@@ -4,6 +4,7 @@ import time
 
 import pytest
 import torch
+from fake_cuda import cuda  # noqa: F401
 
 from epsanet_mmdet.benchmark import Timing, time_interleaved
 
@@ -43,6 +44,23 @@ def test_ratios_compare_calls_of_the_same_round(monkeypatch):
     assert timings[0].ratio == 1
     assert timings[1].ratio == pytest.approx(2)
     assert timings[0].median == 5.5
+
+
+def test_ratios_to_another_call_of_the_same_rounds():
+    timing = Timing([2.0, 9.0], [1.0, 3.0]).relative_to(Timing([4.0, 3.0], [2.0, 1.0]))
+    assert timing == Timing([2.0, 9.0], [0.5, 3.0])
+
+
+@pytest.mark.parametrize('device, rounds', [('cpu', 1), ('cuda', 3)])
+def test_gpus_warm_up_longer(cuda, device, rounds):  # noqa: F811
+    calls = []
+    time_interleaved([lambda: calls.append(1)], repeats=2, device=torch.device(device))
+    assert len(calls) == rounds + 2
+
+
+def test_a_call_on_a_gpu_is_timed_until_the_gpu_is_idle(cuda):  # noqa: F811
+    time_interleaved([cuda.step], repeats=1, device=torch.device('cuda'), warm_up=0)
+    assert cuda.log == ['synchronize', 'run on default', 'synchronize']
 
 
 def test_statistics():

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...layers.deployed_psa import split_groups
-from ..merging import library_conv, merge_groups, merged_groups
+from ..merging import library_conv, library_convs, merge_groups, merged_groups
+from ..parts import Branches
 from ..support import gradient_is_observed
 from . import direct_conv, kernels
 from .direct_conv import LARGEST_KERNEL, Conv
@@ -81,6 +82,12 @@ def branch_convs(
     for i, merged in library:
         features[:, i] = library_conv(x, weights[i], groups[i], stride, dilation, merged)
     return features
+
+
+def branch_features(branches: Branches, x: Tensor) -> Tensor:
+    """Convolve x by all branches: (B, C, H, W) -> (B, branches, width, H', W')."""
+    function = branch_convs if computed_directly(x, *branches) else library_convs
+    return function(x, *branches)
 
 
 def _empty_gradients(grad, x, weights, groups, stride, dilation, needed) -> List[Tensor]:

@@ -9,9 +9,9 @@ from ...layers.norm import affine_of
 from ...models.epsanet import EPSABlock
 from ..block import BlockParts, Stem, block_parts
 from ..parts import Normed, is_affine, is_complete_norm
-from ..psa import branch_features
 from ..support import is_float32_on_cpu, requires_grad
 from . import kernels
+from .branch_convs import branch_features
 from .channel_norm import ChannelNorm
 from .evaluation import pointwise_conv, psa_attention, relu_max_pool
 from .training import conv1x1, norm_add_relu, norm_relu_branches, norm_relu_conv1x1

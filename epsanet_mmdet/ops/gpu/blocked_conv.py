@@ -130,3 +130,80 @@ def tile_count(height: int, width: int, blocking: Blocking, tile: ConvTile) -> i
     """Return the number of tiles of an image."""
     blocks = -(-height // blocking.rows) * -(-width // blocking.columns)
     return -(-blocks // tile.blocks)
+
+
+@triton.jit
+def _weight_gradient_kernel(
+    x, g, out,
+    blocks, blocks_x, tiles, all_tiles, per, height, width, sxn, sxh, sxw, sgn, sgh, sgw, so,
+    PRODUCTS: tl.constexpr, SPLIT: tl.constexpr, INPUTS: tl.constexpr, OUTPUTS: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, STRIDE: tl.constexpr, WINDOW_X: tl.constexpr,
+    DEPTH: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
+    M: tl.constexpr, K: tl.constexpr,
+):  # fmt: skip
+    N: tl.constexpr = ROWS * COLUMNS * OUTPUTS
+    CHUNKS: tl.constexpr = DEPTH // K
+    program = tl.program_id(0)
+    product, part = program // CHUNKS % PRODUCTS, program // (CHUNKS * PRODUCTS)
+    k, column = program % CHUNKS * K + tl.arange(0, K), tl.arange(0, N)
+    tap = k // INPUTS
+    value = (tap // WINDOW_X) * sxh + (tap % WINDOW_X) * sxw + k % INPUTS
+    output, pixel = column % OUTPUTS, column // OUTPUTS
+    x += (product // SPLIT) * INPUTS
+    g += product * OUTPUTS
+    acc = tl.zeros((N, K), dtype=tl.float32)
+    for tile in range(part * per, tl.minimum((part + 1) * per, all_tiles)):
+        image = (tile // tiles).to(tl.int64)
+        block = (tile % tiles) * M + tl.arange(0, M)
+        valid = block < blocks
+        block = tl.where(valid, block, 0)
+        block_y, block_x = block // blocks_x, block % blocks_x
+        start = block_y * (ROWS * STRIDE) * sxh + block_x * (COLUMNS * STRIDE) * sxw
+        a = tl.load(x + (image * sxn + start[:, None] + value[None, :]))
+        at_y = block_y[:, None] * ROWS + (pixel // COLUMNS)[None, :]
+        at_x = block_x[:, None] * COLUMNS + (pixel % COLUMNS)[None, :]
+        inside = valid[:, None] & (at_y < height) & (at_x < width)
+        source = g + image * sgn + at_y * sgh + at_x * sgw + output[None, :]
+        b = tl.load(source, mask=inside, other=0.0)
+        acc = _dot(tl.trans(b), a, acc, PRECISION, UPCAST)
+    place = part.to(tl.int64) * so + (product * N + column)[:, None] * DEPTH + k[None, :]
+    tl.store(out + place, acc)
+
+
+def weight_gradient(
+    x: Tensor, grad: Tensor, out: Tensor, blocking: Blocking, tile: ConvTile, precision: str
+) -> None:
+    """Compute the gradient of a packed weight in parts, which remain to be added.
+
+    Args:
+        x: The padded map, see :func:`blocked_conv`.
+        grad: Gradient of the output, (B, H, W, out_channels) with contiguous channels.
+        out: (parts, products, columns, depth), float32, with contiguous parts.
+        blocking: How the convolution is blocked.
+        tile: How the matrix product is cut; its depth divides that of ``out``.
+        precision: Precision of products of float32 values.
+    """
+    batch, height, width, channels = grad.shape
+    blocks_y, blocks_x = -(-height // blocking.rows), -(-width // blocking.columns)
+    tiles = tile_count(height, width, blocking, tile)
+    parts, depth = len(out), out.shape[-1]
+    _weight_gradient_kernel[(parts * blocking.products * (depth // tile.depth),)](
+        x, grad, out,
+        blocks_y * blocks_x, blocks_x, tiles, batch * tiles, -(-batch * tiles // parts),
+        height, width, *x.stride()[:3], *grad.stride()[:3], out.stride(0),
+        PRODUCTS=blocking.products,
+        SPLIT=blocking.split,
+        INPUTS=x.shape[3] // blocking.merged,
+        OUTPUTS=channels // blocking.products,
+        ROWS=blocking.rows,
+        COLUMNS=blocking.columns,
+        STRIDE=blocking.stride,
+        WINDOW_X=blocking.window[1],
+        DEPTH=depth,
+        PRECISION=precision,
+        UPCAST=x.dtype == torch.bfloat16 and triton.knobs.runtime.interpret,
+        M=tile.blocks,
+        K=tile.depth,
+        num_warps=tile.warps,
+        num_stages=tile.stages,
+    )  # fmt: skip

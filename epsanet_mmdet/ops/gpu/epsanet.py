@@ -1,6 +1,6 @@
-"""EPSANet on GPUs."""
+"""EPSANet on GPUs, in channels-last memory and in few passes."""
 
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, Optional, Tuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -8,67 +8,54 @@ from torch import Tensor, nn
 
 from ...models import EPSANet
 from ...models.epsanet import EPSABlock
-from ..block import BlockParts, Stem, block_parts
-from ..parts import is_affine
+from ..block import BlockParts, block_parts, stem_parts
+from ..parts import is_affine, is_complete_norm
+from ..snapshot import Snapshot
 from ..support import PLAIN_TENSORS, requires_grad
 from .compute import Compute, compute_of
 from .setting import give_up, gpu_kernels, is_out_of_memory
 
-# Module -> what was prepared for its evaluation.
+
+class _Prepared:
+    """A module prepared for evaluation, valid as long as the module stays the same."""
+
+    def __init__(self, module: nn.Module, prepare: Callable[[], Optional[Callable]]) -> None:
+        self.snapshot = Snapshot(module)
+        self.run = prepare()  # None if the kernels cannot compute the module
+
+
+# An optimiser, a checkpoint and torch's in-place operations change the version of a tensor.
+# Operations on `.data`, as by mmengine's EMA, do not; training in between discards everything.
 _PREPARED: 'WeakKeyDictionary[nn.Module, Dict[Compute, _Prepared]]' = WeakKeyDictionary()
 
 
-class _Prepared:
-    """A module prepared for evaluation, as long as its tensors stay the same."""
-
-    def __init__(self, signature: tuple, run: Callable) -> None:
-        self.signature, self.run = signature, run
-
-
 def block_forward(block: EPSABlock, x: Tensor) -> Optional[Tensor]:
-    """Compute a block in channels-last memory, in few passes."""
+    """Compute a block, and its gradients."""
     compute = _compute(x)
-    parts = None if compute is None else block_parts(block, x.shape[1])
-    if parts is None or not _is_supported(parts, compute):
+    if compute is None:
         return None
-    if requires_grad(x, *parts.tensors):
+    if block.training or requires_grad(x, *block.parameters()):
         _PREPARED.pop(block, None)
-        return _train(block, parts, x, compute)
-    if not all(is_affine(norm) for norm, _ in parts.norms):
+        parts = _supported_parts(block, x.shape[1], compute)
+        if parts is None:
+            return None
+        if requires_grad(x, *parts.tensors):
+            return _train(block, parts, x, compute)
+    run = _evaluation(block, compute, lambda: _prepare_block(block, x.shape[1], compute))
+    if run is None:
         return None
-    from .evaluation import EvaluatedBlock
-
-    run = _prepared(block, compute, parts.tensors, lambda: EvaluatedBlock(parts, compute))
     return _guarded(lambda: _as_nchw(run(_as_nhwc(x, compute))))
 
 
-def network_forward(network: EPSANet, stem: Stem, x: Tensor) -> Optional[Tuple[Tensor, ...]]:
+def network_forward(network: EPSANet, x: Tensor) -> Optional[Tuple[Tensor, ...]]:
     """Compute a network in evaluation mode, replayed as a CUDA graph for sizes seen before."""
     compute = _compute(x)
-    if compute is None or not is_affine(stem.norm) or x.shape[1] != stem.conv.in_channels:
-        return None
-    blocks, channels = [], stem.conv.out_channels
-    for i, name in enumerate(network.res_layers):
-        for block in getattr(network, name):
-            parts = block_parts(block, channels) if type(block) is EPSABlock else None
-            if parts is None or not _is_supported(parts, compute):
-                return None
-            blocks.append((i, parts))
-            channels = parts.expand.channels
-    tensors = [*stem.tensors, *(t for _, parts in blocks for t in parts.tensors)]
-    if requires_grad(x, *tensors):
+    if compute is None or network.training or requires_grad(x, *network.parameters()):
         _PREPARED.pop(network, None)
         return None
-    if not all(is_affine(norm) for _, parts in blocks for norm, _ in parts.norms):
+    run = _evaluation(network, compute, lambda: _prepare_network(network, compute))
+    if run is None or x.shape[1] != network.conv1.in_channels:
         return None
-    if not all(t is None or type(t) in PLAIN_TENSORS for t in tensors):
-        return None
-    from .network import EvaluatedNetwork
-
-    def prepare() -> 'EvaluatedNetwork':
-        return EvaluatedNetwork(stem, blocks, network.out_indices, compute)
-
-    run = _prepared(network, compute, tensors, prepare)
     return _guarded(lambda: run(x))
 
 
@@ -78,34 +65,84 @@ def _compute(x: Tensor) -> Optional[Compute]:
     return compute_of(x)
 
 
-def _is_supported(parts: BlockParts, compute: Compute) -> bool:
+def _evaluation(
+    module: nn.Module, compute: Compute, prepare: Callable[[], Optional[Callable]]
+) -> Optional[Callable]:
+    """Return what computes a module in evaluation mode, or None if the kernels cannot."""
+    kept = _PREPARED.setdefault(module, {})
+    found = kept.get(compute)
+    if found is None or not found.snapshot.holds():
+        with torch.no_grad():
+            found = kept[compute] = _Prepared(module, prepare)
+    return found.run
+
+
+def _prepare_block(block: EPSABlock, channels: int, compute: Compute) -> Optional[Callable]:
+    from .evaluation import EvaluatedBlock
+
+    parts = _supported_parts(block, channels, compute)
+    if parts is None or not all(is_affine(norm) for norm, _ in parts.norms):
+        return None
+    return EvaluatedBlock(parts, compute)
+
+
+def _prepare_network(network: EPSANet, compute: Compute) -> Optional[Callable]:
+    from .network import EvaluatedNetwork
+
+    stem = stem_parts(network)
+    if stem is None or not is_affine(stem.norm) or not _is_plain(stem.tensors, compute):
+        return None
+    channels, stages = stem.conv.out_channels, []
+    if channels & (channels - 1):
+        return None
+    for name in network.res_layers:
+        stage = []
+        for block in getattr(network, name):
+            stage.append(_supported_parts(block, channels, compute))
+            if stage[-1] is None or not all(is_affine(norm) for norm, _ in stage[-1].norms):
+                return None
+            channels = stage[-1].expand.channels
+        stages.append(stage)
+    return EvaluatedNetwork(stem, stages, network.out_indices, compute)
+
+
+def _supported_parts(block: nn.Module, channels: int, compute: Compute) -> Optional[BlockParts]:
+    """Return the parts of a block that the kernels can compute, or None."""
+    parts = block_parts(block, channels)
+    if parts is None or parts.pools or not _is_plain(parts.tensors, compute):
+        return None
     branches = parts.branches
-    channels = [branches.in_channels, parts.reduce.weight.shape[1], parts.expand.channels]
-    channels += [branches.width * len(branches.weights)]
-    powers = [branches.width // groups for groups in branches.groups]
-    powers += [branches.width, branches.in_channels]
-    weights = [parts.reduce.weight, parts.expand.weight, *branches.weights]
+    counts = [channels, branches.in_channels, parts.expand.channels]
+    powers = [branches.in_channels, branches.width]
+    powers += [branches.width // groups for groups in branches.groups]
+    fits = all(count % 16 == 0 for count in [*counts, branches.width])
+    return parts if fits and all(power & (power - 1) == 0 for power in powers) else None
+
+
+def _is_plain(tensors, compute: Compute) -> bool:
+    """Return True if the kernels can use these parameters and buffers."""
     casts = torch.is_autocast_enabled('cuda')
-    return (
-        all(count % 16 == 0 for count in channels)
-        and all(count & (count - 1) == 0 for count in powers)
-        and not parts.pools
-        and all(t.is_cuda and (casts or t.dtype == compute.dtype) for t in weights)
+    return all(
+        t is None
+        or (type(t) in PLAIN_TENSORS and t.is_cuda and t.is_contiguous())
+        and (t.dtype == torch.float32 if casts else t.dtype in (compute.dtype, torch.float32))
+        for t in tensors
     )
 
 
-def _prepared(
-    module: nn.Module, compute: Compute, tensors: List[Optional[Tensor]], prepare: Callable
-) -> Callable:
-    # An optimiser, a checkpoint and torch's in-place operations change the version. Operations on
-    # `.data`, as by mmengine's EMA, do not, but a training step in between discards everything.
-    signature = tuple(None if t is None else (t.data_ptr(), t._version) for t in tensors)
-    kept = _PREPARED.setdefault(module, {})
-    found = kept.get(compute)
-    if found is None or found.signature != signature:
-        with torch.no_grad():
-            found = kept[compute] = _Prepared(signature, prepare())
-    return found.run
+def _train(block: EPSABlock, parts: BlockParts, x: Tensor, compute: Compute) -> Optional[Tensor]:
+    stride = parts.reduce.stride * parts.branches.stride
+    values = len(x) * -(-x.shape[2] // stride) * -(-x.shape[3] // stride)
+    complete = all(is_complete_norm(norm, channels, values) for norm, channels in parts.norms)
+    if block.with_cp or not complete or any(t.dtype != torch.float32 for t in _learned(parts)):
+        return None
+    from .training import train_block
+
+    return _guarded(lambda: train_block(parts, x, compute))
+
+
+def _learned(parts: BlockParts):
+    return [t for t in parts.tensors if t is not None and t.is_floating_point()]
 
 
 def _guarded(compute: Callable):
@@ -120,13 +157,8 @@ def _guarded(compute: Callable):
 
 
 def _as_nhwc(x: Tensor, compute: Compute) -> Tensor:
-    x = x.to(compute.dtype, memory_format=torch.channels_last)
-    return x.permute(0, 2, 3, 1)
+    return x.to(compute.dtype, memory_format=torch.channels_last).permute(0, 2, 3, 1)
 
 
 def _as_nchw(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)
-
-
-def _train(block: EPSABlock, parts: BlockParts, x: Tensor, compute: Compute) -> Optional[Tensor]:
-    return None

@@ -27,7 +27,7 @@ class EvaluatedNetwork:
 
     Args:
         stem: Parts of the stem.
-        blocks: Stage and parts of each block.
+        stages: Parts of the blocks of each stage.
         out_indices: Stages whose outputs are returned.
         compute: What computes.
     """
@@ -35,12 +35,12 @@ class EvaluatedNetwork:
     def __init__(
         self,
         stem: Stem,
-        blocks: Sequence[Tuple[int, BlockParts]],
+        stages: Sequence[Sequence[BlockParts]],
         out_indices: Sequence[int],
         compute: Compute,
     ) -> None:
         self.stem = EvaluatedStem(stem.conv, stem.norm, compute)
-        self.blocks = [(stage, EvaluatedBlock(parts, compute)) for stage, parts in blocks]
+        self.stages = [[EvaluatedBlock(parts, compute) for parts in stage] for stage in stages]
         self.out_indices = out_indices
         self.graphs: OrderedDict[tuple, _Graph] = OrderedDict()
         self.seen = set()
@@ -63,11 +63,13 @@ class EvaluatedNetwork:
         return tuple(out.clone() for out in replay.outs)
 
     def _run(self, images: Tensor) -> List[Tensor]:
-        x, outs = self.stem(images), {}
-        for stage, block in self.blocks:
-            x = block(x)
-            outs[stage] = x
-        return [outs[i].permute(0, 3, 1, 2) for i in sorted(self.out_indices)]
+        x, outs = self.stem(images), []
+        for i, stage in enumerate(self.stages):
+            for block in stage:
+                x = block(x)
+            if i in self.out_indices:
+                outs.append(x.permute(0, 3, 1, 2))
+        return outs
 
     def _capture(self, images: Tensor) -> _Graph:
         if self.pool is None:

@@ -17,7 +17,7 @@ from .verify import verified
 def _pointwise_kernel(
     x, w, y, in_scale, in_shift, scale, shift, add, sums, squares,
     pixels, width, tiles, inputs, outputs,
-    sxn, sxh, sxw, swn, swk, syn, syh, syw, san,
+    sxn, sxh, sxw, swn, swk, syn, syh, syw, san, sah, saw,
     IN_AFFINE: tl.constexpr, AFFINE: tl.constexpr, ADD: tl.constexpr, RELU: tl.constexpr,
     MOMENTS: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
     M: tl.constexpr, N: tl.constexpr, K: tl.constexpr,
@@ -45,8 +45,8 @@ def _pointwise_kernel(
     if AFFINE:
         acc = acc * tl.load(scale + column)[None, :] + tl.load(shift + column)[None, :]
     if ADD:
-        place = add + image * san + clamped[:, None] * outputs + column[None, :]
-        acc += tl.load(place).to(tl.float32)
+        place = add + image * san + (at_y * sah + at_x * saw)[:, None] + column[None, :]
+        acc += tl.load(place, mask=valid[:, None], other=0.0).to(tl.float32)
     if RELU:
         acc = tl.maximum(acc, 0.0)
     target = y + image * syn + (at_y * syh + at_x * syw)[:, None] + column[None, :]
@@ -86,7 +86,7 @@ def pointwise(
         in_shift: (C,).
         scale: (out_channels,).
         shift: (out_channels,).
-        add: (B, H, W, out_channels), contiguous.
+        add: (B, H, W, out_channels) with contiguous channels; may be ``out``.
         relu: Apply a ReLU to the result.
         sums: (B, tiles, out_channels), float32: receives the sums of the outputs in each tile.
         squares: Receives the sums of their squares, likewise.
@@ -97,7 +97,7 @@ def pointwise(
     _pointwise_kernel[(batch * tiles * (outputs // tile.outputs),)](
         x, weight, out, in_scale, in_shift, scale, shift, add, sums, squares,
         height * width, width, tiles, inputs, outputs,
-        *x.stride()[:3], *weight.stride(), *out.stride()[:3], 0 if add is None else add.stride(0),
+        *x.stride()[:3], *weight.stride(), *out.stride()[:3], *((0, 0, 0) if add is None else add.stride()[:3]),
         IN_AFFINE=in_scale is not None,
         AFFINE=scale is not None,
         ADD=add is not None,

@@ -1,0 +1,54 @@
+"""What must stay the same in a module for what was prepared from it to be valid."""
+
+from itertools import chain
+from typing import List
+
+from torch import Tensor, nn
+
+OPTIONS = {
+    nn.AdaptiveAvgPool2d: ('output_size',),
+    nn.BatchNorm2d: ('eps',),
+    nn.Conv2d: ('kernel_size', 'stride', 'padding', 'dilation', 'groups', 'padding_mode'),
+    nn.MaxPool2d: ('kernel_size', 'stride', 'padding', 'dilation', 'ceil_mode', 'return_indices'),
+}
+HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
+
+
+class Snapshot:
+    """The modules, hooks, options and tensors of a module.
+
+    Operations on ``.data`` change tensors unseen, unless they replace their memory.
+
+    Args:
+        module: Module to watch.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.modules = [(m, _state(m)) for m in module.modules()]
+        self.tensors: List[Tensor] = list(chain(module.parameters(), module.buffers()))
+        self.versions = [(t.data_ptr(), t._version) for t in self.tensors]
+        self.forwards = [(cls, cls.forward) for cls in {type(m) for m in module.modules()}]
+
+    def holds(self) -> bool:
+        """Return True if nothing has changed."""
+        return (
+            all(cls.forward is forward for cls, forward in self.forwards)
+            and all(_state(m) == state for m, state in self.modules)
+            and [(t.data_ptr(), t._version) for t in self.tensors] == self.versions
+        )
+
+
+def _state(module: nn.Module) -> tuple:
+    own = module.__dict__
+    cls = type(module)
+    return (
+        cls,
+        own['training'],
+        own.get('forward'),
+        *(len(own[name]) for name in HOOKS),
+        *(own.get(name) for name in OPTIONS.get(cls, ())),
+        *map(
+            id,
+            chain(own['_modules'].values(), own['_parameters'].values(), own['_buffers'].values()),
+        ),
+    )
