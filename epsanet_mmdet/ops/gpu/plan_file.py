@@ -7,16 +7,16 @@ GPU or by other versions, or that is not valid, is ignored with one warning.
 import functools
 import hashlib
 import os
-import re
 import warnings
 from collections import defaultdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, List, Optional
 
 import msgspec
 import torch
+from torch.utils import collect_env
 
+from ...utils.environment import installed_version
 from ...utils.storage import write_json
 from .blocking import Blocking
 from .plan import ConvPlan, ConvShape
@@ -25,7 +25,6 @@ from .tiles import ConvTile, PointwiseTile
 VARIABLE = 'EPSANET_GPU_PLANS'
 REMEDY = 'tune again, or unset EPSANET_GPU_PLANS'
 SIMILAR = 1.5  # a plan is used for as many pixels, or for up to this factor more or fewer
-DRIVER = Path('/proc/driver/nvidia/version')
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 
@@ -182,17 +181,12 @@ def forget_plans() -> None:
 @functools.cache
 def key_of(device: torch.device) -> Key:
     """Return the key of plans that are measured on a GPU now."""
-    try:
-        triton = version('triton')
-    except PackageNotFoundError:
-        triton = ''
-    driver = re.search(r'\b\d+\.\d+(\.\d+)?\b', DRIVER.read_text() if DRIVER.is_file() else '')
     return Key(
         gpu=torch.cuda.get_device_name(device),
-        driver=driver[0] if driver else '',
+        driver=collect_env.get_nvidia_driver_version(collect_env.run) or '',
         torch=torch.__version__,
         cuda=torch.version.cuda or '',
-        triton=triton,
+        triton=installed_version('triton') or '',
         source=source_hash(),
     )
 

@@ -16,12 +16,13 @@ from ..parts import Normed
 from ..support import gradient_is_observed, modes_observe
 from .attention import attention_gradient, scaled_attention
 from .blocked_conv import blocked_conv, tile_count, weight_gradient
+from .choice import choose_conv, choose_pointwise
 from .compute import Compute
 from .evaluation import plan_branches
 from .maps import affine, affine_gradient, gradient_sums
 from .norms import NormedChannels, normalise, normalise_gradient, weighted_gradient
 from .packing import Packing, packing
-from .plan import ConvPlan, ConvShape, conv_plan, padded_sides, pointwise_tile
+from .plan import ConvPlan, ConvShape, padded_sides
 from .pointwise import pointwise
 
 
@@ -192,7 +193,7 @@ class _Pass:
 
     def _tile(self, out: Tensor, inputs: int):
         pixels, outputs = out.numel() // out.shape[3], out.shape[3]
-        return pointwise_tile(pixels, inputs, outputs, *self.compute[1:])
+        return choose_pointwise(pixels, inputs, outputs, self.compute)
 
     def _through(
         self, grad: Tensor, conv: Normed, x: Optional[Tensor] = None, add: Optional[Tensor] = None
@@ -280,10 +281,10 @@ class _Pass:
         size, width, stride = y1.shape[1:3], branches.width, branches.stride
         pixels = len(y1) * size[0] * size[1]
         plans = [
-            conv_plan(
+            choose_conv(
                 ConvShape(width, y1.shape[3], w.shape[-1], groups, 1, branches.dilation),
                 pixels,
-                *self.compute[1:],
+                self.compute,
             )
             for w, groups in zip(branches.weights, branches.groups)
         ]
