@@ -191,9 +191,9 @@ def key_of(device: torch.device) -> Key:
     )
 
 
-def source_hash() -> str:
+def source_hash(folder: Path = Path(__file__).parent) -> str:
     """Return a hash of the source of the kernels."""
-    files = sorted(path for path in Path(__file__).parent.glob('*.py'))
+    files = sorted(folder.glob('*.py'))
     kernels = [content for content in map(Path.read_bytes, files) if b'@triton.jit' in content]
     return hashlib.sha256(b''.join(kernels)).hexdigest()[:16]
 
