@@ -106,6 +106,7 @@ def network_kernels(
     images: int = 2,
     height: int = 800,
     width: int = 1280,
+    stages: int = 4,
 ) -> List[Usage]:
     """Return what the kernels of all blocks of EPSANet-50 use.
 
@@ -116,6 +117,7 @@ def network_kernels(
         images: Images of a batch.
         height: Their height.
         width: Their width.
+        stages: Stages of the network.
     """
     shared, multiprocessors = GPUS[capability]
     compute = Compute(*PRECISIONS[precision], multiprocessors, shared, capability == 90)
@@ -123,7 +125,7 @@ def network_kernels(
     with compiled(capability) as kernels, torch.no_grad():
         sides, channels = [-(-side // 4) for side in (height, width)], 64
         x = torch.empty(images, *sides, channels, dtype=compute.dtype, device='meta')
-        for stage in network.res_layers:
+        for stage in network.res_layers[:stages]:
             for block in list(getattr(network, stage))[:2]:  # the others are like the second
                 x = EvaluatedBlock(block_parts(block, x.shape[3]), compute)(x)
     return [usage(name, kernel) for name, kernel in kernels.items()]
@@ -136,12 +138,13 @@ def main() -> None:
     parser.add_argument('--capability', nargs='+', type=int, default=[80, 89, 90], choices=GPUS)
     parser.add_argument('--size', nargs=3, type=int, default=[2, 800, 1280], help='images, h, w')
     parser.add_argument('--spill', type=int, default=16, help='bytes a thread may spill')
+    parser.add_argument('--stages', type=int, default=4, help='stages of the networks')
     args = parser.parse_args()
     failures = 0
     for capability in args.capability:
         for precision in args.precision:
             for arch in args.arch:
-                found = network_kernels(arch, precision, capability, *args.size)
+                found = network_kernels(arch, precision, capability, *args.size, args.stages)
                 limit = GPUS[capability][0]
                 print(
                     f'sm_{capability} {precision} {arch}: {len(found)} kernels, at most '
