@@ -66,6 +66,12 @@ def parse_args():
     parser.add_argument('--threads', type=int, help="number of CPU threads (default: torch's)")
     parser.add_argument('--out', help='JSON file to write')
     parser.add_argument(
+        '--tune',
+        metavar='FILE',
+        help='measure plans of the GPU kernels first, and keep them in this JSON file; other '
+        'programs use it by the environment variable EPSANET_GPU_PLANS',
+    )
+    parser.add_argument(
         '--expect',
         nargs='*',
         default=[],
