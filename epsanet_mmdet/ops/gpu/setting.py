@@ -5,7 +5,7 @@ import os
 import warnings
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 
 import torch
 
@@ -70,6 +70,17 @@ def _missing_triton() -> Optional[str]:
     if tuple(map(int, version.split('.')[:2])) < LEAST_TRITON:
         return f'they need Triton 3.4, which comes with torch 2.8, but this is Triton {version}'
     return None
+
+
+def guarded(compute: Callable[[], Any]) -> Any:
+    """Return the result, or None if the kernels fail, which then are not used any more."""
+    try:
+        return compute()
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        give_up(error)
+        return None
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -24,6 +24,7 @@ from .norms import NormedChannels, normalise, normalise_gradient, weighted_gradi
 from .packing import Packing, packing
 from .plan import ConvPlan, ConvShape, padded_sides
 from .pointwise import pointwise
+from .setting import guarded
 
 
 def train_block(parts: BlockParts, x: Tensor, compute: Compute) -> Tensor:
@@ -72,10 +73,13 @@ class _Block(Function):
     def backward(ctx, grad: Tensor):
         x, out, *tensors = ctx.saved_tensors
         saved, parameters = tensors[: ctx.count], tensors[ctx.count :]
-        if gradient_is_observed(grad) or modes_observe():
-            grads = _plain_gradients(ctx.run.parts, x, parameters, grad, ctx.needs_input_grad)
-        else:
-            grads = ctx.run.backward(x, out, saved, grad, ctx.needs_input_grad)
+        run, needed, grads = ctx.run, ctx.needs_input_grad, None
+        if not (gradient_is_observed(grad) or modes_observe()):
+            grads = guarded(lambda: run.backward(x, out, saved, grad, needed))
+        if grads is None:
+            dtype = run.compute.dtype
+            with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
+                grads = _plain_gradients(run.parts, x, parameters, grad, needed)
         of_x, *of_parameters = grads
         return of_x, None, None, *of_parameters
 

@@ -49,7 +49,7 @@ def compare(shape, size, plan, kind, batch=2, accumulate=False, moments=0):
         assert_sums(found, values, tolerance)
 
 
-@pytest.mark.parametrize('kind', TYPES)
+@pytest.mark.parametrize('kind', ['fp32', 'bf16'])
 @pytest.mark.parametrize('stride, dilation', [(1, 1), (2, 1), (1, 2)])
 @pytest.mark.parametrize('size, groups', [(3, 1), (5, 4), (7, 8), (9, 16)])
 def test_the_rules_plans_compute_the_convolution(size, groups, stride, dilation, kind):
