@@ -151,7 +151,7 @@ def _weight_gradient_kernel(
     output, pixel = column % OUTPUTS, column // OUTPUTS
     x += (product // SPLIT) * INPUTS
     g += product * OUTPUTS
-    acc = tl.zeros((N, K), dtype=tl.float32)
+    acc = tl.zeros((K, N), dtype=tl.float32)
     for tile in range(part * per, tl.minimum((part + 1) * per, all_tiles)):
         image = (tile // tiles).to(tl.int64)
         block = (tile % tiles) * M + tl.arange(0, M)
@@ -165,8 +165,8 @@ def _weight_gradient_kernel(
         inside = valid[:, None] & (at_y < height) & (at_x < width)
         source = g + image * sgn + at_y * sgh + at_x * sgw + output[None, :]
         b = tl.load(source, mask=inside, other=0.0)
-        acc = _dot(tl.trans(b), a, acc, PRECISION, UPCAST)
-    place = part.to(tl.int64) * so + (product * N + column)[:, None] * DEPTH + k[None, :]
+        acc = _dot(tl.trans(a), b, acc, PRECISION, UPCAST)
+    place = part.to(tl.int64) * so + (product * N + column)[None, :] * DEPTH + k[:, None]
     tl.store(out + place, acc)
 
 

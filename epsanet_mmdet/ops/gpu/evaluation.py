@@ -5,10 +5,12 @@ and the second 1x1 convolution. The last one weights, normalises and rectifies t
 it reads them, and adds the shortcut before it writes.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+import functools
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
+import triton
 from torch import Tensor, nn
 
 from ...layers.norm import affine_of
@@ -84,13 +86,22 @@ class EvaluatedBlock:
         features = x.new_empty(len(x), *out, len(plans) * branches.width)
         tiles = [tile_count(*out, *plan) for plan in plans]
         sums = x.new_zeros((len(x), max(tiles), features.shape[-1]), dtype=torch.float32)
-        for i, (plan, weight) in enumerate(zip(plans, weights)):
+
+        def compute_branch(i: int, plan: ConvPlan, weight: Tensor) -> None:
             own = slice(i * branches.width, (i + 1) * branches.width)
             skipped = margin - plan.blocking.reach
             source = padded[:, skipped:, skipped:]
             blocked_conv(
                 source, weight, features[..., own], *plan, self.compute.precision, sums[..., own]
             )
+
+        _concurrently(
+            [
+                functools.partial(compute_branch, i, plan, weight)
+                for i, (plan, weight) in enumerate(zip(plans, weights))
+            ],
+            x.device,
+        )
         return features, sums
 
     def _packed(self, plans: Sequence[ConvPlan]) -> List[Tensor]:
@@ -140,27 +151,58 @@ class EvaluatedStem:
     """The stem of a ResNet: a convolution, a norm, a ReLU and max pooling.
 
     Args:
-        conv: The convolution.
+        conv: The convolution, with stride 2 and a padding that keeps the size of the map.
         norm: The norm after it.
         compute: What computes.
     """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, compute: Compute) -> None:
-        self.dtype = compute.dtype
-        self.options = conv.stride, conv.padding, conv.dilation, conv.groups
-        weight = conv.weight.detach().to(self.dtype)
-        self.weight = weight.contiguous(memory_format=torch.channels_last)
+        self.compute, self.stride, self.dilation = compute, conv.stride[0], conv.dilation[0]
+        weight = conv.weight.detach().to(compute.dtype)
+        self.channels = triton.next_power_of_2(weight.shape[1])
+        self.weight = F.pad(weight, (0, 0, 0, 0, 0, self.channels - weight.shape[1]))
         scale, shift = (t.float().contiguous() for t in affine_of(norm))
         if conv.bias is not None:
             shift = shift + scale * conv.bias.detach().float()
         self.scale, self.shift = scale, shift
+        self.packed: Dict[tuple, Tensor] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the pooled map (B, H', W', C) of images (B, 3, H, W)."""
-        images = images.to(self.dtype, memory_format=torch.channels_last)
-        with torch.autocast('cuda', enabled=False):
-            x = F.conv2d(images, self.weight, None, *self.options)
-        x = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+        x = self._conv(images)
         out = x.new_empty(len(x), *((side + 1) // 2 for side in x.shape[1:3]), x.shape[3])
         norm_relu_max_pool(x, self.scale, self.shift, out)
         return out
+
+    def _conv(self, images: Tensor) -> Tensor:
+        batch, channels, *size = images.shape
+        out = [-(-side // self.stride) for side in size]
+        outputs, _, kernel, _ = self.weight.shape
+        shape = ConvShape(self.channels, outputs, kernel, 1, self.stride, self.dilation)
+        plan = conv_plan(shape, batch * out[0] * out[1], *self.compute[1:])
+        if plan not in self.packed:
+            self.packed[plan] = pack(self.weight, plan.blocking, plan.tile.depth).contiguous()
+        margin, *sides = padded_sides(*size, [plan], self.channels)
+        padded = images.new_zeros(batch, *sides, self.channels, dtype=self.compute.dtype)
+        inside = padded[:, margin : margin + size[0], margin : margin + size[1], :channels]
+        inside.copy_(images.permute(0, 2, 3, 1))
+        features = padded.new_empty(batch, *out, outputs)
+        blocked_conv(padded, self.packed[plan], features, *plan, self.compute.precision)
+        return features
+
+
+def _concurrently(calls: Sequence[Callable[[], None]], device: torch.device) -> None:
+    """Make calls; in a CUDA graph, let the GPU run them at the same time."""
+    if device.type != 'cuda' or not torch.cuda.is_current_stream_capturing():
+        for call in calls:
+            call()
+        return
+    current = torch.cuda.current_stream()
+    streams = [current, *(torch.cuda.Stream() for _ in calls[1:])]
+    for stream in streams[1:]:
+        stream.wait_stream(current)
+    for call, stream in zip(calls, streams):
+        with torch.cuda.stream(stream):
+            call()
+    for stream in streams[1:]:
+        current.wait_stream(stream)

@@ -1,7 +1,7 @@
 """A whole network in evaluation mode, replayed as a CUDA graph."""
 
 from collections import OrderedDict
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -56,11 +56,18 @@ class EvaluatedNetwork:
             self.graphs[size] = self._capture(images)
             if len(self.graphs) > MOST_GRAPHS:
                 self.graphs.popitem(last=False)
+        return self.replay(images)
+
+    def replay(self, images: Tensor) -> Optional[Tuple[Tensor, ...]]:
+        """Return the outputs by a graph, or None if this size has none."""
+        size = images.shape, images.dtype
+        found = self.graphs.get(size)
+        if found is None or torch.cuda.is_current_stream_capturing():
+            return None
         self.graphs.move_to_end(size)
-        replay = self.graphs[size]
-        replay.images.copy_(images)
-        replay.graph.replay()
-        return tuple(out.clone() for out in replay.outs)
+        found.images.copy_(images)
+        found.graph.replay()
+        return tuple(out.clone() for out in found.outs)
 
     def _run(self, images: Tensor) -> List[Tensor]:
         x, outs = self.stem(images), []
