@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .blocking import Blocking
-from .checks import check_conv, conv_case
+from .checks import check_conv, check_weight_gradient, conv_case, weight_gradient_case
 from .tiles import ConvTile
 from .verify import verified
 
@@ -170,6 +170,7 @@ def _weight_gradient_kernel(
     tl.store(out + place, acc)
 
 
+@verified(weight_gradient_case, check_weight_gradient)
 def weight_gradient(
     x: Tensor, grad: Tensor, out: Tensor, blocking: Blocking, tile: ConvTile, precision: str
 ) -> None:

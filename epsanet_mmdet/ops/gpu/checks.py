@@ -1,11 +1,13 @@
 """The check of each kernel, see :mod:`.verify`; its case holds what the kernel is compiled for."""
 
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.grad import conv2d_weight
 
-from .blocking import Blocking, pack
+from .blocking import Blocking, pack, unpack
 from .plan import ConvPlan, padded_sides
 from .tiles import ConvTile, PointwiseTile
 from .verify import Values, bound, check_close, check_sums, convolve, nchw
@@ -34,22 +36,10 @@ def check_conv(
     accumulate: bool = False,
 ) -> None:
     """Check a blocked convolution on a map of a whole tile and a part of one."""
-    values, stride = Values(device, dtype), blocking.stride
-    across = tile.blocks // 3 + 1
-    sides = (
-        stride * (3 * blocking.rows - 1),
-        stride * (blocking.columns * across - (blocking.columns > 1)),
-    )
-    fan_in = inputs // blocking.groups * blocking.size**2
-    weight = values(outputs, inputs // blocking.groups, *[blocking.size] * 2, scale=fan_in**-0.5)
-    margin, height, width = padded_sides(*sides, [ConvPlan(blocking, tile)], inputs)
-    padded = values(1, height, width, inputs) * 0
-    x = values(1, *sides, inputs)
-    padded[:, margin : margin + sides[0], margin : margin + sides[1]] = x
-    expected = convolve(
-        x, weight,
-        stride=stride, dilation=blocking.dilation, padding=blocking.reach, groups=blocking.groups,
-    )  # fmt: skip
+    values = Values(device, dtype)
+    weight = _weight(values, inputs, outputs, blocking)
+    x, padded = _padded_map(values, inputs, blocking, tile)
+    expected = convolve(x, weight, **_options(blocking))
     size = expected.shape[2:]
     out = values.unwritten(1, *size, 2 * outputs, dtype=out_dtype)[..., outputs:]
     if accumulate:
@@ -66,6 +56,69 @@ def check_conv(
     check_close(name, nchw(out), expected, most)
     for found, power in zip(sums, (expected, expected.square())):
         check_sums(f'sum of the {name}', found, power, most)
+
+
+def weight_gradient_case(x, grad, out, blocking, tile, precision) -> tuple:
+    """Return the arguments of :func:`check_weight_gradient` for those of the kernel."""
+    return x.dtype, grad.dtype, x.shape[3], grad.shape[3], blocking, tile, precision
+
+
+def check_weight_gradient(
+    kernel: Callable,
+    device: torch.device,
+    dtype: torch.dtype,
+    grad_dtype: torch.dtype,
+    inputs: int,
+    outputs: int,
+    blocking: Blocking,
+    tile: ConvTile,
+    precision: str,
+) -> None:
+    """Check the gradient of a blocked convolution's weight, likewise."""
+    values = Values(device, dtype)
+    weight = _weight(values, inputs, outputs, blocking)
+    x, padded = _padded_map(values, inputs, blocking, tile)
+    size = [-(-side // blocking.stride) for side in x.shape[1:3]]
+    grad = values(1, *size, outputs, dtype=grad_dtype)
+    packed = pack(weight, blocking, tile.depth)
+    out = values.unwritten(2, *packed.shape, dtype=torch.float32)
+    kernel(padded, grad, out, blocking, tile, precision)
+    actual = unpack(out.double().sum(0), blocking, weight.shape[1])
+    expected = conv2d_weight(nchw(x), weight.shape, nchw(grad), **_options(blocking))
+    name = f"gradient of the {blocking.size}x{blocking.size} convolution's weight"
+    check_close(name, actual, expected, bound(dtype, precision))
+
+
+def _weight(values: Values, inputs: int, outputs: int, blocking: Blocking) -> Tensor:
+    """Return a weight with which outputs are as large as inputs."""
+    fan_in = inputs // blocking.groups * blocking.size**2
+    size = outputs, inputs // blocking.groups, blocking.size, blocking.size
+    return values(*size, scale=fan_in**-0.5)
+
+
+def _padded_map(
+    values: Values, inputs: int, blocking: Blocking, tile: ConvTile
+) -> Tuple[Tensor, Tensor]:
+    """Return a map for a whole tile of blocks and a part of one, and the same map with margins."""
+    across = tile.blocks // 3 + 1
+    sides = (
+        blocking.stride * (3 * blocking.rows - 1),
+        blocking.stride * (blocking.columns * across - (blocking.columns > 1)),
+    )
+    margin, height, width = padded_sides(*sides, [ConvPlan(blocking, tile)], inputs)
+    padded = values(1, height, width, inputs) * 0
+    x = values(1, *sides, inputs)
+    padded[:, margin : margin + sides[0], margin : margin + sides[1]] = x
+    return x, padded
+
+
+def _options(blocking: Blocking) -> dict:
+    return dict(
+        stride=blocking.stride,
+        padding=blocking.reach,
+        dilation=blocking.dilation,
+        groups=blocking.groups,
+    )
 
 
 def pointwise_case(

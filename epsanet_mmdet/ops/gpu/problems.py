@@ -6,7 +6,7 @@ from torch import nn
 
 from ...models import EPSANet
 from ...models.epsanet import EPSABlock
-from ..block import BlockParts, block_parts
+from ..block import BlockParts, block_parts, stem_parts
 from .plan import ConvShape
 
 
@@ -43,7 +43,7 @@ class Problem(NamedTuple):
 
 
 def problems_of(network: nn.Module, batch: int, height: int, width: int) -> Iterator[Problem]:
-    """Yield the convolutions of the EPSANets in a network, those of their stems excepted.
+    """Yield the convolutions of the EPSANets in a network.
 
     Args:
         network: A network, such as a detector.
@@ -53,10 +53,19 @@ def problems_of(network: nn.Module, batch: int, height: int, width: int) -> Iter
     """
     for module in network.modules():
         if type(module) is EPSANet:
-            yield from _of_backbone(module, batch, [-(-side // 4) for side in (height, width)])
+            yield from _of_backbone(module, batch, [height, width])
 
 
 def _of_backbone(network: EPSANet, batch: int, size: list) -> Iterator[Problem]:
+    stem = stem_parts(network)
+    if stem is None:
+        return
+    outputs, channels, kernel, _ = stem.conv.weight.shape
+    channels = 1 << (channels - 1).bit_length()  # the kernel pads them
+    shape = ConvShape(channels, outputs, kernel, 1, stem.conv.stride[0], stem.conv.dilation[0])
+    size = [-(-side // shape.stride) for side in size]
+    yield Problem(shape, batch, *size)
+    size = [-(-side // 2) for side in size]
     for name in network.res_layers:
         for block in getattr(network, name):
             parts = None

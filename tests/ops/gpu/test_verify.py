@@ -19,13 +19,14 @@ BLOCKING, TILE = Blocking(4, 2, 1, 2, 2, 3), ConvTile(16, 32)
 def cases(dtype, precision):
     """A kernel of each kind, and the values that it is compiled for."""
     from epsanet_mmdet.ops.gpu.attention import scaled_attention
-    from epsanet_mmdet.ops.gpu.blocked_conv import blocked_conv
+    from epsanet_mmdet.ops.gpu.blocked_conv import blocked_conv, weight_gradient
     from epsanet_mmdet.ops.gpu.pointwise import pointwise
     from epsanet_mmdet.ops.gpu.stem import norm_relu_max_pool
 
     tile, full = PointwiseTile(32, 16, 16), (True, True, dtype, True, True)
     yield blocked_conv, (dtype, dtype, 32, 16, BLOCKING, TILE, precision)
     yield blocked_conv, (dtype, torch.float32, 32, 16, BLOCKING, TILE, precision, 2, True)
+    yield weight_gradient, (dtype, dtype, 32, 16, BLOCKING, TILE, precision)
     yield pointwise, (dtype, dtype, dtype, 32, 16, False, tile, precision)
     yield pointwise, (dtype, dtype, dtype, 32, 16, True, tile, precision, *full)
     yield scaled_attention, (16, 3, 4)
@@ -81,6 +82,7 @@ def _checks():
 
     return dict(
         blocked_conv=checks.check_conv,
+        weight_gradient=checks.check_weight_gradient,
         pointwise=checks.check_pointwise,
         scaled_attention=checks.check_attention,
         norm_relu_max_pool=checks.check_pool,
