@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from epsanet_cli.parser import CommandParser
 from epsanet_mmdet.own_data.check import run_check
-from epsanet_mmdet.utils.command_line import CommandParser, run_command
+from epsanet_mmdet.utils.command_line import run_command
 
 
 def parse_args():

@@ -9,7 +9,8 @@ from head_start import compare_starts, head_start_table
 from reconstruction_study import compare_methods
 from shapes_training import train_teacher
 
-from epsanet_mmdet.utils.command_line import CommandParser, run_command
+from epsanet_cli.parser import CommandParser
+from epsanet_mmdet.utils.command_line import run_command
 from epsanet_mmdet.weight_transfer import reconstruction_table
 
 
