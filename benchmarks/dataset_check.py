@@ -1,4 +1,4 @@
-"""Measure the time and memory of tools/check_dataset.py on generated photographs with polygons.
+"""Measure the time and memory of epsanet check on generated photographs with polygons.
 
 Memory is that of the process and its workers together; shared pages count once.
 """

@@ -52,14 +52,16 @@ def _deploy(network: nn.Module) -> nn.Module:
     return deploy(network)
 
 
-# What they mean is in the help of ``epsanet benchmark``.
-OPTIONS: Dict[str, Callable[[nn.Module], nn.Module]] = {
-    'published': published_formulation,
-    'deploy': _deploy,
-    'library': lambda network: network,  # of the passes
-    'channels-last': lambda network: network.to(memory_format=torch.channels_last),
-    'compile': _compile,
-    'cudagraph': _capture,
+OPTIONS: Dict[str, Tuple[Callable[[nn.Module], nn.Module], str]] = {
+    'published': (published_formulation, "EPSANet in the steps of the authors' code"),
+    'deploy': (_deploy, 'deployed, for inference only'),
+    'library': (lambda network: network, "without the package's own kernels"),
+    'channels-last': (
+        lambda network: network.to(memory_format=torch.channels_last),
+        'in channels-last memory format',
+    ),
+    'compile': (_compile, 'compiled with inductor'),
+    'cudagraph': (_capture, 'replayed as CUDA graphs'),
 }
 
 
@@ -102,7 +104,7 @@ def build_network(name: str, device: torch.device) -> Network:
     plain = _build(base).to(device)
     module = plain
     for option in options:
-        module = OPTIONS[option](copy.deepcopy(plain) if module is plain else module)
+        module = OPTIONS[option][0](copy.deepcopy(plain) if module is plain else module)
     return Network(name, module, plain, options)
 
 
