@@ -53,7 +53,8 @@ def arguments(parser: ArgumentParser) -> Dict[str, Tuple]:
 
 
 @pytest.mark.parametrize('command, tool', [(train, 'train.py'), (test, 'test.py')])
-def test_training_and_testing_have_the_arguments_of_mmdets_tools(command, tool):
+def test_training_and_testing_have_the_arguments_of_mmdets_tools(command, tool, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '0')  # which mmdet's tools set otherwise
     parser = CommandParser()
     command.add_arguments(parser)
     with mock.patch.object(ArgumentParser, 'parse_args', autospec=True) as parse:
