@@ -76,3 +76,12 @@ def test_parsers_import_no_heavy_package():
     program = 'import sys; from epsanet_cli.overview import overview; overview()'
     output, _ = run('-c', f'{program}; print(*sys.modules)')
     assert not HEAVY & {name.split('.')[0] for name in output.split()}
+
+
+def test_the_page_about_the_command_line_lists_every_command_with_its_script():
+    page = (ROOT / 'docs' / 'command_line.md').read_text()
+    for script in SCRIPTS:
+        assert any(
+            f'`epsanet {name_of(script)}`' in row and f'`tools/{script}`' in row
+            for row in page.splitlines()
+        )
