@@ -119,7 +119,7 @@ def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> n
     meta = content.get('meta', {}) if isinstance(content, dict) else {}
     if not meta.get('deployed'):
         raise CheckpointError(
-            f"checkpoint '{checkpoint}' is not deployed; deploy it with tools/deploy.py"
+            f"checkpoint '{checkpoint}' is not deployed; deploy it with epsanet deploy"
         )
     network = deploy(build_without_weights(config.model).eval())
     state = content['state_dict']

@@ -126,7 +126,7 @@ def test_a_missing_extra_is_named(tiny_detector, monkeypatch):  # noqa: F811
 
 
 def test_an_ordinary_checkpoint_is_not_loaded_as_a_deployed_one(tiny_detector):  # noqa: F811
-    with pytest.raises(CheckpointError, match='tools/deploy.py'):
+    with pytest.raises(CheckpointError, match='epsanet deploy'):
         load_deployed(tiny_detector.config, tiny_detector.checkpoint)
 
 
