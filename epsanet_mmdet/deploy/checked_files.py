@@ -16,7 +16,7 @@ from ..utils.storage import save_whole
 from .agreement import arrays, greatest_disagreement
 from .export import RawOutputs, export_onnx, export_program
 from .metadata import describe_detector
-from .runtimes import convert_to_openvino, run_onnx, run_openvino
+from .runtimes import convert_to_openvino, load_exported
 from .selection import test_options
 from .whole_onnx import export_detector
 
@@ -131,12 +131,12 @@ def write_and_run(
     """
     if path.suffix == '.onnx':
         export(path)
-        return run_onnx(path, inputs)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, 'model.onnx')
-        export(file)
-        convert_to_openvino(file, path)
-    return run_openvino(path, inputs)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, 'model.onnx')
+            export(file)
+            convert_to_openvino(file, path)
+    return load_exported(path)(inputs)
 
 
 def greatest_difference(got: Sequence[Tensor], expected: Sequence[Tensor]) -> float:

@@ -1,28 +1,30 @@
 """Run exported files with the runtimes they are for."""
 
 from pathlib import Path
-from typing import Dict, List, Union
+from typing import Callable, Dict, List, Union
 
 import numpy as np
 
 from ..utils.storage import write_whole
 
+Run = Callable[[Dict[str, np.ndarray]], List[np.ndarray]]  # from the inputs by name to the outputs
 
-def run_onnx(path: Union[str, Path], inputs: Dict[str, np.ndarray]) -> List[np.ndarray]:
-    """Return the outputs of an ONNX file in ONNX Runtime on the CPU."""
+
+def load_exported(path: Union[str, Path]) -> Run:
+    """Return a function that runs an ONNX file in ONNX Runtime, or an ``.xml`` file in OpenVINO.
+
+    Both run on the CPU and compute in float32.
+    """
+    if Path(path).suffix == '.xml':
+        import openvino
+
+        precise = {'INFERENCE_PRECISION_HINT': 'f32'}  # by default, bf16 where that is faster
+        model = openvino.Core().compile_model(str(path), 'CPU', precise)
+        return lambda inputs: [np.array(output) for output in model(inputs).values()]
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
-    return session.run(None, inputs)
-
-
-def run_openvino(path: Union[str, Path], inputs: Dict[str, np.ndarray]) -> List[np.ndarray]:
-    """Return the outputs of a file in OpenVINO on the CPU, computed in float32."""
-    import openvino
-
-    precise = {'INFERENCE_PRECISION_HINT': 'f32'}  # by default it takes bf16 where that is faster
-    model = openvino.Core().compile_model(str(path), 'CPU', precise)
-    return [np.array(output) for output in model(inputs).values()]
+    return lambda inputs: session.run(None, inputs)
 
 
 def convert_to_openvino(onnx_file: Union[str, Path], path: Union[str, Path]) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .operators import suppress
+from .supported import unsupported
 
 
 class Geometry(NamedTuple):
@@ -73,8 +74,14 @@ def larger_than(boxes: Tensor, side: float) -> Tensor:
 
 
 def levels(head: nn.Module, maps: Tuple[Tensor, ...]):
-    """Yield the scores (N, classes), deltas (N, 4) and anchors (N, 4) of a dense head's levels."""
-    scores, deltas = head(maps)
+    """Yield the scores (N, classes), deltas (N, 4) and anchors (N, 4) of a dense head's levels.
+
+    Raises:
+        ArgumentError: If the head has other outputs besides scores and deltas.
+    """
+    scores, deltas, *others = head(maps)
+    if others:
+        raise unsupported(head, 'weights its scores')
     sizes = [score.shape[-2:] for score in scores]
     anchors = head.prior_generator.grid_priors(sizes, scores[0].dtype, scores[0].device)
     for score, delta, anchor in zip(scores, deltas, anchors, strict=True):

@@ -56,29 +56,31 @@ def _check_roi_head(head: nn.Module) -> None:
         extractors.append(head.mask_roi_extractor)
     for layer in (layer for extractor in extractors for layer in extractor.roi_layers):
         if getattr(layer, 'pool_mode', None) != 'avg':
-            raise _unsupported(layer, 'pools otherwise than by RoIAlign with averages')
+            raise unsupported(layer, 'pools otherwise than by RoIAlign with averages')
 
 
 def _check_boxes(head: nn.Module) -> None:
     _require(head.bbox_coder, DeltaXYWHBBoxCoder, 'decode')
     if head.bbox_coder.use_box_type or getattr(head.loss_cls, 'custom_cls_channels', False):
-        raise _unsupported(head, 'has another form of boxes or scores')
+        raise unsupported(head, 'has another form of boxes or scores')
 
 
 def _check_nms(cfg, owner: nn.Module) -> None:
     options = {name: value for name, value in cfg.nms.items() if name != 'split_thr'}
     if options.pop('type', 'nms') != 'nms' or set(options) != {'iou_threshold'}:
-        raise _unsupported(owner, f'suppresses boxes with {dict(cfg.nms)}')
+        raise unsupported(owner, f'suppresses boxes with {dict(cfg.nms)}')
 
 
 def _require(module: nn.Module, kind: type, *methods: str) -> None:
-    own = [m for m in methods if getattr(type(module), m, None) is not getattr(kind, m)]
-    if not isinstance(module, kind) or own:
-        name = own[0] if isinstance(module, kind) else f'no {kind.__name__}'
-        raise _unsupported(module, f'is {name}' if not own else f'has its own {name}')
+    if not isinstance(module, kind):
+        raise unsupported(module, f'is no {kind.__name__}')
+    for method in methods:
+        if getattr(type(module), method) is not getattr(kind, method):
+            raise unsupported(module, f'has its own {method}')
 
 
-def _unsupported(module: nn.Module, reason: str) -> ArgumentError:
+def unsupported(module: nn.Module, reason: str) -> ArgumentError:
+    """Return the error about a part of a detector that cannot be exported."""
     return ArgumentError(
         f'{type(module).__name__} {reason}; whole detectors can be exported for {SUPPORTED}, '
         'others with --dense or --backbone'
