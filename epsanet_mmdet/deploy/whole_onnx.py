@@ -11,6 +11,7 @@ from torch import nn
 from ..utils.storage import write_whole
 from .export import OPSET, check_opset, require
 from .operators import MIN_OPSET
+from .pooling import PoolByProducts
 from .whole import INPUTS, WholeDetector
 
 EXAMPLE_SIZE = (160, 192)
@@ -56,7 +57,7 @@ def export_detector(
     noise = torch.Generator().manual_seed(0)
     image = torch.randint(256, (*EXAMPLE_SIZE, 3), dtype=torch.uint8, generator=noise)
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), PoolByProducts():
         warnings.simplefilter('ignore')  # about Python numbers, which are constants here
         torch.onnx.export(
             whole,

@@ -13,7 +13,7 @@ from epsanet_mmdet.deploy.agreement import greatest_disagreement
 from epsanet_mmdet.deploy.selection import test_options as options_of
 from epsanet_mmdet.errors import ArgumentError
 
-SIZES = [((160, 192), (160, 192)), ((97, 203), (251, 400)), ((203, 97), (101, 60))]
+SIZES = [((160, 192), (160, 192)), ((97, 203), (251, 400)), ((203, 97), (301, 180))]
 
 
 def whole_outputs(detector, image, original_size):
