@@ -1,9 +1,9 @@
 """Export a trained detector to files for inference, with fused layers.
 
-Each file is checked against the original, with a tolerance of 1e-4. The suffix selects the format:
-.onnx is a model for ONNX Runtime and others, .xml one for OpenVINO, .pt2 is a torch.export program,
-and .pth is a checkpoint for load_deployed. The first two contain the whole detector, from an image
-of any size to boxes, scores, labels and masks; .pt2 contains what --dense exports.
+Each file is checked against the original. The suffix selects the format: .onnx is a model for ONNX
+Runtime and others, .xml one for OpenVINO, .pt2 is a torch.export program, and .pth is a checkpoint
+for load_deployed. The first two contain the whole detector, from an image of any size to boxes,
+scores, labels and masks; .pt2 contains what --dense exports.
 """
 
 import _interrupt  # noqa: F401
@@ -29,6 +29,7 @@ def parse_args():
     parser.add_argument(
         '--target',
         choices=['cpu', 'cuda'],
+        default='cpu',
         help="device to export for (default: cpu); cuda merges PSA's narrow groups",
     )
     parser.add_argument(

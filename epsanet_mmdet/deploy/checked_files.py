@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..datasets.shapes import draw_scene
+from ..errors import DataError
 from ..inference.detector import Detector
 from ..utils.images import load_image
 from ..utils.storage import save_whole
@@ -20,14 +21,17 @@ from .runtimes import convert_to_openvino, load_exported
 from .selection import test_options
 from .whole_onnx import export_detector
 
+TOLERANCE = 1e-4  # of the greatest value of a map
+DETECTION_TOLERANCE = 1e-3  # of scores, of the side of the image and of its pixels
 CHECK_SIZE = (1, 3, 320, 416)
 PICTURE_SIZE = 640
 
 
 class Checked(NamedTuple):
-    """The greatest relative difference of a file, and what was compared, in words."""
+    """The greatest relative difference of a file, its limit, and what was compared, in words."""
 
     difference: float
+    limit: float
     compared: str = ''
 
 
@@ -62,7 +66,7 @@ class DenseFiles:
 
     def check(self, outputs: Sequence[Tensor]) -> Checked:
         """Compare outputs for the check images with those of the original."""
-        return Checked(greatest_difference(outputs, self.expected))
+        return Checked(greatest_difference(outputs, self.expected), TOLERANCE)
 
 
 class WholeFiles:
@@ -72,20 +76,17 @@ class WholeFiles:
         detector: Trained detector.
         network: Its model, deployed.
         opset: Version of the ONNX operators.
-        image: Image to compare the detections in. Default: a generated picture.
+        image: Image (H, W, 3) to compare the detections in.
     """
 
     def __init__(
-        self, detector: Detector, network: nn.Module, opset: int, image: Optional[str] = None
+        self, detector: Detector, network: nn.Module, opset: int, image: np.ndarray
     ) -> None:
         self.detector = detector
         self.network = network
         self.opset = opset
         self.metadata = describe_detector(detector)
-        if image is None:
-            self.image, _ = draw_scene(PICTURE_SIZE, np.random.default_rng(0))
-        else:
-            self.image = load_image(image)
+        self.image = image
 
     @cached_property
     def prepared(self) -> dict:
@@ -116,7 +117,7 @@ class WholeFiles:
         compared = f' in {len(scores)} detections'
         if not len(scores):
             compared += '; compare again with --image and an image with objects'
-        return Checked(difference, compared)
+        return Checked(difference, DETECTION_TOLERANCE, compared)
 
 
 def write_and_run(
@@ -137,6 +138,20 @@ def write_and_run(
             export(file)
             convert_to_openvino(file, path)
     return load_exported(path)(inputs)
+
+
+def check_picture(path: Optional[str]) -> np.ndarray:
+    """Return the image in a file, or a generated picture of shapes if there is none.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    if path is None:
+        return draw_scene(PICTURE_SIZE, np.random.default_rng(0))[0]
+    try:
+        return load_image(path)
+    except DataError as error:
+        raise DataError(f"image '{path}' cannot be used: {error}; name another with --image")
 
 
 def greatest_difference(got: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
