@@ -1,6 +1,6 @@
 """How far the detections of an exported file are from those of the detector."""
 
-from typing import List, Sequence, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from mmengine.structures import InstanceData
@@ -8,16 +8,24 @@ from mmengine.structures import InstanceData
 Arrays = Sequence[np.ndarray]  # boxes (N, 4), scores (N,), labels (N,) and perhaps masks (N, H, W)
 
 
-def greatest_disagreement(
+class Agreement(NamedTuple):
+    """The greatest difference between two sets of detections, and how many both have."""
+
+    difference: float
+    common: int
+
+
+def compare_detections(
     got: Arrays, expected: Arrays, size: Tuple[int, int], floor: float
-) -> float:
-    """Return the greatest difference between two sets of detections in one image.
+) -> Agreement:
+    """Compare two sets of detections in one image.
 
     Detections are matched by label, box and score, whatever their order. The differences of two
     matched ones are those of their coordinates, as a share of the longer side of the image, of
-    their scores, and the share of the pixels of the image in which their masks differ. A detection
-    without a match counts by how far its score is above the floor, because rounding decides about
-    those near it.
+    their scores, and the share of the pixels of the image in which their masks differ.
+
+    A detection without a match counts by how far its score is above the floor. One in ten may have
+    none, because of two overlapping boxes with equal scores, rounding decides which one stays.
 
     Args:
         got: Boxes, scores, labels and perhaps masks.
@@ -31,11 +39,13 @@ def greatest_disagreement(
         differences.append(_distance(got, expected, i, j, size))
         if len(expected) > 3:
             differences.append(float((got[3][i] != expected[3][j]).mean()))
+    excess = []
     for detections, side in ((got, 0), (expected, 1)):
         matched = {pair[side] for pair in pairs}
         unmatched = [s for i, s in enumerate(detections[1]) if i not in matched]
-        differences.extend(float(score - floor) for score in unmatched)
-    return max(differences)
+        excess.extend(float(score - floor) for score in unmatched)
+    excess = sorted(excess, reverse=True)[len(expected[1]) // 10 :]
+    return Agreement(max(differences + excess), len(pairs))
 
 
 def match(

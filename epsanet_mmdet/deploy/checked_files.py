@@ -14,7 +14,7 @@ from ..errors import DataError
 from ..inference.detector import Detector
 from ..utils.images import load_image
 from ..utils.storage import save_whole
-from .agreement import arrays, greatest_disagreement
+from .agreement import arrays, compare_detections
 from .export import RawOutputs, export_onnx, export_program
 from .metadata import describe_detector
 from .runtimes import convert_to_openvino, load_exported
@@ -113,9 +113,10 @@ class WholeFiles:
         scores, options = self.expected[1], test_options(self.detector.model)
         is_full = len(scores) == options.max_per_img
         floor = float(scores.min()) if is_full else options.get('score_thr', 0)
-        difference = greatest_disagreement(outputs, self.expected, size, floor)
-        compared = f' in {len(scores)} detections'
-        if not len(scores):
+        difference, common = compare_detections(outputs, self.expected, size, floor)
+        count = len(scores)
+        compared = f' in {count if common == count else f"{common} of {count}"} detections'
+        if not count:
             compared += '; compare again with --image and an image with objects'
         return Checked(difference, DETECTION_TOLERANCE, compared)
 

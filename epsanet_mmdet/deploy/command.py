@@ -53,7 +53,7 @@ def run_deploy(
 
     Returns:
         For each file, the greatest difference of an output: of maps for a random image, relative to
-        the greatest value, or of detections, see :func:`greatest_disagreement`.
+        the greatest value, or of detections, see :func:`compare_detections`.
 
     Raises:
         ArgumentError: If a suffix or option is unknown, they do not go together, or the detector

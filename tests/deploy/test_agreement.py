@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from epsanet_mmdet.deploy.agreement import greatest_disagreement
+from epsanet_mmdet.deploy.agreement import compare_detections
 
 SIZE = (100, 200)
 FLOOR = 0.05
@@ -19,7 +19,7 @@ TWO = detections((0, 0, 50, 50, 0.9, 1), (60, 60, 99, 99, 0.5, 0))
 
 
 def difference(got, expected=TWO):
-    return greatest_disagreement(got, expected, SIZE, FLOOR)
+    return compare_detections(got, expected, SIZE, FLOOR).difference
 
 
 def test_the_same_in_another_order():
@@ -62,3 +62,15 @@ def test_masks_count_by_the_share_of_other_pixels():
     other[0, :10, :20] = True
     got = detections((0, 0, 50, 50, 0.9, 1), masks=other)
     assert difference(got, expected) == pytest.approx(0.01)
+
+
+def test_one_in_ten_may_be_exchanged_for_another_box():
+    rows = [(x, 0, x + 9, 9, 0.9 - x / 1000, 0) for x in range(0, 100, 5)]
+    moved = (40, 3, 49, 12, 0.86, 0)
+
+    def without(*places):
+        return detections(*(moved if row[0] in places else row for row in rows))
+
+    agreement = compare_detections(without(40), detections(*rows), SIZE, FLOOR)
+    assert agreement.difference == 0 and agreement.common == len(rows) - 1
+    assert compare_detections(without(40, 60), detections(*rows), SIZE, FLOOR).difference > 0.7

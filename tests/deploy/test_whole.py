@@ -9,7 +9,7 @@ from mmengine.hub import get_config
 from one_line import error_line
 
 from epsanet_mmdet.deploy import WholeDetector, deploy
-from epsanet_mmdet.deploy.agreement import greatest_disagreement
+from epsanet_mmdet.deploy.agreement import compare_detections
 from epsanet_mmdet.deploy.selection import test_options as options_of
 from epsanet_mmdet.errors import ArgumentError
 
@@ -33,7 +33,7 @@ def test_boxes_scores_labels_and_masks_at_any_size(kind):
         got = whole_outputs(deployed, image, original)
         assert len(got) == len(expected) == (4 if kind == 'mask-rcnn' else 3)
         floor = expected[1].min()
-        assert greatest_disagreement(got, expected, original, floor) < 1e-4
+        assert compare_detections(got, expected, original, floor).difference < 1e-4
 
 
 VARIANTS = {
@@ -64,7 +64,7 @@ def test_options_of_mmdet(kind, options):
     expected = predicted(detector, image, original)
     assert len(expected[1]) > 5
     got = whole_outputs(deploy(detector), image, original)
-    assert greatest_disagreement(got, expected, original, expected[1].min()) < 1e-4
+    assert compare_detections(got, expected, original, expected[1].min()).difference < 1e-4
 
 
 @pytest.mark.parametrize('kind', KINDS)

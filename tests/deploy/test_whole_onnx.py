@@ -1,12 +1,13 @@
 """One file holds a whole detector, and other runtimes detect with it what mmdet detects."""
 
+import cv2
 import numpy as np
 import pytest
 from exportable import KINDS, picture, predicted, small_detector
 from one_line import error_line
 
 from epsanet_mmdet.deploy import deploy, export_detector, prepare_for
-from epsanet_mmdet.deploy.agreement import greatest_disagreement
+from epsanet_mmdet.deploy.agreement import compare_detections
 from epsanet_mmdet.deploy.runtimes import convert_to_openvino, load_exported
 from epsanet_mmdet.deploy.selection import test_options as options_of
 from epsanet_mmdet.errors import ArgumentError
@@ -32,7 +33,7 @@ def require_same_detections(run, detector, least=1, tolerance=1e-4):
         assert len(expected[1]) >= least
         got = run(dict(image=image, original_size=np.array(original)))
         floor = expected[1].min() if least else 0
-        assert greatest_disagreement(got, expected, original, floor) < tolerance
+        assert compare_detections(got, expected, original, floor).difference < tolerance
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -42,6 +43,24 @@ def test_onnx_runtime_and_openvino_detect_the_same_at_any_size(kind, tmp_path):
     assert list(outputs) == NAMES[: len(outputs)] and ('masks' in outputs) == (kind == 'mask-rcnn')
     for run in (load_exported(path), in_openvino(path)):
         require_same_detections(run, detector)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_the_same_detections_in_photographs(kind, tiny_coco, tmp_path):
+    detector, path = small_detector(kind), tmp_path / 'model.onnx'
+    export_detector(deploy(detector), path)
+    runs, compared = (load_exported(path), in_openvino(path)), 0
+    for file in sorted((tiny_coco / 'val2017').glob('*.jpg'))[:8]:
+        photograph = cv2.imread(str(file))
+        height, width = photograph.shape[:2]
+        image = cv2.resize(photograph, (width // 2, height // 2))
+        expected = predicted(detector, image, (height, width))
+        compared += len(expected[1])
+        for run in runs:
+            got = run(dict(image=image, original_size=np.array([height, width])))
+            floor = min(expected[1], default=0)
+            assert compare_detections(got, expected, (height, width), floor).difference < 1e-4
+    assert compared > 50
 
 
 @pytest.mark.parametrize('kind', KINDS)
