@@ -34,11 +34,12 @@ class _RoIAlign(RoIAlignFunction):
 class _NMS(NMSop):
     @staticmethod
     def symbolic(g, boxes, scores, iou_threshold, offset, score_threshold, max_num):
+        limit = max_num if max_num > 0 else torch.iinfo(torch.int32).max
         selected = g.op(
             'NonMaxSuppression',
             g.op('Unsqueeze', boxes, _constant(g, [0])),
             g.op('Unsqueeze', scores, _constant(g, [0, 1])),
-            _constant(g, [max_num]),
+            _constant(g, [limit]),
             _constant(g, [iou_threshold]),
         )
         return _columns(g, selected, 2)  # of batch, class and box
@@ -62,7 +63,9 @@ def align_rois(layer: RoIAlign, maps: Tensor, rois: Tensor) -> Tensor:
 
 
 def suppress(boxes: Tensor, scores: Tensor, iou_threshold: float, limit: int) -> Tensor:
-    """Return the indices of at most ``limit`` boxes that no better box overlaps, best first.
+    """Return the indices of the boxes that no better box overlaps, best first.
+
+    They are at most ``limit``, or all if it is -1.
 
     Shape:
         Boxes (N, 4) and scores (N,) -> (K,).

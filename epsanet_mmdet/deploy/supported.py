@@ -53,6 +53,8 @@ def _check_roi_head(head: nn.Module) -> None:
         _require(head, StandardRoIHead, 'predict_mask', '_mask_forward')
         _require(head.mask_head, FCNMaskHead, 'predict_by_feat', '_predict_by_feat_single')
         _require(head.mask_roi_extractor, SingleRoIExtractor, 'forward')
+        if head.test_cfg.mask_thr_binary < 0:
+            raise unsupported(head.mask_head, 'returns masks that are not binary')
         extractors.append(head.mask_roi_extractor)
     for layer in (layer for extractor in extractors for layer in extractor.roi_layers):
         if getattr(layer, 'pool_mode', None) != 'avg':

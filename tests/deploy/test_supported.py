@@ -37,6 +37,12 @@ def test_another_suppression():
     assert 'soft_nms' in refused(small_detector('faster-rcnn', **soft))
 
 
+def test_masks_that_are_not_binary():
+    detector = small_detector('mask-rcnn')
+    detector.roi_head.test_cfg.mask_thr_binary = -1
+    assert 'FCNMaskHead returns masks that are not binary' in refused(detector)
+
+
 def test_another_pooling():
     detector = small_detector('faster-rcnn')
     detector.roi_head.bbox_roi_extractor.roi_layers[1] = RoIPool(7, 1 / 8)
