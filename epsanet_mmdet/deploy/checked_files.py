@@ -18,7 +18,7 @@ from .agreement import arrays, compare_detections
 from .export import RawOutputs, export_onnx, export_program
 from .metadata import describe_detector
 from .runtimes import convert_to_openvino, load_exported
-from .selection import test_options
+from .selection import final_options
 from .whole_onnx import export_detector
 
 TOLERANCE = 1e-4  # of the greatest value of a map
@@ -110,7 +110,7 @@ class WholeFiles:
             return export_detector(self.network, file, self.metadata, self.opset)
 
         outputs = write_and_run(path, export, inputs)
-        scores, options = self.expected[1], test_options(self.detector.model)
+        scores, options = self.expected[1], final_options(self.detector.model)
         is_full = len(scores) == options.max_per_img
         floor = float(scores.min()) if is_full else options.get('score_thr', 0)
         difference, common = compare_detections(outputs, self.expected, size, floor)

@@ -9,7 +9,7 @@ from mmdet.datasets.transforms import InferencerLoader, PackDetInputs, Resize
 
 from ..errors import ArgumentError
 from ..version import __version__
-from .selection import test_options
+from .selection import final_options
 
 
 def describe_detector(inferencer: DetInferencer) -> Dict[str, str]:
@@ -32,7 +32,7 @@ def describe_detector(inferencer: DetInferencer) -> Dict[str, str]:
         ArgumentError: If the config's test pipeline changes images otherwise than by resizing.
     """
     model = inferencer.model
-    options = test_options(model)
+    options = final_options(model)
     return dict(
         classes=json.dumps(list(model.dataset_meta['classes'])),
         score_threshold=str(options.get('score_thr', 0)),

@@ -24,7 +24,7 @@ class Geometry(NamedTuple):
     scale: Tensor
 
 
-def test_options(detector: nn.Module):
+def final_options(detector: nn.Module):
     """Return mmdet's options for the selection of the final boxes."""
     head = detector.roi_head if hasattr(detector, 'roi_head') else detector.bbox_head
     return head.test_cfg

@@ -84,6 +84,6 @@ def _require(module: nn.Module, kind: type, *methods: str) -> None:
 def unsupported(module: nn.Module, reason: str) -> ArgumentError:
     """Return the error about a part of a detector that cannot be exported."""
     return ArgumentError(
-        f'{type(module).__name__} {reason}; whole detectors can be exported for {SUPPORTED}, '
-        'others with --dense or --backbone'
+        f'{type(module).__name__} {reason}; only {SUPPORTED} can be exported whole, others with '
+        '--dense or --backbone'
     )

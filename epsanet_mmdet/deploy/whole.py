@@ -63,10 +63,7 @@ class WholeDetector(nn.Module):
         self, maps: Tuple[Tensor, ...], proposals: Tensor, geometry: Geometry, original_size: Tensor
     ) -> Tuple[Tensor, ...]:
         head = self.detector.roi_head
-        features = pool_rois(head.bbox_roi_extractor, maps, proposals)
-        if head.with_shared_head:
-            features = head.shared_head(features)
-        logits, deltas = head.bbox_head(features)
+        logits, deltas = head.bbox_head(self._pooled(head.bbox_roi_extractor, maps, proposals))
         # mmdet scales the boxes after it has pooled the features of their masks.
         scale = torch.ones_like(geometry.scale) if self.with_mask else geometry.scale
         boxes, scores, labels = classify(
@@ -74,15 +71,16 @@ class WholeDetector(nn.Module):
         )
         if not self.with_mask:
             return boxes, scores, labels
-        features = pool_rois(head.mask_roi_extractor, maps, boxes)
-        if head.with_shared_head:
-            features = head.shared_head(features)
-        masks = head.mask_head(features)
+        masks = head.mask_head(self._pooled(head.mask_roi_extractor, maps, boxes))
         channel = torch.zeros_like(labels) if head.mask_head.class_agnostic else labels
         masks = masks[torch.arange(labels.shape[0]), channel].sigmoid()
         boxes = boxes * geometry.scale
         masks = paste_masks(masks, boxes, *original_size)
         return boxes, scores, labels, masks >= head.test_cfg.mask_thr_binary
+
+    def _pooled(self, extractor: nn.Module, maps: Tuple[Tensor, ...], boxes: Tensor) -> Tensor:
+        head, features = self.detector.roi_head, pool_rois(extractor, maps, boxes)
+        return head.shared_head(features) if head.with_shared_head else features
 
 
 def preprocess(preprocessor: nn.Module, image: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from one_line import error_line
 
 from epsanet_mmdet.deploy import WholeDetector, deploy
 from epsanet_mmdet.deploy.agreement import compare_detections
-from epsanet_mmdet.deploy.selection import test_options as options_of
+from epsanet_mmdet.deploy.selection import final_options
 from epsanet_mmdet.errors import ArgumentError
 
 SIZES = [((160, 192), (160, 192)), ((97, 203), (251, 400)), ((203, 97), (301, 180))]
@@ -70,7 +70,7 @@ def test_options_of_mmdet(kind, options):
 @pytest.mark.parametrize('kind', KINDS)
 def test_no_detections(kind):
     detector = small_detector(kind)
-    options_of(detector).score_thr = 1.0
+    final_options(detector).score_thr = 1.0
     got = whole_outputs(deploy(detector), picture(64, 96), (128, 192))
     assert [part.shape[0] for part in got] == [0] * len(got)
     assert got[0].shape == (0, 4)

@@ -9,7 +9,7 @@ from one_line import error_line
 from epsanet_mmdet.deploy import deploy, export_detector, prepare_for
 from epsanet_mmdet.deploy.agreement import compare_detections
 from epsanet_mmdet.deploy.runtimes import convert_to_openvino, load_exported
-from epsanet_mmdet.deploy.selection import test_options as options_of
+from epsanet_mmdet.deploy.selection import final_options
 from epsanet_mmdet.errors import ArgumentError
 
 onnx = pytest.importorskip('onnx', reason='needs the export extra')
@@ -66,7 +66,7 @@ def test_the_same_detections_in_photographs(kind, tiny_coco, tmp_path):
 @pytest.mark.parametrize('kind', KINDS)
 def test_an_image_without_objects(kind, tmp_path):
     detector, path = small_detector(kind), tmp_path / 'model.onnx'
-    options_of(detector).score_thr = 1.0
+    final_options(detector).score_thr = 1.0
     export_detector(deploy(detector), path)
     for run in (load_exported(path), in_openvino(path)):
         got = run(dict(image=picture(64, 96), original_size=np.array([128, 192])))
