@@ -1,8 +1,9 @@
 """Export a trained detector to files for inference.
 
-Layers are fused. Each file is checked against the original, with a tolerance of 1e-4. The suffix
-selects the format: .onnx is a model for ONNX Runtime, OpenVINO and others, .pt2 is a torch.export
-program, and .pth is a checkpoint for load_deployed. The first two accept any batch and image size.
+Layers are fused, and each file is checked against the original. The suffix selects the format:
+.onnx is a model for ONNX Runtime and others, .xml one for OpenVINO, .pt2 is a torch.export program,
+and .pth is a checkpoint for load_deployed. The first two contain the whole detector, from an image
+of any size to boxes, scores, labels and masks; .pt2 contains what --dense exports.
 """
 
 from argparse import Namespace
@@ -17,8 +18,26 @@ def add_arguments(parser: CommandParser) -> None:
     ).completer = configs
     parser.add_argument('checkpoint', help='checkpoint of the detector, file or URL')
     parser.add_argument('--out', nargs='+', required=True, metavar='FILE', help='files to write')
-    parser.add_argument(
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument(
         '--backbone', action='store_true', help='export only the backbone, without neck and head'
+    )
+    part.add_argument(
+        '--dense',
+        action='store_true',
+        help='export the maps that the detector computes before it selects boxes, for any batch',
+    )
+    parser.add_argument(
+        '--target',
+        choices=['cpu', 'cuda'],
+        default='cpu',
+        help="device to export for (default: cpu); cuda merges PSA's narrow groups",
+    )
+    parser.add_argument(
+        '--opset', type=int, default=18, help='version of the ONNX operators (default: 18)'
+    )
+    parser.add_argument(
+        '--image', metavar='FILE', help='compare detections in this image, not in a generated one'
     )
 
 
