@@ -12,7 +12,8 @@ from torch import Tensor
 def _attention_kernel(
     sums, w1, b1, w2, b2, scale, out,
     rows, pixels, hidden,
-    WIDTH: tl.constexpr, HIDDEN: tl.constexpr, BRANCHES: tl.constexpr, ROWS: tl.constexpr, SCALED: tl.constexpr,
+    WIDTH: tl.constexpr, HIDDEN: tl.constexpr, BRANCHES: tl.constexpr, ROWS: tl.constexpr,
+    SCALED: tl.constexpr,
 ):  # fmt: skip
     image = tl.program_id(0).to(tl.int64)
     q, h, r = tl.arange(0, WIDTH), tl.arange(0, HIDDEN), tl.arange(0, ROWS)

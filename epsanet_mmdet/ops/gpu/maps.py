@@ -228,12 +228,18 @@ def affine_gradient(
 ) -> None:
     """Compute ``alpha * g + beta * (x - centre) + delta`` into ``of_x``, and ``g`` into ``of_add``.
 
-    See :func:`gradient_sums` for the other arguments.
-
     Args:
+        grad: See :func:`gradient_sums`.
+        x: See :func:`gradient_sums`.
         slopes: alpha, beta and delta, (C,) or (B, C) each.
         of_x: Of the shape of x; only its channels must be contiguous.
+        out: See :func:`gradient_sums`.
+        scale: See :func:`gradient_sums`.
+        shift: See :func:`gradient_sums`.
+        centre: See :func:`gradient_sums`.
         of_add: Receives ``g``, contiguous.
+        x2: See :func:`gradient_sums`.
+        centre2: See :func:`gradient_sums`.
         slopes2: alpha, beta and delta for x2.
         of_x2: Receives the gradient of x2, contiguous.
     """

@@ -1,4 +1,4 @@
-"""Triton kernel of 1x1 convolutions of channels-last maps, with what stands before and after them."""
+"""Triton kernel of 1x1 convolutions of channels-last maps, and of what precedes and follows."""
 
 from typing import Optional
 
@@ -94,7 +94,8 @@ def pointwise(
     _pointwise_kernel[(batch * tiles * (outputs // tile.outputs),)](
         x, weight, out, in_scale, in_shift, scale, shift, add, sums, squares,
         height * width, width, tiles, inputs, outputs,
-        *x.stride()[:3], *weight.stride(), *out.stride()[:3], *((0, 0, 0) if add is None else add.stride()[:3]),
+        *x.stride()[:3], *weight.stride(), *out.stride()[:3],
+        *((0, 0, 0) if add is None else add.stride()[:3]),
         IN_AFFINE=in_scale is not None,
         AFFINE=scale is not None,
         ADD=add is not None,

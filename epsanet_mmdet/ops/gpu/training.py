@@ -86,7 +86,7 @@ class _Pass:
         self.parts, self.compute = parts, compute
 
     def forward(self, x: Tensor) -> Tuple[Tensor, List[Tensor]]:
-        parts, compute = self.parts, self.compute
+        parts = self.parts
         y1, self.norm1 = self._normed(x, parts.reduce)
         self.geometry = self._branch_geometry(y1)
         flat = torch.cat([weight.detach().flatten() for weight in parts.branches.weights])
