@@ -98,6 +98,7 @@ setup(
             'pytest',
             'pytest-xdist',
             'ruff==0.17.5',
+            'triton>=3.4; sys_platform == "linux"',  # CUDA builds of torch come with it
         ],
     },
 )

@@ -75,6 +75,12 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         '--precision', choices=PRECISIONS, default='fp32', help='default: %(default)s'
     )
+    parser.add_argument(
+        '--tune',
+        metavar='FILE',
+        help='measure plans of the GPU kernels first, and keep them in this JSON file; other '
+        'programs use it by the environment variable EPSANET_GPU_PLANS',
+    )
     parser.add_argument('--threads', type=int, help="number of CPU threads (default: torch's)")
     parser.add_argument('--out', help='JSON file to write')
     parser.add_argument(

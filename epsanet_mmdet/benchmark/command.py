@@ -13,6 +13,7 @@ from .measurement import measure
 from .networks import split_options
 from .passes import choose_precision, parse_input
 from .table import as_json, format_tables
+from .tuning import tune_plans
 from .work import Work, measure_peaks
 
 
@@ -28,6 +29,7 @@ def run_benchmark(
     threads: Optional[int] = None,
     out: Optional[str] = None,
     expect: Sequence[str] = (),
+    tune: Optional[str] = None,
     progress: Callable[[str], None] = lambda line: None,
     write: Callable[[str], None] = print,
 ) -> None:
@@ -45,6 +47,7 @@ def run_benchmark(
         threads: Number of CPU threads; torch's default if None.
         out: JSON file to write.
         expect: Upper bounds, ``NAME<=RATIO`` or ``NAME@TASK<=RATIO``.
+        tune: JSON file to write with plans of the GPU kernels, measured before everything else.
         progress: Called with a line about each step.
         write: Called with the tables and the expected ratios that hold.
 
@@ -68,6 +71,8 @@ def run_benchmark(
     used = usable_device(device)
     machine = describe_machine(used)
     dtype = choose_precision(precision, used)
+    if tune:
+        tune_plans(names, [size for group in sizes for size in group], tune, used, dtype, progress)
     progress("the machine's peak rates")
     before = measure_peaks(used, dtype)
     measurements = measure(names, *sizes, repeats, device, precision, progress)

@@ -7,6 +7,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .checks import attention_case, check_attention
+from .verify import verified
+
 
 @triton.jit
 def _attention_kernel(
@@ -45,6 +48,7 @@ def _attention_kernel(
         tl.store(out + branch * WIDTH + q, value)
 
 
+@verified(attention_case, check_attention)
 def scaled_attention(
     sums: Tensor,
     squeeze: Sequence[Tensor],

@@ -6,7 +6,9 @@ import triton.language as tl
 from torch import Tensor
 
 from .blocking import Blocking
+from .checks import check_conv, conv_case
 from .tiles import ConvTile
+from .verify import verified
 
 
 @triton.jit
@@ -68,6 +70,7 @@ def _conv_kernel(
             tl.store(squares + place, tl.sum(of_columns, 0))
 
 
+@verified(conv_case, check_conv)
 def blocked_conv(
     x: Tensor,
     packed: Tensor,

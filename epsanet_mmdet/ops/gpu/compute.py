@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from .plan import FLOAT32, HALF, TF32
+from .plan import FLOAT32, HALF, SHARED_MEMORY, TF32
 
 
 class Compute(NamedTuple):
@@ -16,28 +16,40 @@ class Compute(NamedTuple):
         dtype: Type of the maps.
         precision: Precision of products, see :mod:`.plan`.
         multiprocessors: Multiprocessors of the GPU.
+        shared_memory: Bytes of shared memory that a program may use.
+        wgmma: See :func:`.plan.conv_plan`.
+        device: The GPU, whose tuned plans are used; None for the rules alone.
     """
 
     dtype: torch.dtype
     precision: str
     multiprocessors: int
+    shared_memory: int = SHARED_MEMORY
+    wgmma: bool = True
+    device: Optional[torch.device] = None
 
 
 def compute_of(x: Tensor) -> Optional[Compute]:
     """Return what computes x by torch's settings, or None if the kernels have not its type."""
     casts = torch.is_autocast_enabled(x.device.type)
-    dtype = torch.get_autocast_dtype(x.device.type) if casts else x.dtype
+    return compute_on(x.device, torch.get_autocast_dtype(x.device.type) if casts else x.dtype)
+
+
+def compute_on(device: torch.device, dtype: torch.dtype) -> Optional[Compute]:
+    """Return what computes maps of a type on a device, or None if the kernels have not the type."""
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         return None
     if dtype != torch.float32:
         precision = HALF
     else:
         precision = TF32 if torch.backends.cudnn.allow_tf32 else FLOAT32
-    return Compute(dtype, precision, _multiprocessors(x.device))
+    return Compute(dtype, precision, *_size(device), device)
 
 
 @functools.cache
-def _multiprocessors(device: torch.device) -> int:
+def _size(device: torch.device) -> tuple:
     if device.type != 'cuda':
-        return 1
-    return torch.cuda.get_device_properties(device).multi_processor_count
+        return 1, SHARED_MEMORY, True
+    found = torch.cuda.get_device_properties(device)
+    shared = getattr(found, 'shared_memory_per_block_optin', SHARED_MEMORY)
+    return found.multi_processor_count, shared, found.major in (9, 10)

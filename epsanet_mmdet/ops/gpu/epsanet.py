@@ -1,6 +1,6 @@
 """EPSANet on GPUs, in channels-last memory and in few passes."""
 
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, Optional, Set, Tuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,7 +13,8 @@ from ..parts import is_affine, is_complete_norm
 from ..snapshot import Snapshot
 from ..support import PLAIN_TENSORS, requires_grad
 from .compute import Compute, compute_of
-from .setting import give_up, gpu_kernels
+from .setting import gpu_kernels
+from .setting import guarded as _guarded
 
 
 class _Prepared:
@@ -27,6 +28,8 @@ class _Prepared:
 # An optimiser, a checkpoint and torch's in-place operations change the version of a tensor.
 # Operations on `.data`, as by mmengine's EMA, do not; training in between discards everything.
 _PREPARED: 'WeakKeyDictionary[nn.Module, Dict[Compute, _Prepared]]' = WeakKeyDictionary()
+# Block -> what it was trained with.
+_TRAINED: 'WeakKeyDictionary[nn.Module, Set[tuple]]' = WeakKeyDictionary()
 
 
 def block_forward(block: EPSABlock, x: Tensor) -> Optional[Tensor]:
@@ -145,22 +148,20 @@ def _train(block: EPSABlock, parts: BlockParts, x: Tensor, compute: Compute) -> 
         return None
     from .training import train_block
 
-    return _guarded(lambda: train_block(parts, x, compute))
+    # Kernels fail in their first pass over a size of maps, if at all. Some norms are updated then.
+    trained, size = _TRAINED.setdefault(block, set()), (compute, x.shape)
+    before = [] if size in trained else [t.clone() for t in block.buffers()]
+    out = _guarded(lambda: train_block(parts, x, compute))
+    if out is None:
+        with torch.no_grad():
+            for buffer, value in zip(block.buffers(), before):
+                buffer.copy_(value)
+    trained.add(size)
+    return out
 
 
 def _learned(parts: BlockParts):
     return [t for t in parts.tensors if t is not None and t.is_floating_point()]
-
-
-def _guarded(compute: Callable):
-    """Return the result, or None if the kernels fail, which then are not used any more."""
-    try:
-        return compute()
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:
-        give_up(f'{type(error).__name__}: {error}'.splitlines()[0])
-        return None
 
 
 def _as_nhwc(x: Tensor, compute: Compute) -> Tensor:

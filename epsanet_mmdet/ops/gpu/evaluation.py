@@ -19,8 +19,9 @@ from ..parts import Branches, Normed
 from .attention import scaled_attention
 from .blocked_conv import blocked_conv, tile_count
 from .blocking import pack
+from .choice import choose_conv, choose_pointwise
 from .compute import Compute
-from .plan import ConvPlan, ConvShape, conv_plan, padded_sides, pointwise_tile
+from .plan import ConvPlan, ConvShape, padded_sides
 from .pointwise import pointwise
 from .stem import norm_relu_max_pool
 
@@ -118,13 +119,8 @@ class EvaluatedBlock:
         if out is None:
             out = x.new_empty(*x.shape[:3], len(conv.weight))
         outputs, inputs = conv.weight.shape
-        tile = pointwise_tile(
-            x.shape[0] * x.shape[1] * x.shape[2],
-            inputs,
-            outputs,
-            self.compute.precision,
-            self.compute.multiprocessors,
-        )
+        pixels = x.shape[0] * x.shape[1] * x.shape[2]
+        tile = choose_pointwise(pixels, inputs, outputs, self.compute)
         pointwise(
             x, conv.weight, out, tile, self.compute.precision,
             scale=conv.scale, shift=conv.shift, **more,
@@ -135,7 +131,7 @@ class EvaluatedBlock:
 def plan_branches(branches: Branches, pixels: int, compute: Compute) -> List[ConvPlan]:
     """Return plans for the branches of a block whose output has so many pixels."""
     return [
-        conv_plan(
+        choose_conv(
             ConvShape(
                 branches.in_channels,
                 branches.width,
@@ -145,8 +141,7 @@ def plan_branches(branches: Branches, pixels: int, compute: Compute) -> List[Con
                 branches.dilation,
             ),
             pixels,
-            compute.precision,
-            compute.multiprocessors,
+            compute,
         )
         for weight, groups in zip(branches.weights, branches.groups)
     ]

@@ -13,7 +13,7 @@ from .tiles import ConvTile, PointwiseTile
 
 # Values of 16 bits; float32 rounded to TensorFloat-32; float32 as sums of three such products.
 HALF, TF32, FLOAT32 = 'ieee', 'tf32', 'tf32x3'
-
+SHARED_MEMORY = 99 * 1024  # bytes that a program can use on every GPU since capability 8.0
 
 BLOCKS = ((4, 4), (2, 4), (2, 2), (1, 2), (1, 1))
 
@@ -46,7 +46,9 @@ class ConvPlan(NamedTuple):
 
 
 @functools.cache
-def conv_plan(shape: ConvShape, pixels: int, precision: str, multiprocessors: int) -> ConvPlan:
+def conv_plan(
+    shape: ConvShape, pixels: int, precision: str, multiprocessors: int, wgmma: bool = True
+) -> ConvPlan:
     """Return how to compute a convolution.
 
     Args:
@@ -54,6 +56,7 @@ def conv_plan(shape: ConvShape, pixels: int, precision: str, multiprocessors: in
         pixels: Pixels of the output, of all images.
         precision: :data:`HALF`, :data:`TF32` or :data:`FLOAT32`.
         multiprocessors: Multiprocessors of the GPU.
+        wgmma: Whether the GPU multiplies by four warps together, as capabilities 9.0 and 10.x do.
     """
     wide = 32 if precision == HALF else 16
     merged = shape.groups
@@ -68,13 +71,16 @@ def conv_plan(shape: ConvShape, pixels: int, precision: str, multiprocessors: in
     most = max(1, pixels // (6 * multiprocessors))  # large blocks of few pixels idle at the end
     if precision == FLOAT32 and columns == 128:  # registers: three products at a time
         rows = 64
-    area = max(1, min(columns * split // outputs, most))
+    area = max(16 * split // outputs, 1, min(columns * split // outputs, most))
     blocking = Blocking(
         shape.groups, merged, split, *block_sides(area), shape.size, shape.stride, shape.dilation
     )
     values = rows * blocking.pixels * shape.outputs // blocking.products
     depth, large = (64, 8192) if precision == HALF else (32, 4096 if precision == TF32 else 8192)
-    return ConvPlan(blocking, ConvTile(rows, depth, 8 if values > large else 4, 3))
+    warps = 8 if values > large else 4
+    if not wgmma:
+        rows, warps = _without_spills(rows, values // rows, warps, precision)
+    return ConvPlan(blocking, ConvTile(rows, depth, warps, 3))
 
 
 def block_sides(area: int) -> Tuple[int, int]:
@@ -84,7 +90,12 @@ def block_sides(area: int) -> Tuple[int, int]:
 
 @functools.cache
 def pointwise_tile(
-    pixels: int, inputs: int, outputs: int, precision: str, multiprocessors: int
+    pixels: int,
+    inputs: int,
+    outputs: int,
+    precision: str,
+    multiprocessors: int,
+    wgmma: bool = True,
 ) -> PointwiseTile:
     """Return how to cut a 1x1 convolution.
 
@@ -94,6 +105,7 @@ def pointwise_tile(
         outputs: Output channels.
         precision: See :func:`conv_plan`.
         multiprocessors: Multiprocessors of the GPU.
+        wgmma: See :func:`conv_plan`.
     """
     deepest = 64 if precision == HALF else 32
     depth = next(d for d in (deepest, 32, 16) if inputs % d == 0)
@@ -103,7 +115,18 @@ def pointwise_tile(
     else:
         rows, columns = 16, 16
     warps = 8 if precision != HALF and rows * columns > 8192 else 4
+    if not wgmma:
+        rows, warps = _without_spills(rows, columns, warps, precision)
     return PointwiseTile(rows, columns, depth, warps, 3)
+
+
+def _without_spills(rows: int, columns: int, warps: int, precision: str) -> Tuple[int, int]:
+    """Return rows and warps for which registers are enough (tests/compile_gpu_kernels.py)."""
+    sums = 32 * (32 if precision == FLOAT32 else 64)  # of a warp
+    warps = min(8, max(warps, rows * columns // sums))
+    while rows * columns > sums * warps:
+        rows //= 2
+    return rows, warps
 
 
 def padded_sides(

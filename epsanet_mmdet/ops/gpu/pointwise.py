@@ -8,7 +8,9 @@ import triton.language as tl
 from torch import Tensor
 
 from .blocked_conv import _dot
+from .checks import check_pointwise, pointwise_case
 from .tiles import PointwiseTile
+from .verify import verified
 
 
 @triton.jit
@@ -56,6 +58,7 @@ def _pointwise_kernel(
         tl.store(squares + place, tl.sum(acc * acc, 0))
 
 
+@verified(pointwise_case, check_pointwise)
 def pointwise(
     x: Tensor,
     weight: Tensor,

@@ -4,6 +4,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .checks import check_pool, pool_case
+from .verify import verified
+
 
 @triton.jit
 def _pool_kernel(
@@ -29,6 +32,7 @@ def _pool_kernel(
     tl.store(target, best.to(y.dtype.element_ty), mask=valid[:, None])
 
 
+@verified(pool_case, check_pool)
 def norm_relu_max_pool(x: Tensor, scale: Tensor, shift: Tensor, out: Tensor) -> None:
     """Compute the 3x3 max pooling of ``relu(scale * x + shift)`` with stride 2 and padding 1.
 

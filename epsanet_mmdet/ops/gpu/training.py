@@ -16,13 +16,15 @@ from ..parts import Normed
 from ..support import gradient_is_observed, modes_observe
 from .attention import attention_gradient, scaled_attention
 from .blocked_conv import blocked_conv, tile_count, weight_gradient
+from .choice import choose_conv, choose_pointwise
 from .compute import Compute
 from .evaluation import plan_branches
 from .maps import affine, affine_gradient, gradient_sums
 from .norms import NormedChannels, normalise, normalise_gradient, weighted_gradient
 from .packing import Packing, packing
-from .plan import ConvPlan, ConvShape, conv_plan, padded_sides, pointwise_tile
+from .plan import ConvPlan, ConvShape, padded_sides
 from .pointwise import pointwise
+from .setting import guarded
 
 
 def train_block(parts: BlockParts, x: Tensor, compute: Compute) -> Tensor:
@@ -71,10 +73,13 @@ class _Block(Function):
     def backward(ctx, grad: Tensor):
         x, out, *tensors = ctx.saved_tensors
         saved, parameters = tensors[: ctx.count], tensors[ctx.count :]
-        if gradient_is_observed(grad) or modes_observe():
-            grads = _plain_gradients(ctx.run.parts, x, parameters, grad, ctx.needs_input_grad)
-        else:
-            grads = ctx.run.backward(x, out, saved, grad, ctx.needs_input_grad)
+        run, needed, grads = ctx.run, ctx.needs_input_grad, None
+        if not (gradient_is_observed(grad) or modes_observe()):
+            grads = guarded(lambda: run.backward(x, out, saved, grad, needed))
+        if grads is None:
+            dtype = run.compute.dtype
+            with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
+                grads = _plain_gradients(run.parts, x, parameters, grad, needed)
         of_x, *of_parameters = grads
         return of_x, None, None, *of_parameters
 
@@ -192,7 +197,7 @@ class _Pass:
 
     def _tile(self, out: Tensor, inputs: int):
         pixels, outputs = out.numel() // out.shape[3], out.shape[3]
-        return pointwise_tile(pixels, inputs, outputs, *self.compute[1:])
+        return choose_pointwise(pixels, inputs, outputs, self.compute)
 
     def _through(
         self, grad: Tensor, conv: Normed, x: Optional[Tensor] = None, add: Optional[Tensor] = None
@@ -280,10 +285,10 @@ class _Pass:
         size, width, stride = y1.shape[1:3], branches.width, branches.stride
         pixels = len(y1) * size[0] * size[1]
         plans = [
-            conv_plan(
+            choose_conv(
                 ConvShape(width, y1.shape[3], w.shape[-1], groups, 1, branches.dilation),
                 pixels,
-                *self.compute[1:],
+                self.compute,
             )
             for w, groups in zip(branches.weights, branches.groups)
         ]

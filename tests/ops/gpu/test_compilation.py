@@ -1,0 +1,61 @@
+"""The kernels compile for GPUs that are not here, and fit their registers and shared memory."""
+
+import re
+import sys
+
+import pytest
+import torch
+
+pytest.importorskip('triton')
+if sys.platform != 'linux':
+    pytest.skip('needs the assembler in the package of Triton', allow_module_level=True)
+
+import compile_gpu_kernels as script  # noqa: E402
+
+from epsanet_mmdet.ops.gpu.plan import FLOAT32  # noqa: E402
+from epsanet_mmdet.ops.gpu.pointwise import pointwise  # noqa: E402
+from epsanet_mmdet.ops.gpu.tiles import PointwiseTile  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def no_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
+
+
+def run(monkeypatch, capsys, *arguments):
+    """The exit code and the lines that the script prints."""
+    monkeypatch.setattr(sys, 'argv', ['compile_gpu_kernels.py', *arguments])
+    with pytest.raises(SystemExit) as end:
+        script.main()
+    return end.value.code, capsys.readouterr().out.splitlines()
+
+
+def test_the_first_stage(monkeypatch, capsys):
+    options = '--arch small --capability 89 --precision fp32 --stages 1'.split()
+    code, lines = run(monkeypatch, capsys, *options)
+    assert code == 0
+    (line,) = lines
+    assert re.fullmatch(
+        r'sm_89 fp32 small: \d+ kernels, at most \d+ registers, 0 bytes spilled, '
+        r'\d+ of 101376 bytes shared',
+        line,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('capability', ['80', '89', '90'])
+def test_whole_networks(monkeypatch, capsys, capability):
+    options = '--arch small large --precision bf16 --size 1 320 320'.split()
+    code, lines = run(monkeypatch, capsys, *options, '--capability', capability)
+    assert code == 0, '\n'.join(lines)
+
+
+def test_registers_that_spill_are_counted():
+    """As those of a large tile of products in threes, on a GPU without wgmma."""
+    x = torch.empty(1, 64, 64, 64, device='meta')
+    weight, out = torch.empty(128, 64, device='meta'), torch.empty(1, 64, 64, 128, device='meta')
+    with script.compiled(89) as kernels:
+        pointwise(x, weight, out, PointwiseTile(128, 128, 32, 4, 3), FLOAT32, relu=True)
+    (found,) = (script.usage(name, kernel) for name, kernel in kernels.items())
+    assert found.registers == 255 and found.spilled > 100
+    assert found.shared >= 2 * 256 * 32 * 4
