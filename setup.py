@@ -61,12 +61,21 @@ setup(
         'Programming Language :: Python :: 3.12',
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
-    packages=find_packages(include=['epsanet_mmdet', 'epsanet_mmdet.*']),
-    package_data={'epsanet_mmdet': mim_files() + ['*/templates/*', 'experiments/*.json']},
+    packages=find_packages(include=['epsanet_*']),
+    package_data={
+        'epsanet_mmdet': [*mim_files(), 'py.typed', '*/templates/*', 'experiments/*.json'],
+    },
+    entry_points={'console_scripts': ['epsanet = epsanet_cli.main:main']},
     ext_modules=[KERNELS] if KERNELS.sources else [],
     cmdclass={'build_ext': BuildKernels},
     python_requires='>=3.10',
-    install_requires=['jinja2', 'msgspec>=0.19', 'packaging', 'safetensors>=0.4'],
+    install_requires=[
+        'argcomplete>=3.1',
+        'jinja2',
+        'msgspec>=0.19',
+        'packaging',
+        'safetensors>=0.4',
+    ],
     extras_require={
         'upstream': [
             'torch>=2.6',

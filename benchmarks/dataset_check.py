@@ -1,4 +1,4 @@
-"""Measure the time and memory of tools/check_dataset.py on generated photographs with polygons.
+"""Measure the time and memory of epsanet check on generated photographs with polygons.
 
 Memory is that of the process and its workers together; shared pages count once.
 """
@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from epsanet_cli.parser import CommandParser
 from epsanet_mmdet.own_data.check import run_check
-from epsanet_mmdet.utils.command_line import CommandParser, run_command
+from epsanet_mmdet.utils.command_line import run_command
 
 
 def parse_args():

@@ -54,7 +54,7 @@ def compare_starts(
     settings.
 
     Args:
-        checkpoint: Backbone that tools/transplant.py wrote.
+        checkpoint: Backbone that epsanet transplant wrote.
         work_dir: Folder for the images, the losses, and their plot, ``losses.svg``.
         seeds: One pair of trainings for each.
         iterations: Of each training; every image is seen once.

@@ -17,11 +17,12 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from epsanet_cli.parser import CommandParser
 from epsanet_mmdet.config.data import set_image_scale
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.datasets.shapes import write_shapes
 from epsanet_mmdet.demo import CONFIG
-from epsanet_mmdet.utils.command_line import CommandParser, run_command
+from epsanet_mmdet.utils.command_line import run_command
 
 TOLERANCE = 0.02
 

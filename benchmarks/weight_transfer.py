@@ -1,7 +1,7 @@
 """Measure transplants: the reconstruction error of each method, and the iterations it saves.
 
 ``donor`` trains a ResNet on generated images. ``response`` needs a ResNet and images. ``training``
-needs a checkpoint written by tools/transplant.py. Results are kept in the work dir, so the same
+needs a checkpoint written by epsanet transplant. Results are kept in the work dir, so the same
 command resumes after an interruption.
 """
 
@@ -9,7 +9,8 @@ from head_start import compare_starts, head_start_table
 from reconstruction_study import compare_methods
 from shapes_training import train_teacher
 
-from epsanet_mmdet.utils.command_line import CommandParser, run_command
+from epsanet_cli.parser import CommandParser
+from epsanet_mmdet.utils.command_line import run_command
 from epsanet_mmdet.weight_transfer import reconstruction_table
 
 
@@ -32,10 +33,10 @@ def parse_args():
             option,
             type=int,
             default=value,
-            help='as in tools/transplant.py (default: %(default)s)',
+            help='as in epsanet transplant (default: %(default)s)',
         )
     training = what.add_parser('training', help='compare the loss of a detector from both starts')
-    training.add_argument('checkpoint', help='EPSANet-50 small from tools/transplant.py')
+    training.add_argument('checkpoint', help='EPSANet-50 small from epsanet transplant')
     training.add_argument(
         '--seeds',
         type=int,

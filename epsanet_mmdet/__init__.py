@@ -6,10 +6,14 @@ Importing this package registers its modules in mmdet's registries; configs impo
 
 import warnings
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from . import moved  # noqa: F401
 from .utils.environment import INSTALL_HINT, check_stack
 from .version import __version__
+
+if TYPE_CHECKING:
+    from .inference import infer
 
 __all__ = ['__version__', 'infer']
 

@@ -87,6 +87,30 @@ def test_configs_of_the_wheel_are_bases_named_by_the_package(wheel, tmp_path):
     check_base(tmp_path, PYTHONPATH=str(tmp_path / 'site'))
 
 
+def test_the_wheel_tells_type_checkers_that_it_has_types(wheel):
+    assert 'epsanet_mmdet/py.typed' in wheel.namelist()
+
+
+def test_the_installed_command_runs_from_another_folder(wheel, tmp_path):
+    site, elsewhere = tmp_path / 'site', tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    options = ['-q', '--no-deps', '--target', str(site), wheel.filename]
+    subprocess.run([sys.executable, '-m', 'pip', 'install', *options], check=True)
+    paths = [str(site), *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
+    paths = [path for path in paths if path and Path(path) != ROOT]
+    done = subprocess.run(
+        [site / 'bin' / 'epsanet', 'train', 'mask-rcnn_epsanet50-s_fpn_1x_cocoa', '--debug'],
+        cwd=elsewhere,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "did you mean 'mask-rcnn_epsanet50-s_fpn_1x_coco'" in done.stderr
+    assert str(site / 'epsanet_cli' / 'main.py') in done.stderr
+    assert str(ROOT) not in done.stderr and not any(elsewhere.iterdir())
+
+
 def test_the_wheel_has_no_tests(wheel):
     assert not any(name.startswith('tests') for name in wheel.namelist())
 
@@ -96,6 +120,7 @@ def test_the_wheel_requires_the_mm_packages_only_as_extras(wheel):
     metadata = message_from_string(wheel.read(name).decode())
     plain = [line for line in metadata.get_all('Requires-Dist') if 'extra ==' not in line]
     assert [line.split('>')[0] for line in plain] == [
+        'argcomplete',
         'jinja2',
         'msgspec',
         'packaging',

@@ -1,39 +1,6 @@
-"""Check a data set in COCO, Pascal VOC or YOLO format, and decode every image.
+"""The script of ``epsanet check``."""
 
-The exit status is 0 without errors (warnings are allowed), 1 with errors, and 2 if the command line
-is wrong.
-"""
-
-import sys
-
-import _interrupt  # noqa: F401
-
-from epsanet_mmdet.own_data.check import run_check
-from epsanet_mmdet.utils.command_line import CommandParser, run_command
-
-
-def parse_args():
-    parser = CommandParser(description=__doc__)
-    parser.add_argument(
-        'paths', nargs='+', help='folders of a data set, COCO JSON files, or a YOLO data.yaml'
-    )
-    parser.add_argument(
-        '--images', help='image folder, for COCO JSON (default: the tool searches for it)'
-    )
-    parser.add_argument('--fix', metavar='FOLDER', help='write repaired annotations to this folder')
-    parser.add_argument('--page', metavar='FILE', help='write an HTML page with images')
-    parser.add_argument(
-        '--limit',
-        type=int,
-        default=10,
-        help='most findings to list of each kind; 0 lists all (default: %(default)s)',
-    )
-    return parser.parse_args()
-
-
-def main():
-    sys.exit(run_check(**vars(parse_args())))
-
+from epsanet_cli.main import run
 
 if __name__ == '__main__':
-    run_command(main)
+    run('check')

@@ -1,61 +1,6 @@
-"""Detect and segment objects in images, folders, videos or a webcam stream."""
+"""The script of ``epsanet infer``."""
 
-import sys
-
-import _interrupt  # noqa: F401
-from mmengine.config import DictAction
-
-from epsanet_mmdet.inference import infer_to_folder
-from epsanet_mmdet.utils.command_line import CommandParser, run_command, step
-from epsanet_mmdet.utils.host_memory import reuse_memory
-
-
-def parse_args():
-    parser = CommandParser(description=__doc__)
-    parser.add_argument('config', help='config of the detector, by path or bare name')
-    parser.add_argument('checkpoint', help='checkpoint of the detector, file or URL')
-    parser.add_argument(
-        'inputs', nargs='+', help="images, folders, videos, 'glob patterns', webcam indices"
-    )
-    parser.add_argument('--out-dir', default='outputs', help='output folder (default: %(default)s)')
-    parser.add_argument(
-        '--score-thr',
-        type=float,
-        default=0.3,
-        help='leave out objects with lower scores (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--batch-size', type=int, default=1, help='images per batch (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--device', help='device such as cpu or cuda:1 (default: a GPU if there is one)'
-    )
-    parser.add_argument(
-        '--no-pictures',
-        dest='pictures',
-        action='store_false',
-        help='write only JSON and CSV results, without drawn images and videos',
-    )
-    parser.add_argument('--ann-file', help='COCO annotations to take image and category ids from')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        dest='options',
-        help='settings to change in the config',
-    )
-    return parser.parse_args()
-
-
-def main():
-    args = parse_args()
-    reuse_memory(args.device)
-    with step(f"detecting with '{args.checkpoint}'"):
-        faults = infer_to_folder(**vars(args))
-    print(f'Written to {args.out_dir}')
-    if faults:
-        sys.exit(f'note: {len(faults)} inputs were skipped: ' + '; '.join(faults[:5]))
-
+from epsanet_cli.main import run
 
 if __name__ == '__main__':
-    run_command(main)
+    run('infer')

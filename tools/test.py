@@ -1,9 +1,6 @@
-"""Test a detector with mmdet's tools/test.py, from a config given by path or bare name."""
+"""The script of ``epsanet test``."""
 
-import _interrupt  # noqa: F401
-
-from epsanet_mmdet.engine.mmdet_tools import run_mmdet_tool
-from epsanet_mmdet.utils.command_line import run_command
+from epsanet_cli.main import run
 
 if __name__ == '__main__':
-    run_command(run_mmdet_tool, 'test.py')
+    run('test')

@@ -1,61 +1,6 @@
-"""Convert a ResNet checkpoint to starting weights for an EPSANet backbone.
+"""The script of ``epsanet transplant``."""
 
-With --images, PSA is fitted to the ResNet's activations on these images; use a hundred or more.
-Without --images, the filters of PSA are cut from those of the ResNet.
-"""
-
-import _interrupt  # noqa: F401
-
-from epsanet_mmdet.utils.command_line import CommandParser, run_command, step
-from epsanet_mmdet.weight_transfer import METHODS, run_transplant
-
-
-def parse_args():
-    parser = CommandParser(description=__doc__)
-    parser.add_argument('teacher', help='checkpoint of a ResNet-50, 101 or 152, file or URL')
-    parser.add_argument(
-        'out',
-        nargs='?',
-        help='file to write, .pth or .safetensors (default: checkpoints/epsanet50-s.pth, ...)',
-    )
-    parser.add_argument(
-        '--arch', default='small', help='small, large or large-paper (default: %(default)s)'
-    )
-    parser.add_argument('--depth', type=int, help='50, 101 or 152 (default: that of the ResNet)')
-    parser.add_argument('--images', help='folder with any images')
-    parser.add_argument(
-        '--method', help=f'{", ".join(METHODS)} (default: fit with --images, permute without)'
-    )
-    parser.add_argument(
-        '--image-size',
-        type=int,
-        default=224,
-        help='height and width of the views in pixels (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--max-images',
-        type=int,
-        default=250,
-        help='maximum number of images to read (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--views', type=int, default=1, help='crops per image to fit on (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--positions',
-        type=int,
-        default=20000,
-        help='maximum number of feature map positions to fit each block on (default: %(default)s)',
-    )
-    parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
-    return parser.parse_args()
-
-
-def main():
-    args = parse_args()
-    with step(f"transplanting '{args.teacher}'"):
-        print(run_transplant(**vars(args)))
-
+from epsanet_cli.main import run
 
 if __name__ == '__main__':
-    run_command(main)
+    run('transplant')

@@ -39,7 +39,7 @@ def check_paths(ann_file: str, img_dir: str, data_root: Optional[str] = None) ->
     if data_root and not osp.isdir(data_root):
         raise DataError(
             f"data root '{data_root}' does not exist; set it with --cfg-options data_root=PATH "
-            '(of tools/reproduce.py --data-root PATH), or the environment variable DATA_ROOT'
+            '(of epsanet reproduce --data-root PATH), or the environment variable DATA_ROOT'
         )
     if not osp.isfile(ann_file):
         folder = osp.dirname(ann_file)
@@ -78,7 +78,7 @@ def check_annotations(
     if has_byte_order_mark(ann_file):
         raise DataError(
             f"'{ann_file}' begins with a byte order mark, which mmdet cannot read; save it as "
-            'UTF-8 without one, or use tools/check_dataset.py --fix'
+            'UTF-8 without one, or use epsanet check --fix'
         )
     content = load_json(ann_file)
     annotated = not optional or (isinstance(content, dict) and 'annotations' in content)

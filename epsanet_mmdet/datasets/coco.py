@@ -87,7 +87,7 @@ class CheckedCocoDataset(CocoDataset):
             reason = printable(f'{type(error).__name__}: {error}', 200)
             raise DataError(
                 f"'{self.ann_file}' is not COCO annotations: an entry is malformed "
-                f'({reason}); see tools/check_dataset.py'
+                f'({reason}); run epsanet check'
             ) from error
         data_list = self._without_bad_images(data_list)
         self._stop_or_warn(len(data_list))
@@ -97,9 +97,7 @@ class CheckedCocoDataset(CocoDataset):
         kept = super().filter_data()
         if not kept and '://' not in self.ann_file:
             what = 'image' if self.test_mode else 'image with objects'
-            raise DataError(
-                f"'{self.ann_file}' has no usable {what}; see why with tools/check_dataset.py"
-            )
+            raise DataError(f"'{self.ann_file}' has no usable {what}; see why with epsanet check")
         return kept
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
@@ -184,11 +182,11 @@ class CheckedCocoDataset(CocoDataset):
         if harmful and self.test_mode:
             raise DataError(
                 f'{message}; the evaluation reads this file as it is: list all with '
-                'tools/check_dataset.py, and repair them with its --fix'
+                'epsanet check, and repair them with its --fix'
             )
         if (images or harmful) and not self.skip_bad_images:
             raise DataError(
-                f'{message}; list all with tools/check_dataset.py and repair them, or leave them '
+                f'{message}; list all with epsanet check and repair them, or leave them '
                 'out with --cfg-options skip_bad_images=True'
             )
         if images and self.test_mode:

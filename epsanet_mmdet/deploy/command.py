@@ -1,31 +1,28 @@
 """Deployment from the command line: turn a checkpoint into deployed files and check each."""
 
+from functools import cache, partial
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence, Union
+from typing import Callable, List, Optional, Sequence
 
-import torch
-from mmengine.config import Config
-from torch import Tensor, nn
-
-from ..checkpoint import load_untrusted
-from ..checkpoint.weight_files import check_checkpoint_path
-from ..config.build import build_without_weights
-from ..config.load import load_config
-from ..errors import ArgumentError, CheckpointError, DifferenceError
+from ..errors import ArgumentError, DifferenceError
 from ..inference.detector import Detector
-from ..layers.deployed_psa import PlainBranches, split_groups
 from ..models.deployed import deploy
-from ..utils.storage import save_whole
-from ..version import __version__
-from .export import RawOutputs, export_onnx, export_program, require
+from .checked_files import Checked, DenseFiles, WholeFiles, check_picture
+from .deployed_checkpoint import load_deployed, save_deployed
+from .export import MIN_OPSET, OPSET, RawOutputs, check_opset, require
+from .operators import MIN_OPSET as MIN_WHOLE_OPSET
+from .targets import prepare_for
 
 SUFFIXES = {
     '.pth': 'a checkpoint for load_deployed',
     '.pt2': 'a program of torch.export',
     '.onnx': 'an ONNX model',
+    '.xml': 'an OpenVINO model',
 }
-TOLERANCE = 1e-4  # of the greatest value
-CHECK_SIZE = (1, 3, 320, 416)
+EXTRA = {
+    '.onnx': ('onnx', 'onnxscript', 'onnxruntime'),
+    '.xml': ('onnx', 'onnxscript', 'openvino'),
+}
 
 
 def run_deploy(
@@ -33,126 +30,85 @@ def run_deploy(
     checkpoint: str,
     out: Sequence[str],
     backbone: bool = False,
+    dense: bool = False,
+    target: str = 'cpu',
+    opset: int = OPSET,
+    image: Optional[str] = None,
     write: Callable[[str], None] = print,
 ) -> List[float]:
     """Deploy a trained detector to files and compare each with the original.
+
+    ONNX and OpenVINO files contain the whole detector, unless ``backbone`` or ``dense`` is set.
 
     Args:
         config: Path or bare name of the config.
         checkpoint: File or URL of the weights.
         out: Files to write. Their suffixes select the format, see :data:`SUFFIXES`.
         backbone: Export only the backbone.
+        dense: Export the dense outputs of the detector, see :class:`RawOutputs`.
+        target: Device to export for, ``'cpu'`` or ``'cuda'``, see :func:`prepare_for`.
+        opset: Version of the ONNX operators.
+        image: Image in which the detections are compared. Default: a generated picture.
         write: Called with a line about each file.
 
     Returns:
-        For each file, the greatest difference of an output on a random image, relative to the
-        greatest value of that output.
+        For each file, the greatest difference of an output: of maps for a random image, relative to
+        the greatest value, or of detections, see :func:`compare_detections`.
 
     Raises:
-        ArgumentError: If a suffix is unknown, or does not go with ``backbone``.
-        DifferenceError: If a difference exceeds :data:`TOLERANCE`.
+        ArgumentError: If a suffix or option is unknown, they do not go together, or the detector
+            cannot be exported.
+        DifferenceError: If a difference exceeds 1e-4 for maps or 1e-3 for detections.
         UserError: If a package or file is missing, or a file cannot be written.
     """
     paths = [Path(name) for name in out]
     for path in paths:
-        if path.suffix not in SUFFIXES:
-            known = ', '.join(f'{suffix} ({format})' for suffix, format in SUFFIXES.items())
-            raise ArgumentError(f"'{path}' has none of the suffixes {known}")
-        if path.suffix == '.onnx':
-            require('onnx', 'onnxscript', 'onnxruntime')
-        if path.suffix == '.pth' and backbone:
-            raise ArgumentError(f"'{path}' holds the whole detector; leave out --backbone")
-    detector = Detector(config, checkpoint, 'cpu').model.eval()
-    whole = deploy(detector)
-    original, network = (m.backbone if backbone else m for m in (detector, whole))
-    images = torch.randn(CHECK_SIZE, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        expected = RawOutputs(original.eval())(images)
+        _check_file(path, backbone, dense, target, opset)
+    picture = check_picture(image)
+    detector = Detector(config, checkpoint, 'cpu')
+    model = detector.model.eval()
+    deployed = deploy(model)
+    network = prepare_for(deployed, target)
+    parts = (model.backbone, network.backbone) if backbone else (model, network)
+    dense_files = cache(partial(DenseFiles, *parts, opset))
+    whole_files = cache(partial(WholeFiles, detector, network, opset, picture))
     differences = []
     for path in paths:
         if path.suffix == '.pth':
-            save_deployed(whole, path)
-            got = RawOutputs(load_deployed(config, path))(images)
-        elif path.suffix == '.pt2':
-            program = export_program(network)
-            save_whole(program, path, torch.export.save)
-            got = program.module()(images)
+            save_deployed(deployed, path)
+            files = dense_files()
+            checked = files.check(RawOutputs(load_deployed(config, path))(files.images))
+        elif path.suffix == '.pt2' or backbone or dense:
+            checked = dense_files().write(path)
         else:
-            export_onnx(network, path)
-            got = _run_onnx(path, images)
-        differences.append(greatest_difference(got, expected))
-        if not differences[-1] <= TOLERANCE:
-            raise DifferenceError(
-                f"'{path}' differs from the checkpoint by {differences[-1]:.1e} of the greatest "
-                f'value, more than {TOLERANCE:g}; do not use it'
-            )
-        write(f'{path}: {SUFFIXES[path.suffix]}, the same to {differences[-1]:.1e}')
+            checked = whole_files().write(path)
+        differences.append(checked.difference)
+        _require_equal(path, checked)
+        difference = f'{checked.difference:.1e}{checked.compared}'
+        write(f'{path}: {SUFFIXES[path.suffix]}, the same to {difference}')
     return differences
 
 
-def save_deployed(detector: nn.Module, path: Union[str, Path]) -> None:
-    """Save a deployed detector as a checkpoint for :func:`load_deployed`.
+def _check_file(path: Path, backbone: bool, dense: bool, target: str, opset: int) -> None:
+    if path.suffix not in SUFFIXES:
+        known = ', '.join(f'{suffix} ({format})' for suffix, format in SUFFIXES.items())
+        raise ArgumentError(f"'{path}' has none of the suffixes {known}")
+    if path.suffix == '.pth' and (backbone or dense):
+        option = '--backbone' if backbone else '--dense'
+        raise ArgumentError(f"'{path}' holds the whole detector; leave out {option}")
+    if path.suffix == '.xml' and target == 'cuda':
+        raise ArgumentError(f"'{path}' is for OpenVINO, which uses no CUDA; leave out --target")
+    if path.suffix in EXTRA:
+        require(*EXTRA[path.suffix])
+        if backbone or dense:
+            check_opset(opset, MIN_OPSET, 'dense outputs')
+        else:
+            check_opset(opset, MIN_WHOLE_OPSET, 'a whole detector')
 
-    Raises:
-        StorageError: If the file cannot be written.
-    """
-    meta = dict(deployed=True, epsanet_mmdet=__version__)
-    if getattr(detector, 'dataset_meta', None):
-        meta['dataset_meta'] = dict(detector.dataset_meta)
-    save_whole(dict(meta=meta, state_dict=detector.state_dict()), path)
 
-
-def load_deployed(config: Union[str, Config], checkpoint: Union[str, Path]) -> nn.Module:
-    """Load a deployed detector from its config and its deployed checkpoint.
-
-    Args:
-        config: Config of the original detector, or its path or bare name.
-        checkpoint: File written by :func:`save_deployed`.
-
-    Raises:
-        CheckpointError: If the file is not a checkpoint of this detector in deployed form.
-        ConfigError: If the config does not exist.
-    """
-    config = config if isinstance(config, Config) else load_config(config)
-    check_checkpoint_path(checkpoint)
-    content = load_untrusted(checkpoint)
-    meta = content.get('meta', {}) if isinstance(content, dict) else {}
-    if not meta.get('deployed'):
-        raise CheckpointError(
-            f"checkpoint '{checkpoint}' is not deployed; deploy it with tools/deploy.py"
+def _require_equal(path: Path, checked: Checked) -> None:
+    if not checked.difference <= checked.limit:
+        raise DifferenceError(
+            f"'{path}' differs from the checkpoint by {checked.difference:.1e} of the greatest "
+            f'value, more than {checked.limit:g}; do not use it'
         )
-    network = deploy(build_without_weights(config.model).eval())
-    state = content['state_dict']
-    try:
-        _split_merged_groups(network, state)
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[:2][-1].strip()
-        raise CheckpointError(f"checkpoint '{checkpoint}' is of another detector: {reason}")
-    network.dataset_meta = meta.get('dataset_meta')
-    return network
-
-
-def _split_merged_groups(network: nn.Module, state: Dict[str, Tensor]) -> None:
-    """Split the groups in weights of earlier versions, which merged the groups of branches."""
-    branches = {n: m.convs for n, m in network.named_modules() if isinstance(m, PlainBranches)}
-    for name, convs in branches.items():
-        for i, conv in enumerate(convs):
-            key = f'{name}.convs.{i}.weight'
-            if key in state and state[key].dim() == 4:
-                merged = conv.in_channels // max(state[key].shape[1], 1)
-                if 0 < merged < conv.groups and conv.groups % merged == 0:
-                    state[key] = split_groups(state[key], conv.groups, merged)
-
-
-def greatest_difference(got: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """Return the greatest difference of any output, relative to its greatest value."""
-    pairs = zip(got, expected, strict=True)
-    return max(float((g - e).abs().max() / e.abs().max()) for g, e in pairs)
-
-
-def _run_onnx(path: Path, images: Tensor) -> List[Tensor]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
-    return [torch.from_numpy(output) for output in session.run(None, {'images': images.numpy()})]

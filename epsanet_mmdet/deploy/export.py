@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from ..errors import ArgumentError, ExtraError
 from ..utils.storage import write_whole
 
-OPSET = 18  # the lowest that torch's exporter writes without conversion
+OPSET = 18
+MIN_OPSET = 18  # the lowest that torch's exporter writes without conversion
+MAX_OPSET = 20  # the highest that its exporter by tracing writes
 # Even at stride 128, the maps are more than one position wide, because torch.export treats a side
 # of 1 as a constant.
 EXAMPLE_SIZE = (2, 3, 160, 288)
@@ -83,20 +85,23 @@ def export_program(network: nn.Module) -> torch.export.ExportedProgram:
         return torch.export.export(raw, (_example(network),), dynamic_shapes=(DYNAMIC,))
 
 
-def export_onnx(network: nn.Module, path: Union[str, Path]) -> Sequence[str]:
+def export_onnx(network: nn.Module, path: Union[str, Path], opset: int = OPSET) -> Sequence[str]:
     """Export a deployed network to an ONNX file, for any batch size, height and width.
 
     Args:
         network: Result of :func:`deploy`, on a CPU.
         path: File to write.
+        opset: Version of the ONNX operators, 18 to 20.
 
     Returns:
         Names of the outputs, see :class:`RawOutputs`. The input is named ``images``.
 
     Raises:
+        ArgumentError: If the opset is too old or too new.
         ExtraError: If the ``export`` extra is not installed.
         StorageError: If the file cannot be written.
     """
+    check_opset(opset, MIN_OPSET, 'dense outputs')
     require('onnx', 'onnxscript')
     raw = RawOutputs(network).eval()
     with torch.no_grad():
@@ -105,7 +110,7 @@ def export_onnx(network: nn.Module, path: Union[str, Path]) -> Sequence[str]:
             (_example(network),),
             input_names=['images'],
             output_names=raw.names,
-            opset_version=OPSET,
+            opset_version=opset,
             dynamo=True,
             dynamic_shapes=(DYNAMIC,),
             verbose=False,
@@ -115,6 +120,14 @@ def export_onnx(network: nn.Module, path: Union[str, Path]) -> Sequence[str]:
         program.save(file, external_data=False)
         write_whole(Path(file).read_bytes(), path)
     return raw.names
+
+
+def check_opset(opset: int, lowest: int, what: str) -> None:
+    """Raise ArgumentError if a version of the ONNX operators is too old or too new."""
+    if not lowest <= opset <= MAX_OPSET:
+        raise ArgumentError(
+            f'opset {opset} cannot express {what}; use one from {lowest} to {MAX_OPSET}'
+        )
 
 
 def require(*packages: str) -> None:

@@ -21,7 +21,7 @@ from ..datasets.checks import check_paths
 from ..errors import ConfigError, UserError
 from ..models.resnet import check_positions
 from ..moved import renamed
-from ..utils.command_line import DEBUG, step
+from ..utils.command_line import step
 from ..utils.host_memory import reuse_memory
 from ..utils.storage import check_file_writable
 from .dist import join_cpu_processes
@@ -40,12 +40,6 @@ def run_mmdet_tool(tool: str, check: Optional[Callable[[Config], None]] = None) 
         check: Further check of the config.
     """
     reuse_memory()
-    if set(sys.argv) & {'-h', '--help'} or len(sys.argv) == 1:
-        try:
-            runpy.run_path(tool_path(tool), run_name='__main__')
-        finally:
-            print(f'  {DEBUG:<21} show the traceback of an error')
-        return
     sys.argv[1:] = prepare_arguments(sys.argv[1:], tool, check)
     try:
         with step('training' if tool == 'train.py' else 'testing'):

@@ -19,7 +19,7 @@ from ..utils.command_line import step
 class BriefRunner(Runner):
     """A Runner that prints a summary instead of the config, hooks and environment.
 
-    The log file still contains them. ``tools/train.py`` and ``tools/test.py`` use this Runner
+    The log file still contains them. ``epsanet train`` and ``epsanet test`` use this Runner
     unless the config has a ``runner_type``.
     """
 

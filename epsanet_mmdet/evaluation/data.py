@@ -42,8 +42,7 @@ def load_ground_truth(ann_file: str, classes: Optional[Sequence[str]] = None) ->
         _fix(content, classes, images)
     except (KeyError, IndexError, TypeError, OverflowError) as error:
         raise DataError(
-            f"'{ann_file}' has broken entries ({_named(error)}); find them with "
-            'tools/check_dataset.py'
+            f"'{ann_file}' has broken entries ({_named(error)}); find them with epsanet check"
         )
     missing = set(classes or ()) - {category['name'] for category in content['categories']}
     if missing:
@@ -125,7 +124,7 @@ def _read_entries(gt: COCO, path: str) -> List[dict]:
     except (ValueError, TypeError, RecursionError):
         raise DataError(
             f"'{path}' is not COCO results (a JSON list of image_id, category_id, score, and "
-            'bbox or segmentation); write it with tools/infer.py or outfile_prefix'
+            'bbox or segmentation); write it with epsanet infer or outfile_prefix'
         )
     for key, known in (('image_id', gt.imgs), ('category_id', gt.cats)):
         unknown = sorted({entry[key] for entry in entries} - set(known), key=str)

@@ -1,4 +1,4 @@
-"""The command ``tools/reproduce.py``."""
+"""The command ``epsanet reproduce``."""
 
 import functools
 from typing import Any, Dict, Optional

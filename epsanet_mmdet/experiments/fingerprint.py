@@ -187,7 +187,7 @@ def _describe(root: str, ann_file: str, images: str, classes: Tuple, subset: boo
     try:
         names = [image['file_name'] for image in load_json(ann_file)['images']]
     except (KeyError, TypeError):
-        raise DataError(f"'{ann_file}' has images without file_name; see tools/check_dataset.py")
+        raise DataError(f"'{ann_file}' has images without file_name; run epsanet check")
     if not names:
         raise DataError(f"'{ann_file}' has no images; use annotations of some")
     with ThreadPoolExecutor(16) as pool:
@@ -196,7 +196,7 @@ def _describe(root: str, ann_file: str, images: str, classes: Tuple, subset: boo
     if missing:
         raise DataError(
             f"{len(missing)} of {len(names)} images of '{ann_file}' are not in '{images}', such as "
-            f"'{missing[0]}'; check the folder, or fix the data set with tools/check_dataset.py"
+            f"'{missing[0]}'; check the folder, or fix the data set with epsanet check"
         )
     return dict(annotations=_file_hash(ann_file), images=len(names), bytes=sum(sizes))
 

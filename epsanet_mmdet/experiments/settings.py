@@ -96,7 +96,7 @@ def read_classes(ann_file: str) -> Sequence[str]:
     if classes is None:
         raise DataError(
             f"'{ann_file}' is not COCO annotations, or its categories have no names; check it with "
-            'tools/check_dataset.py'
+            'epsanet check'
         )
     return classes
 

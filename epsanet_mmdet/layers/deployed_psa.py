@@ -10,6 +10,9 @@ from .fusable import fusable
 from .norm import affine_of
 from .psa import PSAModule
 
+# Input channels per group above which merging groups is not faster: docs/internals/speed.md.
+ENOUGH_CHANNELS = dict(cpu=16, cuda=128)
+
 
 @fusable
 class DeployedPSA(nn.Module):
@@ -73,6 +76,32 @@ class PlainBranches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([conv(x) for conv in self.convs], dim=1)
+
+
+def wider_groups(in_channels: int, groups: int, enough: int) -> int:
+    """Return the number of groups after halving it until each has enough input channels."""
+    while groups % 2 == 0 and in_channels // groups < enough:
+        groups //= 2
+    return groups
+
+
+def merge_groups(weight: Tensor, groups: int, merged: int) -> Tensor:
+    """Return the weight of the same convolution with fewer groups.
+
+    Args:
+        weight: (out_channels, in_channels / groups, kh, kw).
+        groups: Groups of ``weight``.
+        merged: Groups of the result; a divisor of ``groups``.
+
+    Returns:
+        Block-diagonal weight (out_channels, in_channels / merged, kh, kw).
+    """
+    outputs, inputs, height, width = weight.shape
+    side = groups // merged
+    diagonal = torch.eye(side, dtype=weight.dtype, device=weight.device)
+    blocks = weight.view(merged, side, outputs // groups, 1, inputs, height, width)
+    merged_blocks = blocks * diagonal.view(1, side, 1, side, 1, 1, 1)
+    return merged_blocks.reshape(outputs, side * inputs, height, width)
 
 
 def split_groups(weight: Tensor, groups: int, merged: int) -> Tensor:

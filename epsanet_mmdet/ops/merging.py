@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..layers.deployed_psa import ENOUGH_CHANNELS, merge_groups, wider_groups
+
 
 def library_convs(
     x: Tensor, weights: Sequence[Tensor], groups: Sequence[int], stride: int, dilation: int
@@ -53,34 +55,12 @@ def library_conv(
 
 def merged_groups(in_channels: int, groups: int, x: Tensor) -> int:
     """Return the number of groups that is fastest on the device of x."""
-    enough = enough_channels(x)
-    while groups % 2 == 0 and in_channels // groups < enough:
-        groups //= 2
-    return groups
+    return wider_groups(in_channels, groups, enough_channels(x))
 
 
 def enough_channels(x: Tensor) -> int:
     """Return the number of input channels per group above which merging is not faster."""
-    return 128 if x.is_cuda else 16
-
-
-def merge_groups(weight: Tensor, groups: int, merged: int) -> Tensor:
-    """Return the weight of the same convolution with fewer groups.
-
-    Args:
-        weight: (out_channels, in_channels / groups, kh, kw).
-        groups: Groups of ``weight``.
-        merged: Groups of the result; a divisor of ``groups``.
-
-    Returns:
-        Block-diagonal weight (out_channels, in_channels / merged, kh, kw).
-    """
-    outputs, inputs, height, width = weight.shape
-    side = groups // merged
-    diagonal = torch.eye(side, dtype=weight.dtype, device=weight.device)
-    blocks = weight.view(merged, side, outputs // groups, 1, inputs, height, width)
-    merged_blocks = blocks * diagonal.view(1, side, 1, side, 1, 1, 1)
-    return merged_blocks.reshape(outputs, side * inputs, height, width)
+    return ENOUGH_CHANNELS['cuda' if x.is_cuda else 'cpu']
 
 
 def _pairs(x: Tensor, weights: Sequence[Tensor], merged: Sequence[int]) -> List[Tuple[int, int]]:

@@ -10,7 +10,7 @@ from ..errors import DataError
 from .formats.coco import write_coco
 from .lint import CheckedData
 
-NOTE = 'repaired by tools/check_dataset.py --fix'
+NOTE = 'repaired by epsanet check --fix'
 
 
 def write_repaired(data: CheckedData, folder: str) -> List[str]:

@@ -29,7 +29,7 @@ def check_pretraining(config: Config) -> None:
     if (config.get('model') or {}).get('type') != 'ImageClassifier':
         raise ConfigError(
             f"config '{config.filename}' trains no ImageClassifier; name one of configs/pretrain, "
-            'or use tools/train.py for detectors'
+            'or use epsanet train for detectors'
         )
     if config.optim_wrapper.type == 'AmpOptimWrapper' and get_device() == 'cpu':
         raise ConfigError(

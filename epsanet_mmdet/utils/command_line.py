@@ -3,9 +3,7 @@
 import atexit
 import os
 import os.path as osp
-import signal
 import sys
-from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Optional
 
@@ -19,20 +17,6 @@ from .text import printable
 INTERRUPTED = 130  # 128 + SIGINT, the status that shells report
 DEBUG = '--debug'
 LONGEST = 1000  # characters of a message
-
-
-class CommandParser(ArgumentParser):
-    """An argument parser that lists ``--debug``, which :func:`run_command` reads."""
-
-    def __init__(self, **kwargs) -> None:
-        super().__init__(formatter_class=RawDescriptionHelpFormatter, **kwargs)
-        self.add_argument(
-            DEBUG, action='store_true', default=SUPPRESS, help='show the traceback of an error'
-        )
-
-    def parse_known_args(self, *args, **kwargs):
-        with step('reading the command line'):
-            return super().parse_known_args(*args, **kwargs)
 
 
 def run_command(main: Callable, *args, **kwargs) -> Any:
@@ -52,7 +36,6 @@ def run_command(main: Callable, *args, **kwargs) -> Any:
     """
     debug = DEBUG in sys.argv[1:]
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != DEBUG]
-    _take_over_interrupts()
     guard_terminal()
     try:
         with _exit_of_gloo():
@@ -89,12 +72,6 @@ def _exit_of_gloo() -> Iterator[None]:
 
 def _is_in_gloo_group() -> bool:
     return distributed.is_initialized() and distributed.get_backend() == 'gloo'
-
-
-def _take_over_interrupts() -> None:
-    """Make Ctrl-C raise KeyboardInterrupt again, which ``tools/_interrupt.py`` prevents."""
-    if getattr(signal.getsignal(signal.SIGINT), '__module__', None) == '_interrupt':
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

@@ -93,8 +93,7 @@ def explain_mismatch(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) 
         return f'it has {its} and the backbone has {own}; name a config of the same depth'
     if theirs.kernel_sizes is None and ours.kernel_sizes is not None:
         return (
-            f'it is {theirs}, without the PSA modules of {ours}; convert it with '
-            'tools/transplant.py'
+            f'it is {theirs}, without the PSA modules of {ours}; convert it with epsanet transplant'
         )
     if theirs.deep_stem != ours.deep_stem:
         which = 'three convolutions' if theirs.deep_stem else 'one convolution'

@@ -207,7 +207,7 @@ def test_bad_images_and_annotations_stop_with_one_list(rotten):
     assert '4 of 200 images and 1 annotations' in message
     for name in (*ROTTEN, 'annotation 1 of 000.jpg'):
         assert name in message
-    assert 'skip_bad_images=True' in message and 'check_dataset' in message
+    assert 'skip_bad_images=True' in message and 'epsanet check' in message
 
 
 def test_what_is_skipped_is_listed_in_an_attribute(rotten):

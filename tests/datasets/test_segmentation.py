@@ -184,7 +184,7 @@ def test_evaluation_stops_even_if_bad_data_are_left_out(name, tmp_path):
     write(tmp_path, ATTACKS[name])
     for options in (dict(), dict(skip_bad_images=True)):
         evaluated = functools.partial(load_all, tmp_path, test_mode=True, **options)
-        with pytest.raises(DataError, match='annotation 20 of 2.png.*check_dataset'):
+        with pytest.raises(DataError, match='annotation 20 of 2.png.*epsanet check'):
             run_limited(evaluated)
 
 
@@ -193,7 +193,7 @@ def test_evaluation_stops_at_an_impossible_size(size, tmp_path):
     write(tmp_path, ATTACKS['a coordinate of 4e8'], width=size[0], height=size[1])
     for options in (dict(), dict(skip_bad_images=True)):
         evaluated = functools.partial(load_all, tmp_path, test_mode=True, **options)
-        with pytest.raises(DataError, match='entry of 2.png .its stated size is .*check_dataset'):
+        with pytest.raises(DataError, match='entry of 2.png .its stated size is .*epsanet check'):
             run_limited(evaluated)
 
 

@@ -8,10 +8,17 @@ import torch
 from conftest import ROOT
 from mmengine.config import Config
 from mmengine.runner import Runner
+from one_line import error_line
 from tiny_detector import CLASSES, tiny_detector, write_checkpoint  # noqa: F401
 
 from epsanet_mmdet.deploy import command, export, load_deployed, run_deploy
-from epsanet_mmdet.errors import ArgumentError, CheckpointError, DifferenceError, ExtraError
+from epsanet_mmdet.errors import (
+    ArgumentError,
+    CheckpointError,
+    DataError,
+    DifferenceError,
+    ExtraError,
+)
 from epsanet_mmdet.inference.detector import Detector
 from epsanet_mmdet.models import EPSANet
 from epsanet_mmdet.models.deployed import deploy
@@ -86,14 +93,82 @@ def test_tool_writes_a_program_that_runs_without_this_package(tiny_detector, tmp
     assert result.stdout.split() == ['4', 'False'], result.stderr
 
 
-def test_writes_an_onnx_model(tiny_detector, monkeypatch, tmp_path):  # noqa: F811
+@pytest.fixture
+def short(tiny_detector, monkeypatch, tmp_path):  # noqa: F811
+    """Config and checkpoint of a detector with one block in each stage, which exports faster."""
     pytest.importorskip('onnxscript', reason='needs the export extra')
-    monkeypatch.setitem(EPSANet.arch_settings, 50, (EPSABlock, (1, 1, 1, 1)))  # for speed
+    monkeypatch.setitem(EPSANet.arch_settings, 50, (EPSABlock, (1, 1, 1, 1)))
     config = Config.fromfile(tiny_detector.config)
-    checkpoint = write_checkpoint(config, tmp_path / 'short.pth', dataset_meta=META)
-    path = tmp_path / 'model.onnx'
-    (difference,) = run_deploy(tiny_detector.config, checkpoint, [path], write=lambda line: None)
-    assert difference < 1e-4 and path.stat().st_size > 1e6
+    return tiny_detector.config, write_checkpoint(config, tmp_path / 's.pth', dataset_meta=META)
+
+
+def inputs_and_outputs(path):
+    import onnx
+
+    graph = onnx.load(path).graph
+    return [value.name for value in graph.input], [value.name for value in graph.output]
+
+
+def test_onnx_files_hold_the_whole_detector(short, tmp_path):
+    path, lines = tmp_path / 'model.onnx', []
+    (difference,) = run_deploy(*short, [path], write=lines.append)
+    assert difference < 1e-3 and path.stat().st_size > 1e6
+    assert inputs_and_outputs(path) == (
+        ['image', 'original_size'],
+        ['boxes', 'scores', 'labels', 'masks'],
+    )
+    assert lines[0].endswith('in 10 detections')
+
+
+def test_onnx_files_hold_dense_outputs_or_the_backbone_on_demand(short, tmp_path):
+    dense, backbone = tmp_path / 'dense.onnx', tmp_path / 'backbone.onnx'
+    (difference,) = run_deploy(*short, [dense], dense=True, write=lambda line: None)
+    assert difference < 1e-4
+    names = [f'{kind}_{i}' for kind in ('feature', 'cls_score', 'bbox_pred') for i in range(5)]
+    assert inputs_and_outputs(dense) == (['images'], names)
+    (difference,) = run_deploy(*short, [backbone], backbone=True, write=lambda line: None)
+    assert difference < 1e-4
+    assert inputs_and_outputs(backbone) == (['images'], names[:4])
+
+
+def test_openvino_files_state_the_classes(short, tmp_path):
+    openvino = pytest.importorskip('openvino', reason='needs the export extra')
+    path = tmp_path / 'model.xml'
+    (difference,) = run_deploy(*short, [path], write=lambda line: None)
+    assert difference < 1e-3
+    model = openvino.Core().read_model(path)
+    assert [output.any_name for output in model.outputs] == ['boxes', 'scores', 'labels', 'masks']
+    assert model.get_rt_info(['framework', 'classes']).value == '["disc", "box"]'
+
+
+def test_compares_detections_in_the_image_of_the_user(short, tiny_detector, tmp_path):  # noqa: F811
+    image, lines = sorted(tiny_detector.images.iterdir())[0], []
+    run_deploy(*short, [tmp_path / 'm.onnx'], image=str(image), write=lines.append)
+    assert 'detections' in lines[0]
+    line = error_line(
+        DataError, run_deploy, *short, [tmp_path / 'm.onnx'], image=str(tmp_path / 'none.jpg')
+    )
+    assert 'none.jpg' in line
+
+
+def test_states_that_nothing_was_detected(short, tmp_path):
+    config = tmp_path / 'strict.py'
+    strict = 'model = dict(test_cfg=dict(rcnn=dict(score_thr=1.0)))'
+    config.write_text(f'_base_ = {str(short[0])!r}\n{strict}\n')
+    lines = []
+    run_deploy(str(config), short[1], [tmp_path / 'm.onnx'], write=lines.append)
+    assert 'in 0 detections; compare again with --image' in lines[0]
+
+
+def test_detections_of_another_detector_are_an_error(short, monkeypatch, tmp_path):
+    def spoil(network):
+        network = deploy(network)
+        network.roi_head.bbox_head.fc_cls.bias.add_(torch.tensor([1.0, 0.0, 0.0]))
+        return network
+
+    monkeypatch.setattr(command, 'deploy', spoil)
+    with pytest.raises(DifferenceError, match='do not use it'):
+        run_deploy(*short, [tmp_path / 'model.onnx'], write=lambda line: None)
 
 
 def test_a_file_that_computes_something_else_is_an_error(tiny_detector, monkeypatch, tmp_path):  # noqa: F811
@@ -111,7 +186,12 @@ def test_a_file_that_computes_something_else_is_an_error(tiny_detector, monkeypa
     'out, options, named',
     [
         ('model.tflite', {}, 'tflite'),
-        ('model.pth', dict(backbone=True), 'whole detector'),
+        ('model.pth', dict(backbone=True), 'whole detector.*--backbone'),
+        ('model.pth', dict(dense=True), 'whole detector.*--dense'),
+        ('model.onnx', dict(opset=11), 'opset 11.* 16 to 20'),
+        ('model.onnx', dict(opset=17, dense=True), 'opset 17.* 18 to 20'),
+        ('model.onnx', dict(target='tpu'), 'tpu'),
+        ('model.xml', dict(target='cuda'), 'OpenVINO'),
     ],
 )
 def test_refuses_what_it_cannot_write(tiny_detector, out, options, named):  # noqa: F811
@@ -119,14 +199,21 @@ def test_refuses_what_it_cannot_write(tiny_detector, out, options, named):  # no
         run_deploy(*tiny_detector[:2], [out], **options)
 
 
-def test_a_missing_extra_is_named(tiny_detector, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(export.importlib.util, 'find_spec', lambda name: None)
-    with pytest.raises(ExtraError, match=r"onnx is not .*'epsanet_mmdet\[export\]'"):
-        run_deploy(*tiny_detector[:2], ['model.onnx'])
+@pytest.mark.parametrize(
+    'out, missing',
+    [('model.onnx', 'onnx'), ('model.onnx', 'onnxruntime'), ('model.xml', 'openvino')],
+)
+def test_a_missing_extra_is_named(tiny_detector, monkeypatch, out, missing):  # noqa: F811
+    found = {'onnx', 'onnxscript', 'onnxruntime', 'openvino'} - {missing}
+    monkeypatch.setattr(
+        export.importlib.util, 'find_spec', lambda name: name if name in found else None
+    )
+    line = error_line(ExtraError, run_deploy, *tiny_detector[:2], [out])
+    assert f'{missing} is not installed' in line and "'epsanet_mmdet[export]'" in line
 
 
 def test_an_ordinary_checkpoint_is_not_loaded_as_a_deployed_one(tiny_detector):  # noqa: F811
-    with pytest.raises(CheckpointError, match='tools/deploy.py'):
+    with pytest.raises(CheckpointError, match='epsanet deploy'):
         load_deployed(tiny_detector.config, tiny_detector.checkpoint)
 
 

@@ -143,8 +143,8 @@ def test_mmdet_finishes_what_a_runtime_began_on_a_two_stage_detector(mask_rcnn, 
     torch.testing.assert_close(found.scores, expected.scores, rtol=1e-3, atol=1e-4)
 
 
-def test_a_whole_two_stage_detector_cannot_be_exported(mask_rcnn):
-    """Where export ends: the number of boxes depends on the image."""
+def test_torch_export_cannot_follow_mmdet_to_the_detections(mask_rcnn):
+    """Why whole detectors are exported otherwise: the number of boxes depends on the image."""
 
     class Whole(nn.Module):
         def __init__(self):

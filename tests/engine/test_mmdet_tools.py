@@ -277,12 +277,6 @@ def test_the_traceback_of_an_unknown_error_is_in_the_log(shapes, tmp_path):
     assert 'Traceback' in result.stderr and 'RuntimeError' in result.stderr
 
 
-def test_help_is_mmdets(tmp_path):
-    result = run('train.py', '--help', cwd=tmp_path)
-    assert result.returncode == 0
-    assert '--auto-scale-lr' in result.stdout and '--debug' in result.stdout
-
-
 def test_without_a_config_the_usage_is_shown(prepare, capsys):
     with pytest.raises(SystemExit) as caught:
         prepare('train.py', '--amp')

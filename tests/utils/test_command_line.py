@@ -1,24 +1,14 @@
 """The edge of every command: one line for an error, the traceback with --debug, 130 on Ctrl-C."""
 
 import errno
-import os
-import re
-import signal
-import subprocess
 import sys
-import time
 
 import pytest
-from conftest import ROOT
+from tool_process import interrupt, start
 
+from epsanet_cli.parser import CommandParser
 from epsanet_mmdet.errors import DataError
-from epsanet_mmdet.utils.command_line import CommandParser, run_command, step
-
-TOOLS = sorted(
-    path.name
-    for path in (ROOT / 'tools').glob('[!_]*.py')
-    if path.name != 'setup_env.py' and 'from _moved import' not in path.read_text()
-)
+from epsanet_mmdet.utils.command_line import run_command, step
 
 
 def line_of(error: BaseException, *steps: str) -> str:
@@ -96,49 +86,10 @@ def test_ctrl_c_is_one_line_and_status_130(capsys):
     assert capsys.readouterr().err == 'interrupted\n'
 
 
-def interrupt(process: subprocess.Popen) -> str:
-    """Press Ctrl-C, which reaches the whole process group; return the last line."""
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert 'Traceback' not in errors
-    return errors.splitlines()[-1]
-
-
-def start(tool: str, *arguments) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, '-W', 'ignore', str(ROOT / 'tools' / tool), *arguments],
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-@pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='looks into /proc')
-@pytest.mark.parametrize('tool', ['infer.py', 'report.py', 'train.py'])
-def test_ctrl_c_while_packages_load_is_one_line_too(tool):
-    process = start(tool, 'none.py', 'none.pth', *(['a.jpg'] if tool == 'infer.py' else []))
-    maps = f'/proc/{process.pid}/maps'
-    while process.poll() is None and 'libtorch' not in open(maps).read():
-        time.sleep(0.02)
-    assert interrupt(process) == 'interrupted'
-
-
 def test_ctrl_c_ends_a_benchmark_with_one_line():
-    process = start('benchmark.py', 'epsanet50-s', '--training', '1x64x64', '--repeats', '9999')
+    process = start(
+        'tools/benchmark.py', 'epsanet50-s', '--training', '1x64x64', '--repeats', '9999'
+    )
     while 'training at' not in (line := process.stderr.readline()):
         assert line, 'the benchmark has ended'
     assert interrupt(process) == 'interrupted'
-
-
-@pytest.mark.parametrize('tool', TOOLS)
-def test_every_tool_runs_through_run_command(tool):
-    text = (ROOT / 'tools' / tool).read_text()
-    assert text.count('run_command(') == 1
-    first = next(
-        line for line in text.splitlines() if re.match('(import|from) [^a-z]|from epsa', line)
-    )
-    assert first == 'import _interrupt  # noqa: F401'
-    assert text.rstrip().splitlines()[-2] == "if __name__ == '__main__':"

@@ -71,8 +71,8 @@ def test_environment_variables_take_precedence():
 @pytest.mark.parametrize(
     'tool, arguments, device',
     [
-        ('train', ['--help'], None),
-        ('test', ['--help'], None),
+        ('train', ['absent'], None),
+        ('test', ['absent', 'absent.pth'], None),
         ('infer', ['absent', 'absent.pth', 'absent.jpg', '--device', 'cpu'], 'cpu'),
         ('benchmark', ['absent', '--device', 'cpu'], 'cpu'),
     ],
@@ -86,7 +86,6 @@ def test_the_tools_use_it_before_they_compute(tool, arguments, device, monkeypat
     for module in (host_memory, mmdet_tools):
         monkeypatch.setattr(module, 'reuse_memory', spy)
     monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *arguments])
-    monkeypatch.syspath_prepend(ROOT / 'tools')
     with pytest.raises(SystemExit):
         runpy.run_path(str(ROOT / 'tools' / f'{tool}.py'), run_name='__main__')
     assert given == [device]

@@ -154,7 +154,7 @@ def test_unpublished_branches_are_described(tmp_path):
 
 def test_a_plain_resnet_is_referred_to_the_transplant(tmp_path):
     message = refusal(resnet(), SMALL, tmp_path)
-    assert 'ResNet-50' in message and 'tools/transplant.py' in message
+    assert 'ResNet-50' in message and 'epsanet transplant' in message
 
 
 def test_a_wide_resnet_is_named(tmp_path):

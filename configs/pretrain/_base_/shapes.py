@@ -1,4 +1,4 @@
-# Ten classes of generated images (tools/draw_image_folder.py): a small pre-training for machines
+# Ten classes of generated images (epsanet draw-image-folder): a small pre-training for machines
 # without a GPU.
 _base_ = ['./imagenet.py', '../../_base_/schedules/adamw_cosine.py']
 

@@ -14,7 +14,7 @@ from ...models.deployed import deploy
 class DeployHook(Hook):
     """Test the deployed form of a detector, see :func:`epsanet_mmdet.models.deployed.deploy`.
 
-    With ``custom_hooks = [dict(type='DeployHook')]`` in a config, ``tools/test.py`` prints its AP.
+    With ``custom_hooks = [dict(type='DeployHook')]`` in a config, ``epsanet test`` prints its AP.
     """
 
     priority = 'LOWEST'  # after an EMAHook has put its averages into the model

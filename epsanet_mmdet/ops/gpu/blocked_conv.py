@@ -23,9 +23,8 @@ def _conv_kernel(
     x, w, y, sums, squares,
     blocks, blocks_x, tiles, height, width, sxn, sxh, sxw, syn, syh, syw, sums_image, sums_row,
     PRODUCTS: tl.constexpr, SPLIT: tl.constexpr, INPUTS: tl.constexpr,
-    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
-    STRIDE: tl.constexpr, WINDOW_X: tl.constexpr,
-    DEPTH: tl.constexpr, ACCUMULATE: tl.constexpr, MOMENTS: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STRIDE: tl.constexpr,
+    WINDOW_X: tl.constexpr, DEPTH: tl.constexpr, ACCUMULATE: tl.constexpr, MOMENTS: tl.constexpr,
     PRECISION: tl.constexpr, UPCAST: tl.constexpr, M: tl.constexpr, K: tl.constexpr,
 ):  # fmt: skip
     N: tl.constexpr = ROWS * COLUMNS * OUTPUTS

@@ -230,16 +230,16 @@ def affine_gradient(
 
     Args:
         grad: See :func:`gradient_sums`.
-        x: Likewise.
+        x: See :func:`gradient_sums`.
         slopes: alpha, beta and delta, (C,) or (B, C) each.
         of_x: Of the shape of x; only its channels must be contiguous.
         out: See :func:`gradient_sums`.
-        scale: Likewise.
-        shift: Likewise.
-        centre: Likewise.
+        scale: See :func:`gradient_sums`.
+        shift: See :func:`gradient_sums`.
+        centre: See :func:`gradient_sums`.
         of_add: Receives ``g``, contiguous.
         x2: See :func:`gradient_sums`.
-        centre2: Likewise.
+        centre2: See :func:`gradient_sums`.
         slopes2: alpha, beta and delta for x2.
         of_x2: Receives the gradient of x2, contiguous.
     """

@@ -23,15 +23,12 @@ def _pack_kernel(weights, index, out, count, V: tl.constexpr):
 
 
 @triton.jit
-def _unpack_kernel(partial, index, out, count, splits, size, PIXELS: tl.constexpr, V: tl.constexpr):
+def _unpack_kernel(packed, index, out, count, PIXELS: tl.constexpr, V: tl.constexpr):
     place, pixel = tl.program_id(0) * V + tl.arange(0, V), tl.arange(0, PIXELS)
     at = place[:, None] * PIXELS + pixel[None, :]
     source = tl.load(index + at, mask=(place < count)[:, None], other=-1)
-    total = tl.zeros((V,), dtype=tl.float32)
-    for split in range(splits):
-        value = tl.load(partial + split * size + source, mask=source >= 0, other=0.0)
-        total += tl.sum(value, 1)
-    tl.store(out + place, total, mask=place < count)
+    value = tl.load(packed + source, mask=source >= 0, other=0.0)
+    tl.store(out + place, tl.sum(value, 1), mask=place < count)
 
 
 class Packing(NamedTuple):
@@ -65,7 +62,7 @@ class Packing(NamedTuple):
         count, pixels = self.places.shape
         out, rows = partial.new_empty(count), max(1, VALUES // pixels)
         _unpack_kernel[(triton.cdiv(count, rows),)](
-            partial, self.places, out, count, *partial.shape, PIXELS=pixels, V=rows
+            partial.sum(0), self.places, out, count, PIXELS=pixels, V=rows
         )
         return out
 

@@ -84,7 +84,7 @@ def conv_plan(
 
 
 def block_sides(area: int) -> Tuple[int, int]:
-    """Return rows and columns, powers of 2, of a block of at most so many pixels, up to 4x4."""
+    """Return rows and columns of the largest block of at most so many pixels."""
     return next(sides for sides in BLOCKS if sides[0] * sides[1] <= area)
 
 

@@ -1,4 +1,4 @@
-"""Triton kernel of 1x1 convolutions of channels-last maps, and of what is before and after them."""
+"""Triton kernel of 1x1 convolutions of channels-last maps, and of what precedes and follows."""
 
 from typing import Optional
 

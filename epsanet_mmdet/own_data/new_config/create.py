@@ -84,7 +84,7 @@ def _require_clean(checked: CheckedData, paths: Sequence[str]) -> None:
         first, *_ = next(iter(groups.values()))
         raise DataError(
             f'the data set has {checked.findings.count("error")} errors, such as {first.place}: '
-            f'{first.message}; list them with tools/check_dataset.py {" ".join(map(str, paths))}, '
+            f'{first.message}; list them with epsanet check {" ".join(map(str, paths))}, '
             'and correct them or use its --fix'
         )
 
@@ -123,5 +123,5 @@ def _convert(split: Split, path: str, role: str) -> str:
     config.parent.mkdir(parents=True, exist_ok=True)
     ann_file = config.with_name(f'{config.stem}_{role}.json')
     _require_new(str(ann_file))
-    write_coco(str(ann_file), split, f'written by tools/new_config.py from {split.source}')
+    write_coco(str(ann_file), split, f'written by epsanet new-config from {split.source}')
     return osp.realpath(ann_file)

@@ -1,0 +1,63 @@
+"""Detect objects in images, videos or a webcam stream.
+
+Boxes and masks are drawn, and written as COCO results and CSV.
+"""
+
+import sys
+from argparse import Namespace
+
+from ..completion import configs
+from ..parser import CommandParser
+
+
+def add_arguments(parser: CommandParser) -> None:
+    parser.add_argument(
+        'config', help='config of the detector, by path or bare name'
+    ).completer = configs
+    parser.add_argument('checkpoint', help='checkpoint of the detector, file or URL')
+    parser.add_argument(
+        'inputs', nargs='+', help="images, folders, videos, 'glob patterns', webcam indices"
+    )
+    parser.add_argument('--out-dir', default='outputs', help='output folder (default: %(default)s)')
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        default=0.3,
+        help='leave out objects with lower scores (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=1, help='images per batch (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--device', help='device such as cpu or cuda:1 (default: a GPU if there is one)'
+    )
+    parser.add_argument(
+        '--no-pictures',
+        dest='pictures',
+        action='store_false',
+        help='write only JSON and CSV results, without drawn images and videos',
+    )
+    parser.add_argument('--ann-file', help='COCO annotations to take image and category ids from')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        dest='options',
+        metavar='KEY=VALUE',
+        help='settings to change in the config',
+    )
+
+
+def main(args: Namespace) -> None:
+    from epsanet_mmdet.config.key_values import read_key_values
+    from epsanet_mmdet.inference import infer_to_folder
+    from epsanet_mmdet.utils.command_line import step
+    from epsanet_mmdet.utils.host_memory import reuse_memory
+
+    reuse_memory(args.device)
+    args.options = read_key_values(args.options)
+    with step(f"detecting with '{args.checkpoint}'"):
+        faults = infer_to_folder(**vars(args))
+    print(f'Written to {args.out_dir}')
+    if faults:
+        sys.exit(f'note: {len(faults)} inputs were skipped: ' + '; '.join(faults[:5]))
