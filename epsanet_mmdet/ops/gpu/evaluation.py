@@ -179,7 +179,7 @@ class EvaluatedStem:
         out = [-(-side // self.stride) for side in size]
         outputs, _, kernel, _ = self.weight.shape
         shape = ConvShape(self.channels, outputs, kernel, 1, self.stride, self.dilation)
-        plan = conv_plan(shape, batch * out[0] * out[1], *self.compute[1:])
+        plan = choose_conv(shape, batch * out[0] * out[1], self.compute)
         if plan not in self.packed:
             self.packed[plan] = pack(self.weight, plan.blocking, plan.tile.depth).contiguous()
         margin, *sides = padded_sides(*size, [plan], self.channels)
