@@ -11,7 +11,7 @@ from .checks import attention_case, check_attention
 from .verify import verified
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['rows', 'pixels'])
 def _attention_kernel(
     sums, w1, b1, w2, b2, scale, out,
     rows, pixels, hidden,

@@ -1,4 +1,8 @@
-"""Triton kernel of a blocked convolution, see :mod:`.blocking`, on channels-last maps."""
+"""Triton kernels of a blocked convolution, see :mod:`.blocking`, on channels-last maps.
+
+Sizes of maps are not specialised: else Triton compiles anew for most sizes of images, and the check
+before the first use (:mod:`.verify`) would not run what is used.
+"""
 
 import torch
 import triton
@@ -18,7 +22,7 @@ def _dot(a, b, acc, PRECISION: tl.constexpr, UPCAST: tl.constexpr):
     return tl.dot(a, b, acc, input_precision=PRECISION)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['blocks', 'blocks_x', 'tiles', 'height', 'width'])
 def _conv_kernel(
     x, w, y, sums, squares,
     blocks, blocks_x, tiles, height, width, sxn, sxh, sxw, syn, syh, syw, sums_image, sums_row,
@@ -131,7 +135,9 @@ def tile_count(height: int, width: int, blocking: Blocking, tile: ConvTile) -> i
     return -(-blocks // tile.blocks)
 
 
-@triton.jit
+@triton.jit(
+    do_not_specialize=['blocks', 'blocks_x', 'tiles', 'all_tiles', 'per', 'height', 'width']
+)
 def _weight_gradient_kernel(
     x, g, out,
     blocks, blocks_x, tiles, all_tiles, per, height, width, sxn, sxh, sxw, sgn, sgh, sgw, so,

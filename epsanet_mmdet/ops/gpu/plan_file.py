@@ -194,7 +194,7 @@ def key_of(device: torch.device) -> Key:
 def source_hash(folder: Path = Path(__file__).parent) -> str:
     """Return a hash of the source of the kernels."""
     files = sorted(folder.glob('*.py'))
-    kernels = [content for content in map(Path.read_bytes, files) if b'@triton.jit' in content]
+    kernels = [content for content in map(Path.read_bytes, files) if b'\n@triton.jit' in content]
     return hashlib.sha256(b''.join(kernels)).hexdigest()[:16]
 
 

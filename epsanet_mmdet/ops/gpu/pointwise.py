@@ -13,7 +13,7 @@ from .tiles import PointwiseTile
 from .verify import verified
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['pixels', 'width', 'tiles'])
 def _pointwise_kernel(
     x, w, y, in_scale, in_shift, scale, shift, add, sums, squares,
     pixels, width, tiles, inputs, outputs,

@@ -8,7 +8,7 @@ from .checks import check_pool, pool_case
 from .verify import verified
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['pixels', 'height', 'width', 'out_width', 'tiles'])
 def _pool_kernel(
     x, scale, shift, y,
     pixels, height, width, out_width, tiles, sxn, syn,

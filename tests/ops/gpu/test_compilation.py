@@ -12,9 +12,10 @@ if sys.platform != 'linux':
 
 import compile_gpu_kernels as script  # noqa: E402
 
+from epsanet_mmdet.ops.gpu.blocking import Blocking  # noqa: E402
 from epsanet_mmdet.ops.gpu.plan import FLOAT32  # noqa: E402
 from epsanet_mmdet.ops.gpu.pointwise import pointwise  # noqa: E402
-from epsanet_mmdet.ops.gpu.tiles import PointwiseTile  # noqa: E402
+from epsanet_mmdet.ops.gpu.tiles import ConvTile, PointwiseTile  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +60,20 @@ def test_registers_that_spill_are_counted():
     (found,) = (script.usage(name, kernel) for name, kernel in kernels.items())
     assert found.registers == 255 and found.spilled > 100
     assert found.shared >= 2 * 256 * 32 * 4
+
+
+def test_other_sizes_of_images_compile_nothing():
+    """Though Triton compiles anew for integers that are 1 or divisible by 16, by default."""
+    from epsanet_mmdet.ops.gpu.blocked_conv import blocked_conv
+
+    blocking, tile = Blocking(1, 1, 1, 1, 1, 1), ConvTile(16, 16)
+    packed, weight = torch.empty(1, 16, 16, device='meta'), torch.empty(16, 16, device='meta')
+    with script.compiled(89) as kernels:
+        found = set()
+        for sides in ((1, 1), (1, 16), (16, 16), (32, 17), (33, 5)):
+            x, out = (torch.empty(2, *sides, 16, device='meta') for _ in range(2))
+            sums = torch.empty(2, 99, 16, device='meta')
+            blocked_conv(x, packed, out, blocking, tile, FLOAT32, sums)
+            pointwise(x, weight, out, PointwiseTile(16, 16, 16), FLOAT32, relu=True)
+            found |= {id(kernel) for kernel in kernels.values()}
+    assert len(found) == 2

@@ -194,12 +194,12 @@ def test_a_file_that_was_written_is_read(file):
 
 def test_the_key_changes_with_the_source_of_the_kernels(tmp_path, monkeypatch):
     kernel, other = tmp_path / 'kernel.py', tmp_path / 'other.py'
-    kernel.write_text('@triton.jit\ndef kernel(): pass\n')
+    kernel.write_text('import triton\n@triton.jit\ndef kernel(): pass\n')
     other.write_text('a = 1\n')
     before = plan_file.source_hash(tmp_path)
     other.write_text('a = 2\n')
     assert plan_file.source_hash(tmp_path) == before
-    kernel.write_text('@triton.jit\ndef kernel(): return\n')
+    kernel.write_text('import triton\n@triton.jit\ndef kernel(): return\n')
     assert plan_file.source_hash(tmp_path) != before
 
 
