@@ -206,7 +206,7 @@ def test_the_key_changes_with_the_source_of_the_kernels(tmp_path, monkeypatch):
 CHOOSE = """
 import sys
 from unittest import mock
-import test_plan_file as t
+import test_measured_plans as t
 with mock.patch.object(t.plan_file, 'key_of', lambda device: t.KEY):
     print(t.conv(), t.pointwise(), t.conv(99))
 """
