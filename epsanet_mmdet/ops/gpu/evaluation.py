@@ -5,20 +5,19 @@ and the second 1x1 convolution. The last one weights, normalises and rectifies t
 it reads them, and adds the shortcut before it writes.
 """
 
-import functools
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-import torch
 import torch.nn.functional as F
 import triton
 from torch import Tensor, nn
 
 from ...layers.norm import affine_of
 from ..block import BlockParts
-from ..parts import Branches, Normed
+from ..parts import Normed
 from .attention import scaled_attention
-from .blocked_conv import blocked_conv, tile_count
+from .blocked_conv import blocked_conv
 from .blocking import pack
+from .branches import branch_features, geometry
 from .choice import choose_conv, choose_pointwise
 from .compute import Compute
 from .plan import ConvPlan, ConvShape, padded_sides
@@ -75,34 +74,12 @@ class EvaluatedBlock:
 
     def _features(self, x: Tensor, size: Sequence[int]) -> Tuple[Tensor, Tensor]:
         """Return the features of the branches, and their sums over tiles."""
-        branches, channels = self.branches, len(self.reduce.weight)
-        out = [-(-side // branches.stride) for side in size]
-        plans = plan_branches(branches, len(x) * out[0] * out[1], self.compute)
-        weights = self._packed(plans)
-        margin, height, width = padded_sides(*size, plans, channels)
-        padded = x.new_zeros(len(x), height, width, channels)
-        inside = padded[:, margin : margin + size[0], margin : margin + size[1]]
+        own = geometry(self.branches, len(x), size, self.compute)
+        padded, inside = own.pad(x, len(self.reduce.weight))
         self._conv(x, self.reduce, relu=True, out=inside)
-        features = x.new_empty(len(x), *out, len(plans) * branches.width)
-        tiles = [tile_count(*out, *plan) for plan in plans]
-        sums = x.new_zeros((len(x), max(tiles), features.shape[-1]), dtype=torch.float32)
-
-        def compute_branch(i: int, plan: ConvPlan, weight: Tensor) -> None:
-            own = slice(i * branches.width, (i + 1) * branches.width)
-            skipped = margin - plan.blocking.reach
-            source = padded[:, skipped:, skipped:]
-            blocked_conv(
-                source, weight, features[..., own], *plan, self.compute.precision, sums[..., own]
-            )
-
-        _concurrently(
-            [
-                functools.partial(compute_branch, i, plan, weight)
-                for i, (plan, weight) in enumerate(zip(plans, weights))
-            ],
-            x.device,
-        )
-        return features, sums
+        packed = self._packed(own.plans)
+        features, sums = branch_features(padded, packed, own, self.branches.width, kinds=1)
+        return features, sums[0]
 
     def _packed(self, plans: Sequence[ConvPlan]) -> List[Tensor]:
         key = tuple((plan.blocking, plan.tile.depth) for plan in plans)
@@ -126,25 +103,6 @@ class EvaluatedBlock:
             scale=conv.scale, shift=conv.shift, **more,
         )  # fmt: skip
         return out
-
-
-def plan_branches(branches: Branches, pixels: int, compute: Compute) -> List[ConvPlan]:
-    """Return plans for the branches of a block whose output has so many pixels."""
-    return [
-        choose_conv(
-            ConvShape(
-                branches.in_channels,
-                branches.width,
-                weight.shape[-1],
-                groups,
-                branches.stride,
-                branches.dilation,
-            ),
-            pixels,
-            compute,
-        )
-        for weight, groups in zip(branches.weights, branches.groups)
-    ]
 
 
 class EvaluatedStem:
@@ -189,20 +147,3 @@ class EvaluatedStem:
         features = padded.new_empty(batch, *out, outputs)
         blocked_conv(padded, self.packed[plan], features, *plan, self.compute.precision)
         return features
-
-
-def _concurrently(calls: Sequence[Callable[[], None]], device: torch.device) -> None:
-    """Make calls; in a CUDA graph, let the GPU run them at the same time."""
-    if device.type != 'cuda' or not torch.cuda.is_current_stream_capturing():
-        for call in calls:
-            call()
-        return
-    current = torch.cuda.current_stream()
-    streams = [current, *(torch.cuda.Stream() for _ in calls[1:])]
-    for stream in streams[1:]:
-        stream.wait_stream(current)
-    for call, stream in zip(calls, streams):
-        with torch.cuda.stream(stream):
-            call()
-    for stream in streams[1:]:
-        current.wait_stream(stream)

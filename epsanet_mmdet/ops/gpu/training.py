@@ -4,25 +4,24 @@ A block is one function for autograd. It saves its maps before their normalisati
 and rectifies them again in the backward pass.
 """
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import Function
 
 from ..block import BlockParts
 from ..parts import Normed
 from ..support import gradient_is_observed, modes_observe
 from .attention import attention_gradient, scaled_attention
-from .blocked_conv import blocked_conv, tile_count, weight_gradient
-from .choice import choose_conv, choose_pointwise
+from .branch_gradients import branch_gradients
+from .branches import branch_features, geometry
+from .choice import choose_pointwise
 from .compute import Compute
-from .evaluation import plan_branches
 from .maps import affine, affine_gradient, gradient_sums
 from .norms import NormedChannels, normalise, normalise_gradient, weighted_gradient
-from .packing import Packing, packing
-from .plan import ConvPlan, ConvShape, padded_sides
+from .packing import packing
+from .plain_block import plain_gradients
 from .pointwise import pointwise
 from .setting import guarded
 
@@ -48,16 +47,6 @@ def _of(conv: Normed) -> List[Tensor]:
     return [conv.weight, conv.norm.weight, conv.norm.bias]
 
 
-class _Geometry(NamedTuple):
-    """How the branches of a block are computed for one size of maps."""
-
-    out: Tuple[int, int]
-    plans: List[ConvPlan]
-    packing: Packing
-    margin: int
-    padded: Tuple[int, int]
-
-
 class _Block(Function):
     @staticmethod
     def forward(ctx, x: Tensor, parts: BlockParts, compute: Compute, *parameters: Tensor) -> Tensor:
@@ -79,7 +68,7 @@ class _Block(Function):
         if grads is None:
             dtype = run.compute.dtype
             with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
-                grads = _plain_gradients(run.parts, x, parameters, grad, needed)
+                grads = plain_gradients(run.parts, x, parameters, grad, needed)
         of_x, *of_parameters = grads
         return of_x, None, None, *of_parameters
 
@@ -93,10 +82,16 @@ class _Pass:
     def forward(self, x: Tensor) -> Tuple[Tensor, List[Tensor]]:
         parts = self.parts
         y1, self.norm1 = self._normed(x, parts.reduce)
-        self.geometry = self._branch_geometry(y1)
-        flat = torch.cat([weight.detach().flatten() for weight in parts.branches.weights])
-        padded = self._pad(y1)
-        features, sums = self._branches(padded, flat)
+        branches = parts.branches
+        self.geometry = geometry(branches, len(y1), y1.shape[1:3], self.compute)
+        shapes = tuple(weight.shape for weight in branches.weights)
+        self.packing = packing(shapes, self.geometry.plans, False, x.device)
+        flat = torch.cat([weight.detach().flatten() for weight in branches.weights])
+        packed = self.packing.pack(flat, self.compute.dtype)
+        kinds = 1 + parts.norm.training
+        features, sums = branch_features(
+            self._pad(y1), packed, self.geometry, branches.width, kinds
+        )
         totals = sums.sum(2)  # (1 or 2, B, C)
         pixels = features.shape[1] * features.shape[2]
         self.squeeze = [t.detach().float().flatten() for t in parts.squeeze]
@@ -161,12 +156,18 @@ class _Pass:
         slopes[2].add_(of_totals)
 
         # The branches, the norm before them and the first convolution.
-        of_p, of_branches = self._through_branches(of_z, features, scale, shift, slopes, y1, flat)
-        of_y1, (scale, shift, mean, _) = torch.empty_like(y1), self.norm1
-        sums, products = gradient_sums(of_p, y1, scale=scale, shift=shift, centre=mean)
+        def write(of_features: Tensor) -> None:
+            affine_gradient(of_z, features, slopes, of_features, scale=scale, shift=shift)
+
+        of_p, of_branches = branch_gradients(
+            parts.branches, self.geometry, self.packing, flat, write, lambda: self._pad(y1)
+        )
+        of_y1, norm1 = torch.empty_like(y1), self.norm1
+        masks = dict(scale=norm1.scale, shift=norm1.shift, centre=norm1.mean)
+        sums, products = gradient_sums(of_p, y1, **masks)
         count = y1.numel() // y1.shape[3]
-        of_norm1, slopes = normalise_gradient(parts.reduce.norm, self.norm1, count, sums, products)
-        affine_gradient(of_p, y1, slopes, of_y1, scale=scale, shift=shift, centre=mean)
+        of_norm1, slopes1 = normalise_gradient(parts.reduce.norm, norm1, count, sums, products)
+        affine_gradient(of_p, y1, slopes1, of_y1, **masks)
         of_reduce = self._of_weight(of_y1, x, parts.reduce)
         of_squeeze = [g.view(t.shape) for g, t in zip(of_squeeze, parts.squeeze)]
         grads = [of_reduce, *of_norm1, *of_branches, *of_squeeze, *of_norm2, of_expand, *of_norm3]
@@ -232,160 +233,8 @@ class _Pass:
         own = torch.ops.aten.convolution_backward(grad, x, weight, None, *options)[1]
         return own.to(conv.weight.dtype)
 
-    def _branch_geometry(self, x: Tensor) -> _Geometry:
-        branches = self.parts.branches
-        out = tuple(-(-side // branches.stride) for side in x.shape[1:3])
-        plans = plan_branches(branches, len(x) * out[0] * out[1], self.compute)
-        margin, *padded = padded_sides(*x.shape[1:3], plans, x.shape[3])
-        shapes = tuple(weight.shape for weight in branches.weights)
-        own = packing(shapes, tuple(plans), False, x.device)
-        return _Geometry(out, plans, own, margin, tuple(padded))
-
     def _pad(self, y1: Tensor) -> Tensor:
         """Return the normalised and rectified map, padded with zeros."""
-        margin, (_, height, width, _) = self.geometry.margin, y1.shape
-        padded = y1.new_zeros(len(y1), *self.geometry.padded, y1.shape[3])
-        inside = padded[:, margin : margin + height, margin : margin + width]
+        padded, inside = self.geometry.pad(y1, y1.shape[3])
         affine(y1, *self.norm1[:2], inside)
         return padded
-
-    def _branches(self, padded: Tensor, flat: Tensor) -> Tuple[Tensor, Tensor]:
-        """Return the features of the branches, and their sums and sums of squares in tiles."""
-        branches, geometry = self.parts.branches, self.geometry
-        packed = geometry.packing.pack(flat, self.compute.dtype)
-        channels = len(packed) * branches.width
-        features = padded.new_empty(len(padded), *geometry.out, channels)
-        tiles = max(tile_count(*geometry.out, *plan) for plan in geometry.plans)
-        kinds = 1 + self.parts.norm.training
-        sums = features.new_zeros(kinds, len(padded), tiles, channels, dtype=torch.float32)
-        for i, (plan, weight) in enumerate(zip(geometry.plans, packed)):
-            own = slice(i * branches.width, (i + 1) * branches.width)
-            blocked_conv(
-                self._source(padded, plan), weight, features[..., own], *plan,
-                self.compute.precision, *sums[..., own],
-            )  # fmt: skip
-        return features, sums
-
-    def _source(self, padded: Tensor, plan: ConvPlan) -> Tensor:
-        skipped = self.geometry.margin - plan.blocking.reach
-        return padded[:, skipped:, skipped:]
-
-    def _through_branches(
-        self,
-        of_z: Tensor,
-        features: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        slopes: Sequence[Tensor],
-        y1: Tensor,
-        flat: Tensor,
-    ) -> Tuple[Tensor, List[Optional[Tensor]]]:
-        """Return the gradients of the branches' input and weights."""
-        branches = self.parts.branches
-        size, width, stride = y1.shape[1:3], branches.width, branches.stride
-        pixels = len(y1) * size[0] * size[1]
-        plans = [
-            choose_conv(
-                ConvShape(width, y1.shape[3], w.shape[-1], groups, 1, branches.dilation),
-                pixels,
-                self.compute,
-            )
-            for w, groups in zip(branches.weights, branches.groups)
-        ]
-        margin, *sides = padded_sides(*size, plans, width)
-        padded = of_z.new_zeros(len(y1), *sides, features.shape[3])
-        inside = padded[:, margin : margin + size[0], margin : margin + size[1]]
-        of_features = inside[:, ::stride, ::stride]
-        affine_gradient(of_z, features, slopes, of_features, scale=scale, shift=shift)
-        shapes = tuple(weight.shape for weight in branches.weights)
-        packed = packing(shapes, tuple(plans), True, y1.device).pack(flat, self.compute.dtype)
-        of_p = torch.empty_like(y1)
-        for i, (plan, weight) in enumerate(zip(plans, packed)):
-            own = slice(i * width, (i + 1) * width)
-            skipped = margin - plan.blocking.reach
-            source = padded[:, skipped:, skipped:, own]
-            blocked_conv(source, weight, of_p, *plan, self.compute.precision, accumulate=i > 0)
-        return of_p, self._of_branches(of_features, y1)
-
-    def _of_branches(self, of_features: Tensor, y1: Tensor) -> List[Optional[Tensor]]:
-        weights, width = self.parts.branches.weights, self.parts.branches.width
-        if not any(weight.requires_grad for weight in weights):
-            return [None] * len(weights)
-        geometry, padded = self.geometry, self._pad(y1)
-        count = len(geometry.packing.index)
-        # Enough programs for the GPU, each with a whole number of tiles.
-        programs = sum(
-            shape[0] * shape[2] // plan.tile.depth
-            for shape, plan in zip(geometry.packing.shapes, geometry.plans)
-        ) / len(weights)
-        least = min(len(y1) * tile_count(*geometry.out, *plan) for plan in geometry.plans)
-        parts = max(1, min(least, round(2 * self.compute.multiprocessors / programs)))
-        partial = y1.new_empty(parts, count, dtype=torch.float32)
-        for i, (plan, out) in enumerate(zip(geometry.plans, geometry.packing.split(partial))):
-            own = slice(i * width, (i + 1) * width)
-            weight_gradient(
-                self._source(padded, plan), of_features[..., own], out, *plan,
-                self.compute.precision,
-            )  # fmt: skip
-        flat = geometry.packing.unpack(partial)
-        sizes = [weight.numel() for weight in weights]
-        return [g.view(w.shape).to(w.dtype) for g, w in zip(flat.split(sizes), weights)]
-
-
-def _plain_gradients(
-    parts: BlockParts,
-    x: Tensor,
-    parameters: Sequence[Tensor],
-    grad: Tensor,
-    needed: Sequence[bool],
-) -> List[Optional[Tensor]]:
-    """Return the gradients of a block by torch's own operations, which can be differentiated."""
-    create_graph = torch.is_grad_enabled()
-    x = x.permute(0, 3, 1, 2)
-    with torch.enable_grad():
-        out = plain_block(parts, x, parameters)
-    inputs, needed = [x, *parameters], [needed[0], *needed[3:]]
-    wanted = [t for t, need in zip(inputs, needed) if need]
-    grads = iter(torch.autograd.grad(out, wanted, grad.to(out.dtype), create_graph=create_graph))
-    return [next(grads) if need else None for need in needed]
-
-
-def plain_block(parts: BlockParts, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-    """Compute a block by torch's own operations, without updating running statistics."""
-    from ..attention import branch_attention
-
-    tensors = iter(parameters)
-    branches = parts.branches
-    count = len(branches.weights)
-
-    def normed(y: Tensor, norm: nn.BatchNorm2d, weight: Tensor, bias: Tensor) -> Tensor:
-        statistics = (None, None) if norm.training else (norm.running_mean, norm.running_var)
-        return F.batch_norm(y, *statistics, weight, bias, norm.training, 0, norm.eps)
-
-    def conv_norm(y: Tensor, conv: Normed) -> Tensor:
-        weight, *of_norm = (next(tensors) for _ in range(3))
-        return normed(F.conv2d(y, weight, None, conv.stride), conv.norm, *of_norm)
-
-    y = conv_norm(x, parts.reduce).relu()
-    weights = [next(tensors) for _ in range(count)]
-    features = torch.stack(
-        [
-            F.conv2d(
-                y,
-                w,
-                None,
-                branches.stride,
-                branches.dilation * (w.shape[-1] // 2),
-                branches.dilation,
-                groups,
-            )
-            for w, groups in zip(weights, branches.groups)
-        ],
-        dim=1,
-    )
-    squeeze = [next(tensors) for _ in range(4)]
-    attention = branch_attention(features.mean((3, 4)), *squeeze)[..., None, None]
-    y = (features * attention.to(features.dtype)).flatten(1, 2)
-    y = normed(y, parts.norm, next(tensors), next(tensors)).relu()
-    y = conv_norm(y, parts.expand)
-    return (y + (conv_norm(x, parts.shortcut) if parts.shortcut else x)).relu()

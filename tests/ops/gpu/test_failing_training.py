@@ -20,7 +20,7 @@ pytestmark = pytest.mark.interpreted
 
 
 @pytest.mark.parametrize(
-    'kernel, dtype', [('gradient_sums', torch.float32), ('weight_gradient', torch.bfloat16)]
+    'kernel, dtype', [('gradient_sums', torch.float32), ('branch_gradients', torch.bfloat16)]
 )
 def test_gradients(kernel, dtype):
     from epsanet_mmdet.ops.gpu import training
