@@ -5,6 +5,7 @@ from typing import NamedTuple, Optional, Sequence
 from mmdet.models.backbones.resnet import Bottleneck, ResNet
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
+from torch import nn
 
 from ..checkpoint import require_match
 from ..errors import ArgumentError
@@ -21,8 +22,23 @@ class Arch(NamedTuple):
     width: int
 
 
+class CountsModes:
+    """Mixin of modules that counts how often their mode was set.
+
+    Faster implementations prepare a module for evaluation, and do it again after each change of
+    mode. Operations on ``.data`` change tensors unseen, as mmengine's EMA does before it evaluates.
+    """
+
+    mode_count = 0
+
+    def train(self, mode: bool = True) -> nn.Module:
+        super().train(mode)
+        self.mode_count += 1
+        return self  # mmdet's ResNet returns None
+
+
 @fusable
-class EPSABlock(Bottleneck):
+class EPSABlock(CountsModes, Bottleneck):
     """ResNet bottleneck whose 3x3 convolution is a :class:`PSAModule`.
 
     Args:
@@ -47,7 +63,7 @@ class EPSABlock(Bottleneck):
 
 @MODELS.register_module()
 @fusable
-class EPSANet(PluginMixin, ResNet):
+class EPSANet(CountsModes, PluginMixin, ResNet):
     """EPSANet: a ResNet whose 3x3 convolutions are Pyramid Squeeze Attention modules.
 
     Paper: `EPSANet: An Efficient Pyramid Squeeze Attention Block on Convolutional Neural

@@ -17,7 +17,7 @@ HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_p
 class Snapshot:
     """The modules, hooks, options and tensors of a module.
 
-    Operations on ``.data`` change tensors unseen, unless they replace their memory.
+    Operations on ``.data`` change tensors unseen, until the mode of a block or network is set.
 
     Args:
         module: Module to watch.
@@ -44,6 +44,7 @@ def _state(module: nn.Module) -> tuple:
     return (
         cls,
         own['training'],
+        own.get('mode_count'),
         own.get('forward'),
         *(len(own[name]) for name in HOOKS),
         *(own.get(name) for name in OPTIONS.get(cls, ())),

@@ -13,8 +13,7 @@ from ..parts import is_affine, is_complete_norm
 from ..snapshot import Snapshot
 from ..support import PLAIN_TENSORS, requires_grad
 from .compute import Compute, compute_of
-from .setting import gpu_kernels
-from .setting import guarded as _guarded
+from .setting import gpu_kernels, guarded
 
 
 class _Prepared:
@@ -25,8 +24,6 @@ class _Prepared:
         self.run = prepare()  # None if the kernels cannot compute the module
 
 
-# An optimiser, a checkpoint and torch's in-place operations change the version of a tensor.
-# Operations on `.data`, as by mmengine's EMA, do not; training in between discards everything.
 _PREPARED: 'WeakKeyDictionary[nn.Module, Dict[Compute, _Prepared]]' = WeakKeyDictionary()
 # Block -> what it was trained with.
 _TRAINED: 'WeakKeyDictionary[nn.Module, Set[tuple]]' = WeakKeyDictionary()
@@ -47,7 +44,7 @@ def block_forward(block: EPSABlock, x: Tensor) -> Optional[Tensor]:
     run = _evaluation(block, compute, lambda: _prepare_block(block, x.shape[1], compute))
     if run is None:
         return None
-    return _guarded(lambda: _as_nchw(run(_as_nhwc(x, compute))))
+    return guarded(lambda: _as_nchw(run(_as_nhwc(x, compute))))
 
 
 def network_forward(network: EPSANet, x: Tensor) -> Optional[Tuple[Tensor, ...]]:
@@ -59,13 +56,13 @@ def network_forward(network: EPSANet, x: Tensor) -> Optional[Tuple[Tensor, ...]]
     found = _PREPARED.get(network, {}).get(compute)
     if found is not None and found.run is not None:
         # The GPU computes while the CPU checks if what it computes is still valid.
-        outs = _guarded(lambda: found.run.replay(x))
+        outs = guarded(lambda: found.run.replay(x))
         if outs is not None and found.snapshot.holds():
             return outs
     run = _evaluation(network, compute, lambda: _prepare_network(network, compute))
     if run is None or x.shape[1] != network.conv1.in_channels:
         return None
-    return _guarded(lambda: run(x))
+    return guarded(lambda: run(x))
 
 
 def _compute(x: Tensor) -> Optional[Compute]:
@@ -151,7 +148,7 @@ def _train(block: EPSABlock, parts: BlockParts, x: Tensor, compute: Compute) -> 
     # Kernels fail in their first pass over a size of maps, if at all. Some norms are updated then.
     trained, size = _TRAINED.setdefault(block, set()), (compute, x.shape)
     before = [] if size in trained else [t.clone() for t in block.buffers()]
-    out = _guarded(lambda: train_block(parts, x, compute))
+    out = guarded(lambda: train_block(parts, x, compute))
     if out is None:
         with torch.no_grad():
             for buffer, value in zip(block.buffers(), before):
