@@ -53,3 +53,13 @@ def _size(device: torch.device) -> tuple:
     found = torch.cuda.get_device_properties(device)
     shared = getattr(found, 'shared_memory_per_block_optin', SHARED_MEMORY)
     return found.multi_processor_count, shared, found.major in (9, 10)
+
+
+def as_nhwc(x: Tensor, compute: Compute) -> Tensor:
+    """Return a map (B, C, H, W) as (B, H, W, C) of the type that computes, contiguous."""
+    return x.to(compute.dtype, memory_format=torch.channels_last).permute(0, 2, 3, 1)
+
+
+def as_nchw(x: Tensor) -> Tensor:
+    """Return a map (B, H, W, C) as (B, C, H, W), in channels-last memory."""
+    return x.permute(0, 3, 1, 2)

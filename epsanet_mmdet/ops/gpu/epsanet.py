@@ -12,7 +12,7 @@ from ..block import BlockParts, block_parts, stem_parts
 from ..parts import is_affine, is_complete_norm
 from ..snapshot import Snapshot
 from ..support import PLAIN_TENSORS, requires_grad
-from .compute import Compute, compute_of
+from .compute import Compute, as_nchw, as_nhwc, compute_of
 from .setting import gpu_kernels, guarded
 
 
@@ -44,7 +44,7 @@ def block_forward(block: EPSABlock, x: Tensor) -> Optional[Tensor]:
     run = _evaluation(block, compute, lambda: _prepare_block(block, x.shape[1], compute))
     if run is None:
         return None
-    return guarded(lambda: _as_nchw(run(_as_nhwc(x, compute))))
+    return guarded(lambda: as_nchw(run(as_nhwc(x, compute))))
 
 
 def network_forward(network: EPSANet, x: Tensor) -> Optional[Tuple[Tensor, ...]]:
@@ -159,11 +159,3 @@ def _train(block: EPSABlock, parts: BlockParts, x: Tensor, compute: Compute) -> 
 
 def _learned(parts: BlockParts):
     return [t for t in parts.tensors if t is not None and t.is_floating_point()]
-
-
-def _as_nhwc(x: Tensor, compute: Compute) -> Tensor:
-    return x.to(compute.dtype, memory_format=torch.channels_last).permute(0, 2, 3, 1)
-
-
-def _as_nchw(x: Tensor) -> Tensor:
-    return x.permute(0, 3, 1, 2)

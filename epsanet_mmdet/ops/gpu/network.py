@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..block import BlockParts, Stem
-from .compute import Compute
+from .compute import Compute, as_nchw
 from .evaluation import EvaluatedBlock, EvaluatedStem
 
 MOST_GRAPHS = 64  # sizes of images; mmdet pads them to multiples of 32
@@ -75,7 +75,7 @@ class EvaluatedNetwork:
             for block in stage:
                 x = block(x)
             if i in self.out_indices:
-                outs.append(x.permute(0, 3, 1, 2))
+                outs.append(as_nchw(x))
         return outs
 
     def _capture(self, images: Tensor) -> _Graph:

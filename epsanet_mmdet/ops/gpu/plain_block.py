@@ -20,7 +20,6 @@ def plain_gradients(
 ) -> List[Optional[Tensor]]:
     """Return the gradients of a block by torch's own operations, which can be differentiated."""
     create_graph = torch.is_grad_enabled()
-    x = x.permute(0, 3, 1, 2)
     with torch.enable_grad():
         out = plain_block(parts, x, parameters)
     inputs, needed = [x, *parameters], [needed[0], *needed[3:]]

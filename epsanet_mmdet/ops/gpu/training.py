@@ -17,7 +17,7 @@ from .attention import attention_gradient, scaled_attention
 from .branch_gradients import branch_gradients
 from .branches import branch_features, geometry
 from .choice import choose_pointwise
-from .compute import Compute
+from .compute import Compute, as_nchw, as_nhwc
 from .maps import affine, affine_gradient, gradient_sums
 from .norms import NormedChannels, normalise, normalise_gradient, weighted_gradient
 from .packing import packing
@@ -50,13 +50,12 @@ def _of(conv: Normed) -> List[Tensor]:
 class _Block(Function):
     @staticmethod
     def forward(ctx, x: Tensor, parts: BlockParts, compute: Compute, *parameters: Tensor) -> Tensor:
-        x = x.to(compute.dtype, memory_format=torch.channels_last).permute(0, 2, 3, 1)
         run = _Pass(parts, compute)
-        out, saved = run.forward(x)
+        out, saved = run.forward(as_nhwc(x, compute))
         ctx.run = run
         ctx.save_for_backward(x, out, *saved, *parameters)
         ctx.count = len(saved)
-        return out.permute(0, 3, 1, 2)
+        return as_nchw(out)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
@@ -64,7 +63,8 @@ class _Block(Function):
         saved, parameters = tensors[: ctx.count], tensors[ctx.count :]
         run, needed, grads = ctx.run, ctx.needs_input_grad, None
         if not (gradient_is_observed(grad) or modes_observe()):
-            grads = guarded(lambda: run.backward(x, out, saved, grad, needed))
+            nhwc = as_nhwc(x, run.compute)
+            grads = guarded(lambda: run.backward(nhwc, out, saved, grad, needed))
         if grads is None:
             dtype = run.compute.dtype
             with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
@@ -116,7 +116,7 @@ class _Pass:
     ) -> List[Optional[Tensor]]:
         parts = self.parts
         y1, features, totals, attention, flat, y3, *shortcut = saved
-        grad = grad.to(self.compute.dtype, memory_format=torch.channels_last).permute(0, 2, 3, 1)
+        grad = as_nhwc(grad, self.compute)
         count = y3.numel() // y3.shape[3]
 
         # The sum of the last norm and the shortcut, and the ReLU.
@@ -178,7 +178,7 @@ class _Pass:
             of_x = self._through(of_y1, parts.reduce, x, of_identity)
             if shortcut:
                 of_x = self._through(of_shortcut, parts.shortcut, x, of_x)
-            of_x = of_x.permute(0, 3, 1, 2)
+            of_x = as_nchw(of_x)
         return [of_x, *(g if need else None for g, need in zip(grads, needed[3:]))]
 
     def _normed(self, x: Tensor, conv: Normed, **more: Tensor) -> Tuple[Tensor, NormedChannels]:
@@ -229,7 +229,7 @@ class _Pass:
             return None
         stride, weight = [conv.stride] * 2, conv.weight.detach().to(grad.dtype)
         options = (stride, [0, 0], [1, 1], False, [0, 0], 1, [False, True, False])
-        grad, x = grad.permute(0, 3, 1, 2), x.permute(0, 3, 1, 2)
+        grad, x = as_nchw(grad), as_nchw(x)
         own = torch.ops.aten.convolution_backward(grad, x, weight, None, *options)[1]
         return own.to(conv.weight.dtype)
 

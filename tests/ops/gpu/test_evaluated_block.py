@@ -27,7 +27,7 @@ COMPUTES = {
 
 @torch.no_grad()
 def compare(block, size, compute, tolerance):
-    from epsanet_mmdet.ops.gpu.epsanet import _as_nchw, _as_nhwc
+    from epsanet_mmdet.ops.gpu.compute import as_nchw, as_nhwc
     from epsanet_mmdet.ops.gpu.evaluation import EvaluatedBlock
 
     channels = block.conv1.in_channels
@@ -35,12 +35,12 @@ def compare(block, size, compute, tolerance):
     with plainly():
         expected = copy.deepcopy(block).double()(x.double())
     first, second = (
-        _as_nhwc(x.contiguous(memory_format=layout), compute)
+        as_nhwc(x.contiguous(memory_format=layout), compute)
         for layout in (torch.contiguous_format, torch.channels_last)
     )
     assert first.equal(second) and first.is_contiguous() and second.is_contiguous()
     out = EvaluatedBlock(block_parts(block, channels), compute)(first)
-    assert_close(_as_nchw(out).double(), expected, tolerance)
+    assert_close(as_nchw(out).double(), expected, tolerance)
 
 
 def blocks(arch='small', **options):
