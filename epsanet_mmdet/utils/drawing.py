@@ -69,10 +69,11 @@ def draw_objects(
     canvas = np.ascontiguousarray(image).copy()
     if scale != 1:
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        canvas = cv2.resize(canvas, None, fx=scale, fy=scale, interpolation=how)
+        size = [max(1, round(scale * side)) for side in canvas.shape[1::-1]]
+        canvas = cv2.resize(canvas, size, interpolation=how)
         boxes = scale * np.asarray(boxes, float)
         if masks is not None:
-            masks = [cv2.resize(np.asarray(m, np.uint8), canvas.shape[1::-1]) for m in masks]
+            masks = [cv2.resize(np.asarray(mask, np.uint8), size) for mask in masks]
     height, width = canvas.shape[:2]
     line = max(1, round(min(height, width) / 360))
     limits = np.array([width - 1, height - 1] * 2)

@@ -75,7 +75,9 @@ def browse(
 
 def _with_progress(rows: Iterator[List[Sample]], count: int) -> Iterator[List[Sample]]:
     bar = ProgressBar(count, file=sys.stderr)
-    for row in rows:
-        yield row
-        bar.update()
-    print(file=sys.stderr)
+    try:
+        for row in rows:
+            yield row
+            bar.update()
+    finally:
+        print(file=sys.stderr)

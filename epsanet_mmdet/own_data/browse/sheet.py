@@ -25,7 +25,7 @@ def draw_cell(sample: Sample) -> np.ndarray:
         None if sample.masks is None else sample.masks[order],
         SIDE / max(sample.image.shape),
     )
-    return add_title(drawn, sample.caption)
+    return add_title(_padded(drawn, len(drawn), SIDE), sample.caption)
 
 
 def render_sheet(groups: Sequence[Sequence[np.ndarray]], title: str, facts: str) -> np.ndarray:
@@ -49,9 +49,9 @@ def _row(cells: Sequence[np.ndarray], columns: int) -> np.ndarray:
     height = max(len(cell) for cell in cells)
     blank = np.full((height, SIDE, 3), 255, np.uint8)
     filled: List[np.ndarray] = [*cells, *[blank] * (columns - len(cells))]
-    return np.hstack([_framed(cell, height) for cell in filled])
+    return np.hstack([_padded(cell, height + GAP, SIDE + GAP) for cell in filled])
 
 
-def _framed(cell: np.ndarray, height: int) -> np.ndarray:
-    below, right = GAP + height - len(cell), GAP + SIDE - cell.shape[1]
-    return cv2.copyMakeBorder(cell, 0, below, 0, right, cv2.BORDER_CONSTANT, value=WHITE)
+def _padded(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    below, right = height - image.shape[0], width - image.shape[1]
+    return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=WHITE)
