@@ -1,7 +1,6 @@
-"""Show what the training sees: augmented images with their annotations.
+"""Show augmented training images with their annotations.
 
-The images and annotations are those that the pipeline of the config returns. They are written as
-one HTML page or one picture.
+They are what the pipeline of a config returns, and are written as one HTML page or one picture.
 """
 
 from argparse import Namespace
