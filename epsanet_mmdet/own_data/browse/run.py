@@ -61,6 +61,7 @@ def browse(
     check_file_writable(out)
     draw, render = (draw_picture, render_page) if kind in PAGES else (draw_cell, render_sheet)
     with DefaultScope.overwrite_default_scope(loaded.get('default_scope', 'mmdet')):
+        print(f'reading the data set of {split}_dataloader', file=sys.stderr)
         dataset = build_dataset(loaded, split)
         count = min(samples, len(dataset))
         rows = draw_samples(dataset, count, repeats, seed)
