@@ -13,11 +13,10 @@ from .datasets.shapes import CLASSES, write_shapes
 from .engine.runner import BriefRunner
 from .evaluation.training_log import read_training_log
 from .inference import infer
-from .utils.drawing import draw_objects
+from .utils.drawing import add_title, draw_objects
 from .utils.images import load_image
 
 CONFIG = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 SCALE = 2  # the images are small
 
 
@@ -74,7 +73,9 @@ def draw_predictions(
         rows['predictions'].append(
             _enlarged(image, predicted.boxes, predicted.labels, texts, predicted.masks)
         )
-    cv2.imwrite(str(out_file), np.vstack([_titled(np.hstack(r), name) for name, r in rows.items()]))
+    cv2.imwrite(
+        str(out_file), np.vstack([add_title(np.hstack(r), name) for name, r in rows.items()])
+    )
 
 
 def draw_curves(work_dir: Path, out_file: Path) -> None:
@@ -101,13 +102,5 @@ def _enlarged(
     texts: Sequence[str],
     masks: Sequence[np.ndarray],
 ) -> np.ndarray:
-    canvas = cv2.resize(image, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
-    masks = [cv2.resize(np.asarray(mask, np.uint8), canvas.shape[1::-1]) for mask in masks]
-    canvas = draw_objects(canvas, SCALE * boxes, labels, texts, masks)
+    canvas = draw_objects(image, boxes, labels, texts, masks, SCALE)
     return cv2.copyMakeBorder(canvas, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255))
-
-
-def _titled(row: np.ndarray, title: str) -> np.ndarray:
-    banner = np.full((28, row.shape[1], 3), 255, np.uint8)
-    cv2.putText(banner, title, (8, 20), FONT, 0.6, (40, 40, 40), 1, cv2.LINE_AA)
-    return np.vstack([banner, row])

@@ -2,6 +2,7 @@
 
 from . import (
     benchmark,
+    browse,
     check,
     convert_weights,
     costs,
@@ -25,6 +26,7 @@ COMMANDS = {
     'report': report,
     'check': check,
     'new-config': new_config,
+    'browse': browse,
     'pretrain': pretrain,
     'convert-weights': convert_weights,
     'transplant': transplant,

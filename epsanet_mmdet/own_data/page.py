@@ -3,7 +3,7 @@
 from typing import Dict, List
 
 from ..utils import page
-from ..utils.drawing import class_colour
+from ..utils.drawing import css_colour
 from ..utils.storage import write_whole
 from ..utils.svg import Picture, Shape, load_picture, outline
 from .formats.split import Split
@@ -50,7 +50,7 @@ def _pictures(split: Split) -> List[Picture]:
     chosen = split.images[::step][:PICTURES]
     shapes: Dict[int, List[Shape]] = {image['id']: [] for image in chosen}
     names = {category['id']: category['name'] for category in split.categories}
-    colours = {number: f'rgb{class_colour(i)[::-1]}' for i, number in enumerate(names)}
+    colours = {number: css_colour(i) for i, number in enumerate(names)}
     for annotation in sorted(split.annotations, key=lambda a: -a['bbox'][2] * a['bbox'][3]):
         if annotation['image_id'] in shapes:  # small objects above large ones
             category = annotation['category_id']

@@ -22,6 +22,7 @@ PALETTE = (
 GOLDEN_RATIO = 0.618034  # multiples of it are spread evenly over the hues
 OPACITY = 0.45  # of masks
 LABEL_LENGTH = 40  # characters
+TITLE_LENGTH = 300
 
 Colour = Tuple[int, int, int]
 Rectangle = Tuple[int, int, int, int]
@@ -37,12 +38,18 @@ def class_colour(label: int) -> Colour:
     return blue, green, red
 
 
+def css_colour(label: int) -> str:
+    """Return the colour of a class for HTML."""
+    return f'rgb{class_colour(label)[::-1]}'
+
+
 def draw_objects(
     image: np.ndarray,
     boxes: np.ndarray,
     labels: Sequence[int],
     texts: Sequence[str] = (),
     masks: Optional[Iterable[np.ndarray]] = None,
+    scale: float = 1,
 ) -> np.ndarray:
     """Draw objects into a copy of an image.
 
@@ -54,11 +61,19 @@ def draw_objects(
         labels: Class of each object, from 0, which chooses its colour.
         texts: Label of each object, such as ``'cat 0.93'``; empty for no labels.
         masks: n masks of shape (height, width), or None.
+        scale: Factor by which image and objects are enlarged, so that lines and labels fit it.
 
     Returns:
-        An image of the same shape.
+        An image of the same shape, or enlarged.
     """
     canvas = np.ascontiguousarray(image).copy()
+    if scale != 1:
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        size = [max(1, round(scale * side)) for side in canvas.shape[1::-1]]
+        canvas = cv2.resize(canvas, size, interpolation=how)
+        boxes = scale * np.asarray(boxes, float)
+        if masks is not None:
+            masks = [cv2.resize(np.asarray(mask, np.uint8), size) for mask in masks]
     height, width = canvas.shape[:2]
     line = max(1, round(min(height, width) / 360))
     limits = np.array([width - 1, height - 1] * 2)
@@ -71,6 +86,23 @@ def draw_objects(
         cv2.rectangle(canvas, (left, top), (right, bottom), colour, line)
     _draw_labels(canvas, corners, colours, texts, line)
     return canvas
+
+
+def add_title(image: np.ndarray, title: str, size: int = 15) -> np.ndarray:
+    """Return an image below a white banner with a title, which is cut to the width.
+
+    Args:
+        image: BGR image, uint8 of shape (height, width, 3).
+        title: The title; control characters are escaped.
+        size: Size of its letters in pixels.
+    """
+    letters = _letters(printable(title, TITLE_LENGTH), size)
+    banner = np.full((letters.shape[0] + size // 2, image.shape[1]), 255, np.uint8)
+    top, left = size // 4, size // 3
+    inner = banner[top : top + letters.shape[0], left:]
+    shown = letters[:, : inner.shape[1]]
+    inner[:, : shown.shape[1]] -= shown
+    return np.vstack([cv2.cvtColor(banner, cv2.COLOR_GRAY2BGR), image])
 
 
 def _draw_masks(

@@ -71,6 +71,16 @@ def load_picture(path: str, name: str, size: Tuple[int, int]) -> Picture:
         image = load_image(path)
     except DataError:
         return Picture(name, *size)
+    return embed_picture(image, name)
+
+
+def embed_picture(image: np.ndarray, name: str) -> Picture:
+    """Return an image for a page, shrunk to ``LONGEST_SIDE``.
+
+    Args:
+        image: BGR image, uint8 of shape (height, width, 3).
+        name: Name shown in the page.
+    """
     height, width = image.shape[:2]
     scale = min(1, LONGEST_SIDE / max(height, width))
     shown = tuple(max(1, round(side * scale)) for side in (width, height))
@@ -79,13 +89,18 @@ def load_picture(path: str, name: str, size: Tuple[int, int]) -> Picture:
     return Picture(name, width, height, 'data:image/jpeg;base64,' + base64.b64encode(jpeg).decode())
 
 
-def outline(segmentation: Union[dict, List[List[float]], None]) -> str:
-    """Return SVG path data of a checked COCO segmentation: polygons or run lengths."""
+def outline(segmentation: Union[dict, List[List[float]], np.ndarray, None]) -> str:
+    """Return SVG path data of a checked COCO segmentation, polygons or run lengths, or a mask.
+
+    A mask is a Boolean array of shape (height, width).
+    """
     contours = []
     if isinstance(segmentation, dict):
         if isinstance(segmentation['counts'], list):
             segmentation = coco_masks.frPyObjects(segmentation, *segmentation['size'])
-        mask = coco_masks.decode(segmentation)
+        segmentation = coco_masks.decode(segmentation)
+    if isinstance(segmentation, np.ndarray):
+        mask = np.ascontiguousarray(segmentation, np.uint8)
         contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     elif segmentation:
         contours = [

@@ -1,50 +1,17 @@
 """The page of a checked data set shows its images, with the objects where they are annotated."""
 
-import base64
 import json
 import re
-from html.parser import HTMLParser
 
 import cv2
-import numpy as np
 import pytest
+from drawn_page import Drawn, filled
 from pycocotools import mask as coco_mask
 from small_data import CLASSES, HEIGHT, WIDTH, write_coco, write_json
 
 from epsanet_mmdet.own_data.lint import check_dataset
 from epsanet_mmdet.own_data.page import render_page
 from epsanet_mmdet.utils.svg import LONGEST_SIDE
-
-
-class Drawn(HTMLParser):
-    """The images of a page: their sizes, pixels, and objects by class."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.sizes, self.images, self.objects, self.title = [], [], [], False
-        self.feed(page)
-
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        if tag == 'svg':
-            self.sizes.append(tuple(map(int, given['viewbox'].split()[2:])))
-            self.objects.append([])
-        elif tag == 'image':
-            content = np.frombuffer(base64.b64decode(given['href'].split(',')[1]), np.uint8)
-            self.images.append(cv2.imdecode(content, cv2.IMREAD_COLOR))
-        elif tag == 'g':
-            self.objects[-1].append(dict(colour=given['style'].removeprefix('color: ')))
-        elif tag == 'path':
-            self.objects[-1][-1]['mask'] = given['d']
-        elif tag == 'rect':
-            box = [float(given[key]) for key in ('x', 'y', 'width', 'height')]
-            self.objects[-1][-1]['box'] = box
-        self.title = tag == 'title' and bool(self.objects)
-
-    def handle_data(self, data):
-        if self.title:
-            self.objects[-1][-1]['name'] = data
-            self.title = False
 
 
 def draw(root, change=lambda content: None):
@@ -55,15 +22,6 @@ def draw(root, change=lambda content: None):
     write_json(path, content)
     page = render_page(check_dataset([str(path)]))
     return content, page, Drawn(page)
-
-
-def filled(path, size):
-    """Return the area of an SVG path, rasterised."""
-    area = np.zeros(size[::-1], np.uint8)
-    for part in path.strip('MZ').split('ZM'):
-        points = np.array([point.split() for point in part.split('L')], float)
-        cv2.fillPoly(area, [points.round().astype(np.int32)], 1)
-    return area.astype(bool)
 
 
 def as_run_lengths(content):

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from epsanet_mmdet.utils.drawing import class_colour, draw_objects
+from epsanet_mmdet.utils.drawing import add_title, class_colour, draw_objects
 
 GREY = np.full((120, 160, 3), 120, np.uint8)
 
@@ -136,3 +136,30 @@ def test_forty_masks_on_720p_take_less_than_150_ms():
         draw_objects(image, boxes, [i % 8 for i in range(40)], ['person 0.90'] * 40, masks)
         seconds.append(time.process_time() - begin)
     assert min(seconds) < 0.15  # measured: 0.02; mmdet's visualizer: 0.5
+
+
+@pytest.mark.parametrize('scale', [0.5, 3])
+def test_objects_are_drawn_where_they_are_in_an_enlarged_image(scale):
+    box, mask = np.array([[40, 60, 120, 110]]), disc((80, 85), 20)
+    drawn = draw_objects(GREY, box, [1], masks=[mask], scale=scale)
+    size = tuple(int(scale * side) for side in GREY.shape[1::-1])
+    wanted = draw_objects(
+        cv2.resize(GREY, size), scale * box, [1], masks=[cv2.resize(mask.astype(np.uint8), size)]
+    )
+    np.testing.assert_array_equal(drawn, wanted)
+
+
+def test_an_image_thinner_than_the_scale_keeps_a_pixel():
+    assert draw_objects(GREY[:1], np.zeros((0, 4)), [], scale=0.1).shape == (1, 16, 3)
+
+
+@pytest.mark.parametrize('width', [1, 40, 900])
+@pytest.mark.parametrize('title', ['', 'title', '\x1b[31m\n', 'a' * 10000])
+def test_a_title_is_above_the_image_and_not_wider(title, width):
+    image = np.repeat(GREY[:, :1], width, 1)
+    titled = add_title(image, title)
+    height = len(titled) - len(image)
+    assert titled.shape[1] == width and 10 < height < 40
+    np.testing.assert_array_equal(titled[height:], image)
+    assert (titled[:height] == 255).mean() > 0.5
+    assert (titled[:height] < 100).any() == (width > 1 and title != '')

@@ -41,3 +41,9 @@ def test_an_image_that_cannot_be_read_has_the_given_size(tmp_path):
     (tmp_path / 'a.png').write_bytes(b'no image')
     shown = load_picture(str(tmp_path / 'a.png'), 'a', (30, 20))
     assert (shown.width, shown.height, shown.uri) == (30, 20, None)
+
+
+def test_a_mask_has_the_outline_of_its_run_lengths():
+    area = np.zeros((40, 50), bool)
+    area[5:30, 5:30], area[12:22, 12:22] = True, False
+    assert outline(area) == outline(coco_masks.encode(np.asfortranarray(area, np.uint8))) != ''
