@@ -3,7 +3,6 @@
 A hole, and a further part, is joined to the ring by a line there and back, which encloses nothing.
 """
 
-from functools import reduce
 from typing import Dict, List
 
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 from pycocotools import mask as coco_masks
 from scipy.spatial import cKDTree
 
-TOLERANCES = (1.0, 0.5, 0.0)  # of simplification, in half pixels
+TOLERANCES = (2.0, 1.0, 0.0)  # of simplification, in half pixels
 ENOUGH_IOU = 0.97
 
 
@@ -30,7 +29,7 @@ def outline(rle: Dict) -> np.ndarray:
         return np.zeros((0, 2))
     contours = _contours(coco_masks.decode(rle)[y : y + height, x : x + width])
     for tolerance in TOLERANCES:
-        ring = reduce(_join, _simplified(contours, tolerance)) / 2 + (x, y)
+        ring = _joined(_simplified(contours, tolerance)) / 2 + (x, y)
         if _iou(ring, rle) > ENOUGH_IOU:
             break
     return ring
@@ -53,14 +52,21 @@ def _simplified(contours: List[np.ndarray], tolerance: float) -> List[np.ndarray
     return rings
 
 
-def _join(ring: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Join two rings by a line there and back between their closest points."""
-    distances, nearest = cKDTree(ring).query(other)
-    j = int(distances.argmin())
-    i = int(nearest[j])
-    there = [*range(i, len(ring)), *range(i + 1)]
-    back = [*range(j, len(other)), *range(j + 1)]
-    return np.concatenate([ring[there], other[back]])
+def _joined(rings: List[np.ndarray]) -> np.ndarray:
+    """Join rings to the longest, each by a line there and back between their closest points."""
+    rings = sorted(rings, key=len)
+    longest = rings.pop()
+    if not rings:
+        return longest
+    distances, nearest = cKDTree(longest).query(np.concatenate(rings))
+    ends = np.cumsum([len(ring) for ring in rings])
+    pieces = [[point[None]] for point in longest]
+    for ring, end in zip(rings, ends):
+        start = end - len(ring)
+        j = int(distances[start:end].argmin())
+        i = int(nearest[start + j])
+        pieces[i] += [ring[j:], ring[: j + 1], longest[i : i + 1]]
+    return np.concatenate([piece for point in pieces for piece in point])
 
 
 def _iou(ring: np.ndarray, rle: Dict) -> float:

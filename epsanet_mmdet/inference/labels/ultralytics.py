@@ -49,8 +49,8 @@ class UltralyticsLabels:
 
     def _name(self, source: Source) -> tuple:
         """Return a stem that no other image has, and the suffix."""
-        stem, suffix = os.path.splitext(source.name)
-        stem = ''.join('_' if c in FORBIDDEN or not c.isprintable() else c for c in stem)
+        name = ''.join('_' if c in FORBIDDEN or not c.isprintable() else c for c in source.name)
+        stem, suffix = os.path.splitext(name)
         stem = stem.encode()[:LONGEST_STEM].decode(errors='ignore')
         candidate, number = stem, 2
         while candidate.casefold() in self.stems:
