@@ -54,19 +54,29 @@ def coco_eval_class() -> Type[COCOeval]:
     """
     value = os.environ.get(VARIABLE) or 'auto'
     if value not in VALUES:
-        raise ConfigError(f"{VARIABLE} is '{value}'; set it to {', '.join(VALUES)}")
+        raise ConfigError(
+            f"{VARIABLE} is '{value}'; set it to {', '.join(VALUES[:-1])} or {VALUES[-1]}"
+        )
     installed = find_spec(PACKAGE) is not None
     if value == 'faster' and not installed:
         raise ConfigError(
-            f'{VARIABLE} is faster, but faster-coco-eval is not installed; run '
-            "pip install 'faster-coco-eval>=1.8'"
+            f"{VARIABLE} is 'faster', but faster-coco-eval is not installed; run "
+            'pip install faster-coco-eval'
         )
     return FasterCOCOeval if installed and value != 'pycocotools' else COCOeval
 
 
 @METRICS.register_module(force=True)
 class CocoMetric(coco_metric.CocoMetric):
-    """mmdet's metric, which it replaces in the registry, with :func:`coco_eval_class`."""
+    """mmdet's metric, which it replaces in the registry, with :func:`coco_eval_class`.
+
+    Raises:
+        ConfigError: See there; before the images are tested.
+    """
+
+    def __init__(self, *args, **options) -> None:
+        coco_eval_class()
+        super().__init__(*args, **options)
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         with mock.patch.object(coco_metric, 'COCOeval', coco_eval_class()):
