@@ -91,6 +91,7 @@ setup(
         ],
         'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
         'video': ['av>=14'],
+        'eval': ['faster-coco-eval>=1.8'],
         'test': [
             'av>=14',
             'import-linter>=2.6',

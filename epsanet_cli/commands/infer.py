@@ -1,6 +1,6 @@
 """Detect objects in images, videos or a webcam stream.
 
-Boxes and masks are drawn, and written as COCO results and CSV.
+Boxes and masks are drawn, and written as COCO results and CSV, and as labels for annotation tools.
 """
 
 import sys
@@ -8,6 +8,9 @@ from argparse import Namespace
 
 from ..completion import configs
 from ..parser import CommandParser
+
+LABEL_FORMATS = ('cvat', 'label-studio', 'ultralytics')
+IMAGE_URL = '/data/local-files/?d='
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -36,6 +39,21 @@ def add_arguments(parser: CommandParser) -> None:
         dest='pictures',
         action='store_false',
         help='write only JSON and CSV results, without drawn images and videos',
+    )
+    parser.add_argument(
+        '--labels',
+        nargs='+',
+        action='extend',
+        default=[],
+        choices=LABEL_FORMATS,
+        help='annotation tools to write labels of images for: %(choices)s',
+    )
+    parser.add_argument(
+        '--image-url',
+        default=IMAGE_URL,
+        metavar='PREFIX',
+        help="text before the names of images for Label Studio, '' for plain names "
+        '(default: %(default)s)',
     )
     parser.add_argument('--ann-file', help='COCO annotations to take image and category ids from')
     parser.add_argument(

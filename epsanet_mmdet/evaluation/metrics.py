@@ -5,8 +5,8 @@ from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
+from ..datasets.coco_evaluation import coco_eval_class
 from .data import silenced
 
 SUMMARY = ('AP', 'AP50', 'AP75', 'AP small', 'AP medium', 'AP large')
@@ -56,7 +56,7 @@ def evaluate(gt: COCO, dt: COCO, iou_type: str) -> Evaluation:
         dt: See :func:`epsanet_mmdet.evaluation.data.load_results`.
         iou_type: ``'bbox'`` or ``'segm'``.
     """
-    evaluation = COCOeval(gt, dt, iou_type)
+    evaluation = coco_eval_class()(gt, dt, iou_type)
     for step in (evaluation.evaluate, evaluation.accumulate, evaluation.summarize):
         silenced(step)
     precision = evaluation.eval['precision'][:, :, :, 0, -1]  # any size, up to 100 detections

@@ -49,6 +49,7 @@ class ImageIds:
 
     def set_classes(self, classes: Sequence[str]) -> None:
         """Set the class names of the model; raise DataError if the annotation file lacks one."""
+        self.classes = classes
         if self.ann_file is None:
             self.category_ids_by_name = {name: i for i, name in enumerate(classes, 1)}
         missing = [name for name in classes if name not in self.category_ids_by_name]

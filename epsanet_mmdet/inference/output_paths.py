@@ -47,7 +47,7 @@ def check_inputs_stay(outputs: Iterable[Path], inputs: Iterable[str], option: st
     for path in outputs:
         if path.exists() and _identity(path) in known:
             raise DataError(
-                f"'{printable(path, 300)}' would be overwritten, but it is an input; choose "
+                f"'{printable(str(path), 300)}' would be overwritten, but it is an input; choose "
                 f'another {option}'
             )
 

@@ -10,6 +10,8 @@ from pycocotools import mask as coco_masks
 
 from .detections import Detections
 from .image_ids import ImageIds
+from .labels import IMAGE_URL, LabelFiles
+from .labels.formats import label_paths
 from .output_paths import check_inputs_stay, picture_paths
 from .sources import Frame, Source
 from .tables import CsvTable, JsonList
@@ -25,13 +27,15 @@ class OutputFolder:
     ``pictures/`` and ``videos/`` contain the inputs with boxes and masks drawn,
     ``results.bbox.json`` and ``results.segm.json`` COCO results, and ``results.csv`` a table.
     Without an annotation file, ``images.json`` lists the images in COCO format. Files of an
-    earlier run are replaced.
+    earlier run are replaced. On request, labels for annotation tools are added.
 
     Args:
         folder: Folder, created if it does not exist.
         ids: Ids of images and categories, with the classes set.
         sources: Sources of the frames that will be added.
         inputs: Other files that must not be overwritten.
+        labels: Annotation tools to write labels for, see ``LABEL_FORMATS``.
+        image_url: Text before the names of images for Label Studio.
 
     Raises:
         DataError: If an input would be overwritten.
@@ -39,7 +43,13 @@ class OutputFolder:
     """
 
     def __init__(
-        self, folder: str, ids: ImageIds, sources: Sequence[Source], inputs: Sequence[str] = ()
+        self,
+        folder: str,
+        ids: ImageIds,
+        sources: Sequence[Source],
+        inputs: Sequence[str] = (),
+        labels: Sequence[str] = (),
+        image_url: str = IMAGE_URL,
     ) -> None:
         self.folder = Path(folder)
         self.ids = ids
@@ -50,8 +60,10 @@ class OutputFolder:
         self.video_source: Optional[Source] = None
         tables = [self.folder / name for name in (BOXES, MASKS, IMAGES, TABLE)]
         inputs = [*inputs, *(source.path for source in sources if source.path)]
-        check_inputs_stay([*tables, *self.paths.values()], inputs, '--out-dir')
+        written = [*tables, *self.paths.values(), *label_paths(self.folder, labels)]
+        check_inputs_stay(written, inputs, '--out-dir')
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.labels = LabelFiles(self.folder, labels, list(ids.classes), image_url)
         for path in tables:
             path.unlink(missing_ok=True)
         self.rows = CsvTable(self.folder / TABLE)
@@ -68,6 +80,7 @@ class OutputFolder:
             self.images.extend([image])
         self._add_masks(image['id'], detections)
         self._add_boxes(image['id'], detections)
+        self.labels.add(frame, detections)
         if drawn is not None and frame.index is None:
             self._write_image(frame.source, drawn)
         elif drawn is not None:
@@ -75,7 +88,7 @@ class OutputFolder:
 
     def close(self) -> None:
         """Finish the last video and close all files."""
-        for file in (self.video, self.rows, self.boxes, self.masks, self.images):
+        for file in (self.video, self.rows, self.boxes, self.masks, self.images, self.labels):
             if file is not None:
                 file.close()
 

@@ -16,6 +16,7 @@ from .detections import Detections
 from .detector import Detector
 from .image_ids import ImageIds
 from .interruption import deferred_signals
+from .labels import IMAGE_URL, check_label_options
 from .outputs import OutputFolder
 from .sources import Input, count_frames, find_sources, read_frames
 from .videos import WITHOUT_AV, av
@@ -70,6 +71,8 @@ def infer_to_folder(
     ann_file: Optional[str] = None,
     options: Optional[Dict] = None,
     pictures: bool = True,
+    labels: Sequence[str] = (),
+    image_url: str = IMAGE_URL,
 ) -> List[str]:
     """Detect objects and write drawn images, COCO results and CSV into a folder.
 
@@ -87,6 +90,9 @@ def infer_to_folder(
         ann_file: COCO annotations to take image and category ids from.
         options: Overrides of the config, see ``--cfg-options``.
         pictures: Draw images and videos.
+        labels: Annotation tools to write labels for: ``'cvat'``, ``'label-studio'`` and
+            ``'ultralytics'``.
+        image_url: Text before the names of images for Label Studio; empty for plain names.
 
     Returns:
         A line for each input that could not be read.
@@ -98,13 +104,14 @@ def infer_to_folder(
     """
     _check_options(score_thr, batch_size)
     sources = find_sources(inputs)
+    check_label_options(labels, out_dir, sources)
     ids = ImageIds(ann_file)
     ids.check(sources)
     detector = Detector(config, checkpoint, device, options)
     ids.set_classes(detector.classes)
     inputs = [path for path in (config, checkpoint, ann_file) if path]
     try:
-        folder = OutputFolder(out_dir, ids, sources, inputs)
+        folder = OutputFolder(out_dir, ids, sources, inputs, labels, image_url)
         if pictures and av is None and any(source.is_video for source in sources):
             print(f'note: {WITHOUT_AV}', file=sys.stderr)
         with deferred_signals() as received, contextlib.closing(folder):

@@ -1,10 +1,12 @@
-"""Untrusted text in messages and CSV, and suggestions for misspelt names."""
+"""Untrusted text in messages, CSV and XML, and suggestions for misspelt names."""
 
+import re
 import unicodedata
 from difflib import get_close_matches
 from typing import Any, Collection, Iterable, List
 
 FORMULA = ('=', '+', '-', '@', '\t', '\r', '\n')  # how formulas begin in spreadsheets
+NOT_XML = re.compile('[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 
 
 def one_line(text: str) -> str:
@@ -29,6 +31,14 @@ def printable(text: object, limit: int = 80) -> str:
         shown = f'a huge {type(text).__name__}'
     shown = one_line(shown[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 3] + '...'
+
+
+def xml_text(text: str) -> str:
+    """Return a text with the characters that XML 1.0 cannot hold escaped as in Python.
+
+    These are control characters and lone surrogates, even as character references.
+    """
+    return NOT_XML.sub(lambda found: repr(found[0])[1:-1], str(text))
 
 
 def csv_row(values: Iterable[Any]) -> List[Any]:
