@@ -1,5 +1,6 @@
 """Labels for Ultralytics are a folder that this package reads back as the same objects."""
 
+import cv2
 import numpy as np
 import pytest
 from label_cases import ODD_CLASSES, blob, detections, drawn, iou, ring_and_dot, write_labels
@@ -91,25 +92,23 @@ def test_images_without_objects_have_an_empty_file(tmp_path):
 def test_images_of_any_name_have_labels_of_their_own_inside_the_folder(tmp_path):
     names = ['x/a.png', 'x/a.jpg', 'y/a.png', 'y/A.png', 'images/b.png', 'labels/..\\c.png']
     names += ['x/new\nline.png', 'x/\udcff.png', f'x/{"ä" * 120}.png', 'y/.c.png']
-    paths = [picture(tmp_path / 'in' / name, size=(120, 80)) for name in names]
-    shifted = [np.roll(ring_and_dot(), i, 1) for i in range(len(paths))]
+    paths = [
+        picture(tmp_path / 'in' / name, size=(120, 80), color=(20 * i,) * 3)
+        for i, name in enumerate(names)
+    ]
+    masks = [np.roll(ring_and_dot(), 5 * i, 1) for i in range(len(paths))]
     found = write_labels(
         paths,
         tmp_path / 'out',
         ['ultralytics'],
-        lambda i, size, name: detections([shifted[i]], size, name),
+        lambda i, size, name: detections([masks[i]], size, name),
     )
     split, objects = read(tmp_path / 'out')
-    assert len(objects) == len(names) == len({stem.casefold() for stem in objects})
-    for one, (annotation,) in zip(found, objects_in_order(tmp_path / 'out', objects)):
-        assert iou(drawn(annotation['segmentation'][0], one.size), one.rles[0]) > 0.95
+    assert len({stem.casefold() for stem in objects}) == len(names)
+    for image, (annotation,) in zip(split.images, objects.values(), strict=True):
+        i = round(cv2.imread(split.path_of(image['file_name']))[0, 0, 0] / 20)
+        assert iou(drawn(annotation['segmentation'][0], (80, 120)), found[i].rles[0]) > 0.95
     assert {p.name for p in (tmp_path / 'out').iterdir()} == {'ultralytics'}
-
-
-def objects_in_order(folder, objects):
-    """Return the objects in the order in which the labels were written."""
-    labels = (folder / 'ultralytics/labels/train').iterdir()
-    return [objects[p.stem] for p in sorted(labels, key=lambda p: p.stat().st_mtime_ns)]
 
 
 def test_labels_that_may_have_been_corrected_are_not_replaced(tmp_path):

@@ -1,14 +1,15 @@
-"""Untrusted text cannot break a one-line message, and is no formula in CSV."""
+"""Untrusted text cannot break a one-line message or XML, and is no formula in CSV."""
 
 import csv
 import shutil
+from xml.etree import ElementTree
 
 import pytest
 from tiny_detector import tiny_detector, write_checkpoint  # noqa: F401
 
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.inference import infer_to_folder
-from epsanet_mmdet.utils.text import csv_row, printable
+from epsanet_mmdet.utils.text import csv_row, printable, xml_text
 
 HOSTILE = 'A\x1b[2J\x1b]0;owned\x07\x9b31m\x1b[8mB\r\b\x7f\x00\u202eC\n999 errors'
 FORMULAS = [
@@ -69,3 +70,12 @@ def test_printable_text_is_one_short_line(text):
 def test_printable_text_keeps_letters_of_all_scripts():
     text = 'Bälle 箱\u3000子 किताब كتاب עברית 😀 a\xa0b'
     assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    'text', ['a\x00b', '\x1b[1m', '\ud800', '\ufffe', '\x0b<&>', 'ä人 \n\t\U0001f600']
+)
+def test_any_text_fits_into_xml(text):
+    element = ElementTree.Element('a', b=xml_text(text))
+    assert ElementTree.fromstring(ElementTree.tostring(element)).get('b') == xml_text(text)
+    assert xml_text('ä人 \n\t\U0001f600') == 'ä人 \n\t\U0001f600'

@@ -76,6 +76,6 @@ def check_new(folder: Path) -> None:
     path = folder / UltralyticsLabels.FILES[0]
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not os.listdir(path))):
         raise DataError(
-            f"'{printable(str(path), 300)}' exists, and its labels may have been corrected; remove it, "
-            'or choose another --out-dir'
+            f"'{printable(str(path), 300)}' exists, and its labels may have been corrected; "
+            'remove it, or choose another --out-dir'
         )
