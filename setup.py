@@ -94,6 +94,7 @@ setup(
         'eval': ['faster-coco-eval>=1.8'],
         'test': [
             'av>=14',
+            'faster-coco-eval>=1.8',
             'import-linter>=2.6',
             'psutil',
             'pytest',

@@ -6,6 +6,8 @@ from pathlib import Path
 
 # Tests run in parallel processes; several threads in each would compete for the cores.
 os.environ['OMP_NUM_THREADS'] = '1'
+# Other tests evaluate as without faster-coco-eval; its own compare the two.
+os.environ.setdefault('EPSANET_COCO_EVAL', 'pycocotools')
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
