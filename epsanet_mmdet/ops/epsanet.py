@@ -2,6 +2,7 @@
 
 from typing import Optional, Tuple
 
+import torch
 from torch import Tensor
 
 from ..models import EPSANet
@@ -17,7 +18,10 @@ def block_forward(block: EPSABlock, x: Tensor) -> Optional[Tensor]:
     """Compute a block by the kernels of its device."""
     if x.dim() != 4 or x.numel() == 0:
         return None
-    return (on_gpu if x.is_cuda else on_cpu).block_forward(block, x)
+    if not x.is_cuda:
+        return on_cpu.block_forward(block, x)
+    with torch.cuda.device_of(x):
+        return on_gpu.block_forward(block, x)
 
 
 @accelerates(EPSANet)
@@ -26,7 +30,8 @@ def network_forward(network: EPSANet, x: Tensor) -> Optional[Tuple[Tensor, ...]]
     if x.dim() != 4 or x.numel() == 0:
         return None
     if x.is_cuda:
-        return on_gpu.network_forward(network, x)
+        with torch.cuda.device_of(x):
+            return on_gpu.network_forward(network, x)
     stem = stem_parts(network)
     if stem is None:
         return None

@@ -26,7 +26,7 @@ class Snapshot:
     def __init__(self, module: nn.Module) -> None:
         self.modules = [(m, _state(m)) for m in module.modules()]
         self.tensors: List[Tensor] = list(chain(module.parameters(), module.buffers()))
-        self.versions = [(t.data_ptr(), t._version) for t in self.tensors]
+        self.versions = [_version(t) for t in self.tensors]
         self.forwards = [(cls, cls.forward) for cls in {type(m) for m in module.modules()}]
 
     def holds(self) -> bool:
@@ -34,8 +34,12 @@ class Snapshot:
         return (
             all(cls.forward is forward for cls, forward in self.forwards)
             and all(_state(m) == state for m, state in self.modules)
-            and [(t.data_ptr(), t._version) for t in self.tensors] == self.versions
+            and [_version(t) for t in self.tensors] == self.versions
         )
+
+
+def _version(t: Tensor) -> tuple:
+    return t.data_ptr(), 0 if t.is_inference() else t._version
 
 
 def _state(module: nn.Module) -> tuple:

@@ -20,6 +20,12 @@ def test_an_unchanged_module(network):
     assert snapshot.holds()
 
 
+def test_a_module_of_inference_tensors():
+    with torch.inference_mode():
+        network = EPSANet(50, out_indices=(0,), num_stages=1, strides=(1,), dilations=(1,)).eval()
+    assert Snapshot(network).holds()
+
+
 def _replace_weight(network):
     network.conv1.weight = nn.Parameter(network.conv1.weight.detach().clone())
 

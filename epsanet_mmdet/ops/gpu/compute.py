@@ -42,8 +42,15 @@ def compute_on(device: torch.device, dtype: torch.dtype) -> Optional[Compute]:
     if dtype != torch.float32:
         precision = HALF
     else:
-        precision = TF32 if torch.backends.cudnn.allow_tf32 else FLOAT32
+        precision = TF32 if _allows_tf32() else FLOAT32
     return Compute(dtype, precision, *_size(device), device)
+
+
+def _allows_tf32() -> bool:
+    try:
+        return torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # it was set by torch's newer settings, with which this one must not mix
+        return torch.backends.cudnn.conv.fp32_precision == 'tf32'
 
 
 @functools.cache

@@ -131,7 +131,7 @@ def _is_plain(tensors, compute: Compute) -> bool:
     casts = torch.is_autocast_enabled('cuda')
     return all(
         t is None
-        or (type(t) in PLAIN_TENSORS and t.is_cuda and t.is_contiguous())
+        or (type(t) in PLAIN_TENSORS and t.device == compute.device and t.is_contiguous())
         and (t.dtype == torch.float32 if casts else t.dtype in (compute.dtype, torch.float32))
         for t in tensors
     )

@@ -10,7 +10,7 @@ from ..block import BlockParts, Stem
 from .compute import Compute, as_nchw
 from .evaluation import EvaluatedBlock, EvaluatedStem
 
-MOST_GRAPHS = 64  # sizes of images; mmdet pads them to multiples of 32
+MEMORY = 1 / 16  # of the GPU's, for the inputs and outputs of all graphs
 
 
 class _Graph(NamedTuple):
@@ -18,12 +18,17 @@ class _Graph(NamedTuple):
     images: Tensor
     outs: List[Tensor]
 
+    @property
+    def bytes(self) -> int:
+        """Memory of the inputs and outputs; graphs share the rest."""
+        return sum(t.nbytes for t in (self.images, *self.outs))
+
 
 class EvaluatedNetwork:
     """A network prepared for evaluation.
 
     The second pass over a size of images is captured as a CUDA graph, and the next ones replay it.
-    Their outputs are copies.
+    Their outputs are copies. The sizes that were not used for longest are forgotten.
 
     Args:
         stem: Parts of the stem.
@@ -54,8 +59,7 @@ class EvaluatedNetwork:
             return tuple(self._run(images))
         if size not in self.graphs:
             self.graphs[size] = self._capture(images)
-            if len(self.graphs) > MOST_GRAPHS:
-                self.graphs.popitem(last=False)
+            self._forget(torch.cuda.get_device_properties(images.device).total_memory * MEMORY)
         return self.replay(images)
 
     def replay(self, images: Tensor) -> Optional[Tuple[Tensor, ...]]:
@@ -68,6 +72,11 @@ class EvaluatedNetwork:
         found.images.copy_(images)
         found.graph.replay()
         return tuple(out.clone() for out in found.outs)
+
+    def _forget(self, most: float) -> None:
+        while len(self.graphs) > 1 and sum(g.bytes for g in self.graphs.values()) > most:
+            size, _ = self.graphs.popitem(last=False)
+            self.seen.discard(size)
 
     def _run(self, images: Tensor) -> List[Tensor]:
         x, outs = self.stem(images), []
