@@ -8,10 +8,11 @@ import torch
 from mmengine.structures import InstanceData
 from torch import nn
 
+from epsanet_cli.parser import CommandParser
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.deploy.runtimes import load_exported
 from epsanet_mmdet.engine.runner import BriefRunner
-from epsanet_mmdet.utils.command_line import CommandParser, run_command
+from epsanet_mmdet.utils.command_line import run_command
 
 NAMES = ('bboxes', 'scores', 'labels', 'masks')
 

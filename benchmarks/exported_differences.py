@@ -5,10 +5,11 @@ from typing import Dict, List, Sequence
 
 import numpy as np
 
+from epsanet_cli.parser import CommandParser
 from epsanet_mmdet.deploy.agreement import Arrays, arrays, match
 from epsanet_mmdet.deploy.runtimes import load_exported
 from epsanet_mmdet.inference.detector import Detector
-from epsanet_mmdet.utils.command_line import CommandParser, run_command
+from epsanet_mmdet.utils.command_line import run_command
 from epsanet_mmdet.utils.images import is_image, load_image
 
 

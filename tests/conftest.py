@@ -11,6 +11,7 @@ os.environ.setdefault('EPSANET_COCO_EVAL', 'pycocotools')
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from interpreter import pytest_pyfunc_call  # noqa: E402, F401
 from slow_first import pytest_collection_modifyitems  # noqa: E402, F401
 from teacher_files import teacher_file  # noqa: E402, F401
 

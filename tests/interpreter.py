@@ -11,7 +11,20 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from unittest import mock
 
+import pytest
 import torch
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Call a test marked ``interpreted`` in the process."""
+    if pyfuncitem.get_closest_marker('interpreted') is None:
+        return None
+    pytest.importorskip('triton')
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    call(pyfuncitem.module.__name__, pyfuncitem.originalname, arguments)
+    return True
 
 
 @functools.cache

@@ -24,6 +24,7 @@ class ImageIds:
     def __init__(self, ann_file: Optional[str] = None) -> None:
         self.ann_file = ann_file
         self.count = 0
+        self.classes: Sequence[str] = ()
         self.category_ids_by_name: Dict[str, int] = {}
         if ann_file is None:
             return

@@ -120,4 +120,5 @@ def test_compiled_networks_train_after_their_weights_were_frozen_in_inference(mo
     for mine, theirs in zip(compiled.parameters(), plain.parameters()):
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(compiled.norm.running_var, plain.norm.running_var)
-    assert torch._dynamo.utils.counters['frames']['ok'] == 2
+    frames = torch._dynamo.utils.counters['frames']
+    assert frames['ok'] == frames['total'] >= 2
