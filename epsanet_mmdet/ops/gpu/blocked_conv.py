@@ -90,8 +90,7 @@ def blocked_conv(
 
     Args:
         x: (B, H', W', C) with contiguous channels, possibly some of a larger map's. The first
-            window starts at its first pixel, and all windows lie in it with ``tile.slack`` more
-            rows.
+            window starts at its first pixel, and its size is that of :func:`~.plan.padded_sides`.
         packed: Weight of :func:`~.blocking.pack`, with rows padded to a multiple of ``tile.depth``.
         out: (B, H, W, out_channels) with contiguous channels; float32 or the type of x.
         blocking: How the convolution is blocked.
@@ -104,29 +103,37 @@ def blocked_conv(
     batch, height, width, channels = out.shape
     blocks_y, blocks_x = -(-height // blocking.rows), -(-width // blocking.columns)
     tiles = tile_count(height, width, blocking, tile)
-    interprets = triton.knobs.runtime.interpret
     _conv_kernel[(batch * tiles * blocking.products,)](
         x, packed, out, sums, squares,
         blocks_y * blocks_x, blocks_x, tiles, height, width,
         *x.stride()[:3], *out.stride()[:3], *((0, 0) if sums is None else sums.stride()[:2]),
+        ACCUMULATE=accumulate,
+        MOMENTS=(sums is not None) + (squares is not None),
+        **_constants(x, channels, packed.shape[2], blocking, tile, precision),
+    )  # fmt: skip
+
+
+def _constants(
+    x: Tensor, outputs: int, depth: int, blocking: Blocking, tile: ConvTile, precision: str
+) -> dict:
+    """Return what a kernel is compiled for."""
+    return dict(
         PRODUCTS=blocking.products,
         SPLIT=blocking.split,
         INPUTS=x.shape[3] // blocking.merged,
-        OUTPUTS=channels // blocking.products,
+        OUTPUTS=outputs // blocking.products,
         ROWS=blocking.rows,
         COLUMNS=blocking.columns,
         STRIDE=blocking.stride,
         WINDOW_X=blocking.window[1],
-        DEPTH=packed.shape[2],
-        ACCUMULATE=accumulate,
-        MOMENTS=(sums is not None) + (squares is not None),
+        DEPTH=depth,
         PRECISION=precision,
-        UPCAST=x.dtype == torch.bfloat16 and interprets,
+        UPCAST=x.dtype == torch.bfloat16 and triton.knobs.runtime.interpret,
         M=tile.blocks,
         K=tile.depth,
         num_warps=tile.warps,
         num_stages=tile.stages,
-    )  # fmt: skip
+    )
 
 
 def tile_count(height: int, width: int, blocking: Blocking, tile: ConvTile) -> int:
@@ -197,19 +204,5 @@ def weight_gradient(
         x, grad, out,
         blocks_y * blocks_x, blocks_x, tiles, batch * tiles, -(-batch * tiles // parts),
         height, width, *x.stride()[:3], *grad.stride()[:3], out.stride(0),
-        PRODUCTS=blocking.products,
-        SPLIT=blocking.split,
-        INPUTS=x.shape[3] // blocking.merged,
-        OUTPUTS=channels // blocking.products,
-        ROWS=blocking.rows,
-        COLUMNS=blocking.columns,
-        STRIDE=blocking.stride,
-        WINDOW_X=blocking.window[1],
-        DEPTH=depth,
-        PRECISION=precision,
-        UPCAST=x.dtype == torch.bfloat16 and triton.knobs.runtime.interpret,
-        M=tile.blocks,
-        K=tile.depth,
-        num_warps=tile.warps,
-        num_stages=tile.stages,
+        **_constants(x, channels, depth, blocking, tile, precision),
     )  # fmt: skip

@@ -45,10 +45,7 @@ class EvaluatedBlock:
         self.reduce, self.expand = self._prepared(block.reduce), self._prepared(block.expand)
         self.shortcut = self._prepared(block.shortcut) if block.shortcut else None
         self.branches = block.branches
-        self.squeeze = [
-            t.detach().float().flatten(1).contiguous() if t.dim() > 1 else t.detach().float()
-            for t in block.squeeze
-        ]
+        self.squeeze = [t.detach().float().flatten() for t in block.squeeze]
         self.scale, self.shift = (t.float().contiguous() for t in affine_of(block.norm))
         self.packed: Dict[tuple, List[Tensor]] = {}
 
