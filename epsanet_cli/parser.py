@@ -22,6 +22,17 @@ class CommandParser(ArgumentParser):
             DEBUG, action='store_true', default=SUPPRESS, help='show the traceback of an error'
         )
 
+    def add_config_options(self, where: str = 'the config') -> None:
+        """Add ``--cfg-options``, for :func:`epsanet_mmdet.config.key_values.read_key_values`."""
+        self.add_argument(
+            '--cfg-options',
+            nargs='+',
+            action='extend',
+            dest='options',
+            metavar='KEY=VALUE',
+            help=f'settings to change in {where}',
+        )
+
     def parse_args(self, args=None, namespace=None) -> Namespace:
         """Return the values of the arguments."""
         args = sys.argv[1:] if args is None else args

@@ -36,14 +36,7 @@ def add_arguments(parser: CommandParser) -> None:
         default=0,
         help='seed of the choice of images and of the augmentations (default: %(default)s)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action='extend',
-        dest='options',
-        metavar='KEY=VALUE',
-        help='settings to change in the config',
-    )
+    parser.add_config_options()
 
 
 def main(args: Namespace) -> None:

@@ -56,14 +56,7 @@ def add_arguments(parser: CommandParser) -> None:
         '(default: %(default)s)',
     )
     parser.add_argument('--ann-file', help='COCO annotations to take image and category ids from')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action='extend',
-        dest='options',
-        metavar='KEY=VALUE',
-        help='settings to change in the config',
-    )
+    parser.add_config_options()
 
 
 def main(args: Namespace) -> None:

@@ -32,13 +32,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         '--pictures', type=int, default=24, help='number of images to show (default: %(default)s)'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action='extend',
-        metavar='KEY=VALUE',
-        help='settings to change in the config',
-    )
+    parser.add_config_options()
     parser.check = find_fault
 
 
@@ -56,7 +50,7 @@ def main(args: Namespace) -> None:
 
     choices = dict(score_thr=args.score_thr, pictures=args.pictures, work_dir=args.work_dir)
     if args.checkpoint:
-        choices['options'] = read_key_values(args.cfg_options)
+        choices['options'] = read_key_values(args.options)
         with step(f"testing '{args.checkpoint}'"):
             report_test(args.config, args.checkpoint, args.out, **choices)
     else:

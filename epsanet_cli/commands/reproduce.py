@@ -42,13 +42,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         '--report-only', action='store_true', help='write tables and page without running any job'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action='extend',
-        metavar='KEY=VALUE',
-        help='settings to change in every config',
-    )
+    parser.add_config_options('every config')
     data = parser.add_argument_group('data, in COCO format; paths are relative to the root')
     data.add_argument('--data-root', help='root folder of the data set')
     data.add_argument('--train-ann', help='training annotations')
@@ -105,7 +99,7 @@ def main(args: Namespace) -> None:
             args.plan,
             work_dir=args.work_dir,
             changes={key: value for key, value in changes.items() if value is not None},
-            options=read_key_values(args.cfg_options),
+            options=read_key_values(args.options),
             dry_run=args.dry_run,
             report_only=args.report_only,
         )
