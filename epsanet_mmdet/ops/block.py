@@ -3,6 +3,7 @@
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from mmdet.models.backbones.resnet import Bottleneck, ResNet
+from mmdet.models.layers import ResLayer
 from torch import Tensor, nn
 
 from ..layers import PSAModule
@@ -11,7 +12,7 @@ from ..models.epsanet import EPSABlock
 from .parts import Branches, Normed, branches_of, norm_tensors, normed_of, squeeze_of
 from .support import FORWARDS, may_be_bypassed
 
-FORWARDS.update({cls: cls.forward for cls in (Bottleneck, ResNet)})
+FORWARDS.update({cls: cls.forward for cls in (Bottleneck, ResNet, EPSABlock, ResLayer)})
 
 
 class BlockParts(NamedTuple):

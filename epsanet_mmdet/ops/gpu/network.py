@@ -1,7 +1,7 @@
 """A whole network in evaluation mode, replayed as a CUDA graph."""
 
 from collections import OrderedDict
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -9,12 +9,13 @@ from torch import Tensor
 from ..block import BlockParts, Stem
 from .compute import Compute, as_nchw
 from .evaluation import EvaluatedBlock, EvaluatedStem
+from .graphs import capture
 
 MEMORY = 1 / 16  # of the GPU's, for the inputs and outputs of all graphs
 
 
 class _Graph(NamedTuple):
-    graph: torch.cuda.CUDAGraph
+    replay: Callable[[], None]
     images: Tensor
     outs: List[Tensor]
 
@@ -70,7 +71,7 @@ class EvaluatedNetwork:
             return None
         self.graphs.move_to_end(size)
         found.images.copy_(images)
-        found.graph.replay()
+        found.replay()
         return tuple(out.clone() for out in found.outs)
 
     def _forget(self, most: float) -> None:
@@ -90,8 +91,5 @@ class EvaluatedNetwork:
     def _capture(self, images: Tensor) -> _Graph:
         if self.pool is None:
             self.pool = torch.cuda.graph_pool_handle()
-        images, graph = images.clone(), torch.cuda.CUDAGraph()
-        # Other threads, such as those that pin the memory of batches, may use CUDA meanwhile.
-        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode='thread_local'):
-            outs = self._run(images)
-        return _Graph(graph, images, outs)
+        images, outs = images.clone(), []
+        return _Graph(capture(lambda: outs.extend(self._run(images)), self.pool), images, outs)

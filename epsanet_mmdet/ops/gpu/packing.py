@@ -67,7 +67,7 @@ class Packing(NamedTuple):
         return out
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.cache  # for ever, since CUDA graphs read the indices
 def packing(
     shapes: Tuple[Tuple[int, ...], ...],
     plans: Tuple[ConvPlan, ...],

@@ -73,14 +73,22 @@ def _missing_triton() -> Optional[str]:
 
 
 def guarded(compute: Callable[[], Any]) -> Any:
-    """Return the result, or None if the kernels fail, which then are not used any more."""
+    """Return the result, or None if the kernels fail, which then are not used any more.
+
+    While a CUDA graph is captured, errors are raised, since the capture fails with them.
+    """
     try:
         return compute()
     except Exception as error:
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) or is_capturing():
             raise
         give_up(error)
         return None
+
+
+def is_capturing() -> bool:
+    """Return True if the current stream is captured in a CUDA graph."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 def is_out_of_memory(error: Exception) -> bool:
