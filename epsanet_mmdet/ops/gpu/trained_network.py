@@ -49,6 +49,7 @@ class _Graphs(NamedTuple):
     images: Tensor
     outs: List[Tensor]
     of_outs: List[Tensor]
+    frozen: List[int]  # outputs of frozen stages
 
 
 class _Turn:
@@ -104,9 +105,7 @@ class TrainedNetwork:
         """Return the gradients of the parameters without graphs; they can be differentiated."""
         differentiated = torch.is_grad_enabled()
         outs = self._launch(images, self._copied_buffers())
-        return torch.autograd.grad(
-            outs, self.parameters, grads, create_graph=differentiated, allow_unused=True
-        )
+        return _gradients(outs, self.parameters, grads, differentiated)
 
     def _launch(self, images: Tensor, others: Dict[Tensor, Tensor]) -> Tuple[Tensor, ...]:
         """Compute the network with other tensors in place of some of its own."""
@@ -146,16 +145,15 @@ class TrainedNetwork:
     def _capture(self, images: Tensor) -> _Graphs:
         # What torch keeps for a parameter belongs to a stream that is not captured.
         aliases = {p: p.detach().requires_grad_() for p in self.parameters}
-
-        def gradients(outs: Sequence[Tensor], grads: Sequence[Tensor]) -> List[Optional[Tensor]]:
-            return torch.autograd.grad(outs, list(aliases.values()), grads, allow_unused=True)
+        leaves = list(aliases.values())
 
         # Every kernel is compiled, and compared with torch, before the capture.
         outs = self._launch(images, {**aliases, **self._copied_buffers()})
-        grads = gradients(outs, [torch.ones_like(out) for out in outs])
+        grads = _gradients(outs, leaves, [torch.ones_like(out) for out in outs])
         if not gpu_kernels(images.device):
             raise RuntimeError('the kernels failed')
         self.used = [i for i, grad in enumerate(grads) if grad is not None]
+        frozen = [i for i, out in enumerate(outs) if not out.requires_grad]
         (image,) = self._shared('images', [images])
         places, of_places = self._shared('outs', outs), self._shared('of_outs', outs)
         if self.of_parameters is None:
@@ -171,11 +169,11 @@ class TrainedNetwork:
                 place.copy_(out.detach())
 
         def backward() -> None:
-            self._joined(gradients(waiting, of_places), out=self.of_parameters)
+            self._joined(_gradients(waiting, leaves, of_places), out=self.of_parameters)
             waiting.clear()
 
         forward, backward = capture(forward, self.pool), capture(backward, self.pool)
-        return _Graphs(forward, backward, image, places, of_places)
+        return _Graphs(forward, backward, image, places, of_places, frozen)
 
     def _joined(self, grads: Sequence[Optional[Tensor]], out: Optional[Tensor] = None) -> Tensor:
         return torch.cat([grads[i].flatten() for i in self.used], out=out)
@@ -207,7 +205,9 @@ class _Replay(Function):
         trained.turn = ref(ctx.turn)
         graphs.images.copy_(images)
         graphs.forward()
-        return tuple(out.clone() for out in graphs.outs)
+        outs = [out.clone() for out in graphs.outs]
+        ctx.mark_non_differentiable(*(outs[i] for i in graphs.frozen))
+        return tuple(outs)
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
@@ -220,6 +220,19 @@ class _Replay(Function):
             place.copy_(grad)
         graphs.backward()
         return None, None, None, *trained.gradients()
+
+
+def _gradients(
+    outs: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    create_graph: bool = False,
+) -> Sequence[Optional[Tensor]]:
+    """Return the gradients of parameters; some outputs and parameters may have none."""
+    outs, grads = zip(*(pair for pair in zip(outs, grads) if pair[0].requires_grad))
+    return torch.autograd.grad(
+        outs, parameters, grads, create_graph=create_graph, allow_unused=True
+    )
 
 
 def _has_memory(device: torch.device) -> bool:
