@@ -10,7 +10,7 @@ for (const gallery of document.querySelectorAll('.gallery')) {
     }
     for (const figure of gallery.querySelectorAll('.row figure')) {
       for (const count of figure.querySelectorAll('[data-count]')) {
-        count.textContent = figure.querySelectorAll(`.${count.dataset.count}:not([hidden])`).length;
+        count.textContent = figure.querySelectorAll(`g.${count.dataset.count}:not([hidden])`).length;
       }
     }
   });
