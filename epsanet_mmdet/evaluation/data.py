@@ -122,7 +122,7 @@ def _read_entries(gt: COCO, path: str) -> List[dict]:
                 raise TypeError
             if not {'bbox', 'segmentation'} & set(entry) or not math.isfinite(entry['score']):
                 raise TypeError
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise DataError(
             f"'{path}' is not COCO results (a JSON list of image_id, category_id, score, and "
             'bbox or segmentation); write it with epsanet infer or outfile_prefix'

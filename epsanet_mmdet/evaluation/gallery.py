@@ -30,8 +30,8 @@ class Gallery:
 
     pictures: List[Picture]
     score_thr: float
-    lowest: float = 0.0
-    highest: float = 1.0
+    lowest: float
+    highest: float
 
 
 def worst_pictures(
@@ -54,7 +54,7 @@ def worst_pictures(
         ]
         return sum(m.outcome in ('FP', 'FN') for m in pairs)
 
-    gallery = Gallery([], score_thr)
+    gallery = Gallery([], score_thr, min(0, score_thr), max(1, score_thr))
     for image_id in sorted(gt.imgs, key=lambda i: (-errors(i), i))[:limit]:
         info = gt.imgs[image_id]
         name, size = info['file_name'], (info['width'], info['height'])
@@ -76,7 +76,6 @@ def _shapes(gt: COCO, matches: List[Match], gallery: Gallery) -> List[Shape]:
         gallery.lowest = max(gallery.lowest, min(gallery.score_thr, above))
     if found:
         gallery.highest = max(gallery.highest, found[0].dt['score'])
-    gallery.lowest = min([gallery.lowest, gallery.score_thr])
     objects = [_object_shape(gt, m, gallery.score_thr) for m in matches if m.gt]
     return objects + [_detection_shape(gt, m, gallery.score_thr) for m in reversed(shown)]
 

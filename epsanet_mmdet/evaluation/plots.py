@@ -54,13 +54,13 @@ def plot(draw: Callable[..., Figure]) -> Callable[..., Markup]:
 def _element(svg: str) -> Markup:
     """Return a file of Matplotlib as an element that shares a page with others.
 
-    Matplotlib escapes text, so that the patterns match nothing but its own markup. The ids that
-    remain are hashes of what they name.
+    Matplotlib escapes text, which therefore never contains a tag. The ids that remain, those of
+    markers and clip paths, are hashes of what they name.
     """
     box = re.search(r'viewBox="[^"<>]*"', svg)[0]
     body = svg[svg.index('<g id="figure_1">') : svg.rindex('</svg>')]
     body = re.sub(r'<style[^>]*>[^<]*</style>', '', body)
-    body = re.sub(r'<g id="[a-zA-Z.]+_?\d*(_\d+)?">', '<g>', body)
+    body = re.sub(r'<g id="[^"<>]*">', '<g>', body)
     body = re.sub(r'(?<=: )#[0-9a-f]{6}(?=[;"])', lambda m: IN_PAGE.get(m[0], m[0]), body)
     return Markup(f'<svg class="plot" {box} role="img">{body}</svg>')
 
@@ -114,6 +114,8 @@ def plot_curves(
             alpha=1 if stressed else 0.7,
             marker='.' if len(x) < 30 else None,
         )
+        if all(isinstance(value, int) for value in x):
+            axes.xaxis.get_major_locator().set_params(integer=True)
     if mark is not None:
         axes.axvline(mark, color=COLOURS[-1], linestyle=':', linewidth=1)
     axes.set(xlabel=xlabel, ylabel=ylabel, ylim=ylim)

@@ -72,6 +72,7 @@ def classes_section(
                 dict(
                     name=category.name,
                     objects=category.objects,
+                    ap=figures[0][0],
                     figures=figures,
                     counts=counts.get(category_id, {}),
                 )
@@ -80,7 +81,7 @@ def classes_section(
         'AP by class',
         'classes',
         names=[IOU_TYPES[iou_type] for iou_type in evaluations],
-        rows=sorted(rows, key=lambda row: -(row['figures'][0][0] or 0)),
+        rows=sorted(rows, key=lambda row: -1 if row['ap'] is None else row['ap'], reverse=True),
         absent=len(gt.cats) - len(rows),
         criterion=criterion,
         seeds=len(first),

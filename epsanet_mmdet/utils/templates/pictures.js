@@ -8,9 +8,9 @@ for (const gallery of document.querySelectorAll('.gallery')) {
       if (shape.matches('.GT')) shape.classList.toggle('FN', low);
       else shape.toggleAttribute('hidden', low);
     }
-    for (const figure of gallery.querySelectorAll('.row figure')) {
-      for (const count of figure.querySelectorAll('[data-count]')) {
-        count.textContent = figure.querySelectorAll(`g.${count.dataset.count}:not([hidden])`).length;
+    for (const part of gallery.querySelectorAll('figure, dialog')) {
+      for (const count of part.querySelectorAll('[data-count]')) {
+        count.textContent = part.querySelectorAll(`g.${count.dataset.count}:not([hidden])`).length;
       }
     }
   });
@@ -35,11 +35,13 @@ const show = step => {
     dialog.close();
     gallery.append(dialog);
   }
-  dialog.replaceChildren(bar, picture.cloneNode(true));
-  bar.firstChild.textContent = picture.getAttribute('aria-label');
+  const copy = picture.cloneNode(true);
+  dialog.replaceChildren(bar, copy);
+  bar.firstChild.replaceChildren(picture.parentNode.querySelector('figcaption span').cloneNode(true));
   const tools = gallery.querySelector('.tools');
   if (tools) bar.after(tools);
   if (!dialog.open) dialog.showModal();
+  copy.style.setProperty('--scale', copy.getScreenCTM().a);
 };
 const restore = () => {
   const tools = dialog.querySelector('.tools');
