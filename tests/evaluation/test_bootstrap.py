@@ -30,11 +30,11 @@ def test_without_resampling_it_is_the_ap_of_the_report(iou_type, tmp_path):
 
 
 def test_95_percent_intervals_cover_the_true_ap_about_as_often():
-    truth = ap_of(synthetic_images(4000, seed=1))
+    truth = ap_of(synthetic_images(3000, seed=1))
     covered, below = [], []
-    for seed in range(100):
+    for seed in range(60):
         gt, dt = as_coco(synthetic_images(100, seed=1000 + seed))
-        interval = bootstrap_ap(gt, [dt], 'bbox', resamples=200, seed=seed)
+        interval = bootstrap_ap(gt, [dt], 'bbox', resamples=150, seed=seed)
         covered.append(interval.low <= truth <= interval.high)
         below.append(interval.high < truth)
     assert np.mean(covered) > 0.88
@@ -47,7 +47,7 @@ def test_more_images_give_narrower_intervals_and_equal_seeds_equal_ones():
         return bootstrap_ap(gt, [dt], 'bbox', resamples=200)
 
     few, many = interval(25), interval(400)
-    assert many.half_width < few.half_width / 2
+    assert many.high - many.low < (few.high - few.low) / 2
     assert interval(25) == few
     assert few.low < ap_of(synthetic_images(25, seed=5)) < few.high
 

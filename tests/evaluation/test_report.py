@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from broken_images import tiff_bomb
 from browser import needs_browser, probe, screenshot
-from coco_case import write_case, write_log
+from coco_case import write_case, write_log, write_synthetic
 from pycocotools.cocoeval import COCOeval
-from synthetic_detections import CLASSES, as_coco, synthetic_images, write_synthetic
+from synthetic_detections import CLASSES, as_coco, synthetic_images
 from tiny_detector import tiny_detector  # noqa: F401
 
 from epsanet_mmdet.config.load import configs_dir

@@ -1,14 +1,10 @@
-"""Random images with objects and detections of known quality, as COCO in memory or in files."""
+"""Random images with objects and detections of known quality, as COCO in memory."""
 
 import contextlib
 import io
-import json
-from pathlib import Path
 from typing import List, Sequence, Tuple
 
-import cv2
 import numpy as np
-from coco_case import Case
 from pycocotools.coco import COCO
 
 CLASSES = ('cat', 'dog', 'cow')
@@ -51,18 +47,6 @@ def as_coco(images: Sequence[Image]) -> Tuple[COCO, COCO]:
         _index(dict(images=sizes, categories=categories, annotations=entries))
         for entries in (objects, found)
     )
-
-
-def write_synthetic(folder: Path, images: Sequence[Image]) -> Case:
-    """Write images' annotations and results as files; the images are grey."""
-    (folder / 'images').mkdir(parents=True)
-    gt, dt = as_coco(images)
-    for image in gt.dataset['images']:
-        picture = np.full((image['height'], image['width'], 3), 90, np.uint8)
-        cv2.imwrite(str(folder / 'images' / image['file_name']), picture)
-    for name, content in (('gt', gt.dataset), ('r.bbox', dt.dataset['annotations'])):
-        (folder / f'{name}.json').write_text(json.dumps(content))
-    return Case(str(folder / 'gt.json'), str(folder / 'images'), [str(folder / 'r.bbox.json')])
 
 
 def _entry(number: int, image: int, category: int, box: List[float]) -> dict:
