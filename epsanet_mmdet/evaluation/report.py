@@ -41,6 +41,7 @@ from .thresholds import score_curve
 from .training_log import TrainingLog, read_training_log
 from .verdict import threshold_section, verdict_section
 
+SCORE_THR = 0.3  # where no score can be recommended
 Facts = List[Tuple[str, str]]
 Folders = Union[None, str, Sequence[str]]
 
@@ -143,7 +144,8 @@ def report_results(
         out: HTML file to write.
         work_dir: Work folder of the training, or of each seed's, to plot its curves.
         score_thr: Count only detections with at least this score as TP or FP, and show only
-            those in images at first. AP and AR use all detections. Default: the recommended one.
+            those in images at first. AP and AR use all detections. Default: the recommended one,
+            or 0.3 if nothing is hit.
         pictures: Number of images to show.
         classes: Classes to report. Default: all of the annotations.
         facts: Names and values to add to those of the run.
@@ -171,7 +173,8 @@ def report_results(
     iou_type, found = list(by_type.items())[-1]  # masks if there are some
     matches = [match(gt, dt, iou_type) for dt in found]
     curve = score_curve(chain(*(chain(*seed.values()) for seed in matches)))
-    score_thr = curve.recommended if score_thr is None else score_thr
+    if score_thr is None:
+        score_thr = SCORE_THR if curve.recommended is None else curve.recommended
     counted = {i: at_score(pairs, score_thr) for i, pairs in matches[0].items()}
     of_any_class = match(gt, found[0], iou_type, by_class=False)
     of_any_class = {i: at_score(pairs, score_thr) for i, pairs in of_any_class.items()}

@@ -1,7 +1,7 @@
 """Precision, recall and F1 of detections against the score from which they count."""
 
 from dataclasses import dataclass
-from typing import Iterable, List
+from typing import Iterable, List, Optional
 
 import numpy as np
 
@@ -32,9 +32,9 @@ class ScoreCurve:
         return len(self.f1) - 1 - int(np.nan_to_num(self.f1)[::-1].argmax())
 
     @property
-    def recommended(self) -> float:
-        """The score with the highest F1."""
-        return self.scores[self.best]
+    def recommended(self) -> Optional[float]:
+        """The score with the highest F1; None if no score has hits."""
+        return self.scores[self.best] if self.f1[self.best] > 0 else None
 
 
 def score_curve(matches: Iterable[Match]) -> ScoreCurve:

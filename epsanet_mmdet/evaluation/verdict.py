@@ -43,7 +43,7 @@ def verdict_section(
 def _best(curve: ScoreCurve) -> Dict[str, Any]:
     i = curve.best
     figures = dict(precision=curve.precision[i], recall=curve.recall[i], f1=curve.f1[i])
-    return dict(figures, curve=curve if curve.f1[i] > 0 else None)
+    return dict(figures, curve=None if curve.recommended is None else curve)
 
 
 def threshold_section(curve: ScoreCurve, iou_type: str) -> Section:

@@ -186,7 +186,12 @@ def test_wrong_arguments_end_in_one_line(case, tmp_path, changed, words):
 
 def test_a_tested_model_has_the_metrics_that_mmdet_prints(tiny_detector, tmp_path, capsys):  # noqa: F811
     out = tmp_path / 'new' / 'r.html'
-    report_test(tiny_detector.config, tiny_detector.checkpoint, str(out))
+    seeds = [tiny_detector.checkpoint] * 2
+    report_test(tiny_detector.config, seeds[0], str(out), more_seeds=seeds[1:])
+    assert '± 0.0 over 2 seeds' in out.read_text(encoding='utf-8')
+    for kind in IOU_TYPES:
+        first, second = (out.with_name(f'r{suffix}.{kind}.json') for suffix in ('', '-2'))
+        assert first.read_bytes() == second.read_bytes()
     results = {k: json.loads((tmp_path / 'new' / f'r.{k}.json').read_text()) for k in IOU_TYPES}
     assert results['bbox'] and results['segm']
     truth = json.loads(tiny_detector.ann_file.read_text())
@@ -222,9 +227,9 @@ def run_tool(*arguments):
 def test_the_tool_reports_existing_results(case, tmp_path):
     given = ['--ann-file', case.ann_file, '--images', case.image_dir]
     out = tmp_path / 'r.html'
-    done = run_tool(*given, '--results', *case.results, '--out', out)
+    done = run_tool(*given, *['--results', *case.results] * 2, '--out', out)
     assert done.returncode == 0, done.stderr
-    assert out.is_file()
+    assert '± 0.0 over 2 seeds' in out.read_text(encoding='utf-8')
     done = run_tool(*given, '--results', 'absent.json', '--out', out)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: results file 'absent.json'")

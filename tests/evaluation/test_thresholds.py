@@ -80,5 +80,6 @@ def test_without_objects_or_detections_there_is_no_f1():
     nothing = score_curve(pairs_of([(objects, []) for objects, _ in images]))
     assert not nothing.f1.any() and np.isnan(nothing.precision).all()
     empty = score_curve(pairs_of([([], found) for _, found in images]))
+    assert nothing.recommended is None and empty.recommended is None
     assert np.isnan(empty.f1).all() and not np.nan_to_num(empty.precision).any()
     assert np.isnan(score_curve([]).f1).all()
