@@ -1,5 +1,6 @@
 """A headless browser, which draws HTML pages and reports what they load."""
 
+import html
 import json
 import re
 import shutil
@@ -18,9 +19,15 @@ FLAGS = (
     '--disable-component-update --disable-sync --hide-scrollbars --enable-logging=stderr'
 ).split()
 POLICY = r'<meta http-equiv="Content-Security-Policy"[^>]*>'
-PROBE = """<script>onload = () => {
-  const bad = [...document.images].filter(i => !i.complete || !i.naturalWidth);
-  const uses = [...document.querySelectorAll('use')].filter(u => !u.getBBox().width);
+FOUND = """<script>onload = () => {
+  const answer = document.createElement('p');
+  answer.textContent = JSON.stringify((() => { %s })());
+  answer.id = 'found';
+  document.body.append(answer);
+}</script>"""
+PROBE = """
+  const size = box => box.width + box.height;
+  const uses = [...document.querySelectorAll('use')].filter(u => !size(u.getBBox()));
   const loaded = performance.getEntriesByType('resource').map(e => e.name);
   const empty = [...document.querySelectorAll('td, tbody th')].filter(c => !c.textContent.trim());
   const column = n => [...document.querySelectorAll('table.sortable')[0].tBodies[0].rows]
@@ -32,13 +39,12 @@ PROBE = """<script>onload = () => {
       click(n); sorted[n] = [column(n)]; click(n); sorted[n].push(column(n));
     }
   }
-  document.body.insertAdjacentHTML('beforeend', '<p id="probe">' + JSON.stringify({
-    images: document.images.length, bad: bad.length, uses: uses.length,
+  return {
+    uses: uses.length, plots: document.querySelectorAll('svg.plot').length,
     loaded: loaded.filter(n => !n.startsWith('data:')).length,
-    pictures: document.querySelectorAll('.row svg').length,
+    pictures: document.querySelectorAll('svg.picture').length,
     cells: document.querySelectorAll('td').length, empty: empty.length, sorted,
-    overflow: document.documentElement.scrollWidth - innerWidth }) + '</p>');
-}</script>"""
+    overflow: document.documentElement.scrollWidth - innerWidth };"""
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None, reason='needs chromium or google-chrome, which is not installed'
 )
@@ -65,9 +71,14 @@ def screenshot(page: Path, width: int, *flags: str) -> np.ndarray:
 
 
 def probe(page: Path, width: int) -> Dict[str, Any]:
-    """Ask the browser, by a script that the page's own policy would not let run."""
+    """Count what the browser draws and loads."""
+    return ask(page, PROBE, width)
+
+
+def ask(page: Path, script: str, width: int = 1200) -> Any:
+    """Return what a script returns, which the page's own policy would not let run."""
     text = re.sub(POLICY, '', page.read_text(encoding='utf-8'))
     probed = page.with_name(f'probed {page.name}')
-    probed.write_text(text.replace('</body>', PROBE + '</body>'), encoding='utf-8')
+    probed.write_text(text.replace('</body>', FOUND % script + '</body>'), encoding='utf-8')
     text = browse(probed, f'--window-size={width},2400', '--dump-dom')
-    return json.loads(re.search(r'<p id="probe">(.*?)</p>', text)[1])
+    return json.loads(html.unescape(re.search(r'<p id="found">(.*?)</p>', text)[1]))

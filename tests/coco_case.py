@@ -6,6 +6,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from pycocotools import mask as coco_masks
+from synthetic_detections import as_coco
 
 from epsanet_mmdet.evaluation.data import load_ground_truth, load_results
 
@@ -73,6 +74,18 @@ def write_case(folder, names=('cat', 'dog'), objects=None, detections=None) -> C
         (folder / f'{name}.json').write_text(json.dumps(value))
     results = [str(folder / 'r.bbox.json'), str(folder / 'r.segm.json')]
     return Case(str(folder / 'gt.json'), str(folder / 'images'), results)
+
+
+def write_synthetic(folder, images) -> Case:
+    """Write grey images with the objects and detections of ``synthetic_images``."""
+    (folder / 'images').mkdir(parents=True)
+    gt, dt = as_coco(images)
+    for image in gt.dataset['images']:
+        picture = np.full((image['height'], image['width'], 3), 90, np.uint8)
+        cv2.imwrite(str(folder / 'images' / image['file_name']), picture)
+    for name, content in (('gt', gt.dataset), ('r.bbox', dt.dataset['annotations'])):
+        (folder / f'{name}.json').write_text(json.dumps(content))
+    return Case(str(folder / 'gt.json'), str(folder / 'images'), [str(folder / 'r.bbox.json')])
 
 
 def load_case(case: Case):

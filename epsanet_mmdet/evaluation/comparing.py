@@ -10,7 +10,7 @@ from ..utils.page import Section, render_page, render_section
 from .data import load_ground_truth, load_results
 from .gallery import worst_pictures
 from .matching import Match, match
-from .metrics import IOU_TYPES, SUMMARY, Evaluation, evaluate, precision_curve
+from .metrics import IOU_TYPES, SUMMARY, Evaluations, evaluate, mean, precision_curve
 from .plots import plot_curves, plot_rows
 from .sections import criterion, facts_section, gallery_section, plot_precision
 from .training_log import Curve, TrainingLog, read_training_log
@@ -18,6 +18,7 @@ from .training_log import Curve, TrainingLog, read_training_log
 FIGURES = SUMMARY[:6]  # the average precisions
 SIZES = SUMMARY[3:6]
 CLASSES = 100  # classes listed at most
+RANGE = ': mean and range of the seeds'
 
 
 @dataclass
@@ -48,11 +49,11 @@ class Variant:
         evaluations: Metrics of each seed by IoU type.
         logs: Training log of each seed.
         dt: Detections of the first seed; masks if there are some.
-        matches: Matches of those detections.
+        matches: Matches of those detections, whatever their score.
     """
 
     label: str
-    evaluations: Dict[str, List[Evaluation]] = field(default_factory=dict)
+    evaluations: Evaluations = field(default_factory=dict)
     logs: List[TrainingLog] = field(default_factory=list)
     dt: Optional[COCO] = None
     matches: Dict[int, List[Match]] = field(default_factory=dict)
@@ -74,7 +75,7 @@ def comparison_page(
         facts: Names and values that describe the plan and its machine.
         jobs: Label, state, settings, seconds and AP of every job.
         pictures: Number of images to show for each comparison.
-        score_thr: Treat detections with a lower score as absent in counts and images.
+        score_thr: Score from which detections count in images at first.
 
     Raises:
         DataError: If annotations or results cannot be read.
@@ -83,7 +84,7 @@ def comparison_page(
     several = len(summary['comparisons']) > 1
     for number, comparison in enumerate(summary['comparisons'], 1):
         prefix = f'{comparison["name"] or number}: ' if several else ''
-        gt, variants, image_dir = _collect(comparison, runs, score_thr)
+        gt, variants, image_dir = _collect(comparison, runs)
         sections.append(_results_section(prefix, comparison))
         if gt is None:
             continue
@@ -94,7 +95,7 @@ def comparison_page(
             _curves_section(prefix, variants),
             _training_section(prefix, variants),
             gallery_section(
-                worst_pictures(gt, models, image_dir, pictures),
+                worst_pictures(gt, models, image_dir, pictures, score_thr),
                 len(gt.imgs),
                 criterion(iou_type, score_thr),
                 prefix,
@@ -103,11 +104,11 @@ def comparison_page(
         ]
     sections.append(render_section('Jobs', 'jobs', jobs=jobs))
     sections.append(facts_section(facts))
-    return render_page(summary['title'], [s for s in sections if s], sortable=True)
+    return render_page(summary['title'], [s for s in sections if s])
 
 
 def _collect(
-    comparison: Dict, runs: Sequence[TestedRun], score_thr: float
+    comparison: Dict, runs: Sequence[TestedRun]
 ) -> Tuple[Optional[COCO], List[Variant], str]:
     gt, variants, image_dir = None, [], ''
     for row in comparison['rows']:
@@ -126,7 +127,7 @@ def _collect(
                 variant.logs.append(log)
             if variant.dt is None:
                 iou_type, variant.dt = list(results.items())[-1]  # masks if there are some
-                variant.matches = match(gt, variant.dt, iou_type, score_thr)
+                variant.matches = match(gt, variant.dt, iou_type)
         if variant.dt:
             variants.append(variant)
     return gt, variants, image_dir
@@ -167,15 +168,15 @@ def _classes_section(prefix: str, gt: COCO, variants: Sequence[Variant], iou_typ
     lines = []
     for k, category in enumerate(evaluations[0][0].classes):
         if category.objects:
-            means = [_mean([e.classes[k].ap for e in seeds]) for seeds in evaluations]
-            known = [mean for mean in means if mean is not None]
+            means = [mean([e.classes[k].ap for e in seeds]) for seeds in evaluations]
+            known = [value for value in means if value is not None]
             spread = max(known) - min(known) if known else 0
             lines.append((category.name, category.objects, means, spread))
     areas = [(a['area'], a['iscrowd']) for a in gt.anns.values()]
     sizes = []
     for size, low, high in zip(SIZES, (0, 32**2, 96**2), (32**2, 96**2, float('inf'))):
         count = sum(not crowd and low <= area < high for area, crowd in areas)
-        means = [_mean([e.summary[size] for e in seeds]) for seeds in evaluations]
+        means = [mean([e.summary[size] for e in seeds]) for seeds in evaluations]
         sizes.append((size.removeprefix('AP '), count, means))
     return render_section(
         f'{prefix}Object size and class',
@@ -186,11 +187,6 @@ def _classes_section(prefix: str, gt: COCO, variants: Sequence[Variant], iou_typ
         classes=sorted(lines, key=lambda line: -line[1])[:CLASSES],
         left_out=max(0, len(lines) - CLASSES),
     )
-
-
-def _mean(values: Sequence[Optional[float]]) -> Optional[float]:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _curves_section(prefix: str, variants: Sequence[Variant]) -> Section:
@@ -213,12 +209,12 @@ def _training_section(prefix: str, variants: Sequence[Variant]) -> Optional[Sect
     plots = []
     losses = _by_label((label, log.losses.get('loss')) for label, log in logs)
     if losses:
-        plots.append(('Training loss of every job', plot_curves(losses, 'iteration', 'loss')))
+        plots.append((f'Training loss{RANGE}', plot_curves(losses, 'iteration', 'loss')))
     for iou_type, name in IOU_TYPES.items():
         scores = _by_label((label, log.metrics.get(f'coco/{iou_type}_mAP')) for label, log in logs)
         if scores:
             plot = plot_curves(scores, logs[0][1].metrics_unit, f'{name} AP')
-            plots.append((f'Validation {name} AP of every job', plot))
+            plots.append((f'Validation {name} AP{RANGE}', plot))
     return render_section(f'{prefix}Training', 'plots', plots=plots) if plots else None
 
 

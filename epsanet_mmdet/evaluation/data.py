@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import math
 import os.path as osp
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
@@ -119,9 +120,9 @@ def _read_entries(gt: COCO, path: str) -> List[dict]:
         for entry in entries:
             if not {'image_id', 'category_id', 'score'} <= set(entry):
                 raise TypeError
-            if not {'bbox', 'segmentation'} & set(entry):
+            if not {'bbox', 'segmentation'} & set(entry) or not math.isfinite(entry['score']):
                 raise TypeError
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise DataError(
             f"'{path}' is not COCO results (a JSON list of image_id, category_id, score, and "
             'bbox or segmentation); write it with epsanet infer or outfile_prefix'

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Dict, List, Optional
+from typing import Dict, Iterable, List, Optional
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -38,16 +38,13 @@ class Match:
         return 'FP' if self.gt is None else 'TP'
 
 
-def match(
-    gt: COCO, dt: COCO, iou_type: str, score_thr: float, by_class: bool = True
-) -> Dict[int, List[Match]]:
+def match(gt: COCO, dt: COCO, iou_type: str, by_class: bool = True) -> Dict[int, List[Match]]:
     """Match detections to the ground truth as COCO does, highest score first.
 
     Args:
         gt: Ground truth.
         dt: Detections.
         iou_type: ``'bbox'`` or ``'segm'``.
-        score_thr: Leave out detections with a lower score.
         by_class: Match only objects of equal classes.
 
     Returns:
@@ -61,16 +58,14 @@ def match(
     silenced(evaluation.evaluate)
     matches = {image_id: [] for image_id in sorted(gt.imgs)}
     for result in filter(None, evaluation.evalImgs):
-        matches[result['image_id']] += _matches(result, gt, dt, score_thr)
+        matches[result['image_id']] += _matches(result, gt, dt)
     return matches
 
 
-def _matches(result: dict, gt: COCO, dt: COCO, score_thr: float) -> List[Match]:
+def _matches(result: dict, gt: COCO, dt: COCO) -> List[Match]:
     matches, matched = [], set()
     for i, dt_id in enumerate(result['dtIds']):
         detection = dt.anns[dt_id]
-        if detection['score'] < score_thr:
-            continue
         gt_id = int(result['dtMatches'][0][i])
         ignored = bool(result['dtIgnore'][0][i])
         matches.append(Match(None if ignored else gt.anns.get(gt_id), detection, ignored))
@@ -80,6 +75,20 @@ def _matches(result: dict, gt: COCO, dt: COCO, score_thr: float) -> List[Match]:
         if gt_id not in matched:
             matches.append(Match(gt.anns[gt_id], ignored=bool(ignored)))
     return matches
+
+
+def at_score(matches: Iterable[Match], score_thr: float) -> List[Match]:
+    """Return the matches without the detections of lower scores, as if those did not exist.
+
+    This is exact: a detection of a lower score takes no object from one of a higher score.
+    """
+    kept = []
+    for pair in matches:
+        if pair.dt is None or pair.dt['score'] >= score_thr:
+            kept.append(pair)
+        elif pair.gt is not None:
+            kept.append(Match(pair.gt))
+    return kept
 
 
 def count_outcomes(matches: Dict[int, List[Match]]) -> Dict[int, Counter]:

@@ -1,5 +1,6 @@
 """COCO's metrics, as pycocotools computes them."""
 
+import statistics
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence
 
@@ -48,6 +49,9 @@ class Evaluation:
         return IOU_TYPES[self.iou_type]
 
 
+Evaluations = Dict[str, List[Evaluation]]  # of each seed, by IoU type
+
+
 def evaluate(gt: COCO, dt: COCO, iou_type: str) -> Evaluation:
     """Compute COCO's metrics of detections.
 
@@ -84,6 +88,21 @@ def precision_curve(
     if precision.size:
         precision = precision[..., ~np.isnan(precision[0, 0, 0])]
     return dict(zip(RECALLS, precision.mean(axis=(0, 1, 3)).tolist())) if precision.size else {}
+
+
+def summarise(seeds: Sequence[Evaluation], figure: str) -> Optional[Dict[str, Optional[float]]]:
+    """Return mean and sample standard deviation of a metric over seeds; None if it is undefined."""
+    values = [seed.summary[figure] for seed in seeds]
+    if None in values:
+        return None
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return dict(mean=statistics.mean(values), deviation=deviation)
+
+
+def mean(values: Sequence[Optional[float]]) -> Optional[float]:
+    """Return the mean of those that are not None, or None."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _number(value: float) -> Optional[float]:

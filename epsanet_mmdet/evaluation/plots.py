@@ -1,27 +1,36 @@
-"""Plots of a report, as SVG in data URIs or as files."""
+"""Plots of a report, as SVG in the colours of its page or as files."""
 
-import base64
 import functools
 import io
+import re
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import matplotlib
 import numpy as np
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
-Curves = Union[Dict[float, float], List[Dict[float, float]]]
+Curve = Dict[float, float]  # y by x
+Curves = Union[Curve, List[Curve]]
 
 # Distinguishable with any colour vision (Okabe and Ito).
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000')
-CELLS = 12  # classes whose counts fit into a matrix at most
+GRID = '#b0b0b0'
+IN_PAGE = {  # page.css has the variables, for light and dark
+    **{colour: f'var(--series-{i})' for i, colour in enumerate(COLOURS[:-1], 1)},
+    COLOURS[-1]: 'currentColor',
+    GRID: 'var(--faint)',
+}
 STYLE = {
     'axes.grid': True,
     'axes.spines.right': False,
     'axes.spines.top': False,
     'font.family': 'sans-serif',
+    'font.sans-serif': ['DejaVu Sans'],
     'font.size': 9,
     'grid.alpha': 0.25,
+    'grid.color': GRID,
     'legend.frameon': False,
     'svg.fonttype': 'none',  # text stays text: small, and in any script
     'svg.hashsalt': 'report',
@@ -29,16 +38,31 @@ STYLE = {
 }
 
 
-def plot(draw: Callable[..., Figure]) -> Callable[..., str]:
-    """Make a function that draws a figure return it as a data URI."""
+def plot(draw: Callable[..., Figure]) -> Callable[..., Markup]:
+    """Make a function that draws a figure return it as an SVG element without a background."""
 
     @functools.wraps(draw)
-    def to_uri(*args, **kwargs) -> str:
-        with matplotlib.rc_context(STYLE), io.BytesIO() as file:
-            draw(*args, **kwargs).savefig(file, format='svg', metadata={'Date': None})
-            return 'data:image/svg+xml;base64,' + base64.b64encode(file.getvalue()).decode()
+    def to_element(*args, **kwargs) -> Markup:
+        with matplotlib.rc_context(STYLE), io.StringIO() as file:
+            nothing = dict.fromkeys(('Date', 'Creator', 'Format', 'Type'))
+            draw(*args, **kwargs).savefig(file, format='svg', metadata=nothing, transparent=True)
+            return _element(file.getvalue())
 
-    return to_uri
+    return to_element
+
+
+def _element(svg: str) -> Markup:
+    """Return a file of Matplotlib as an element that shares a page with others.
+
+    Matplotlib escapes text, which therefore never contains a tag. The ids that remain, those of
+    markers and clip paths, are hashes of what they name.
+    """
+    box = re.search(r'viewBox="[^"<>]*"', svg)[0]
+    body = svg[svg.index('<g id="figure_1">') : svg.rindex('</svg>')]
+    body = re.sub(r'<style[^>]*>[^<]*</style>', '', body)
+    body = re.sub(r'<g id="[^"<>]*">', '<g>', body)
+    body = re.sub(r'(?<=: )#[0-9a-f]{6}(?=[;"])', lambda m: IN_PAGE.get(m[0], m[0]), body)
+    return Markup(f'<svg class="plot" {box} role="img">{body}</svg>')
 
 
 def save_plot(draw: Callable[..., str], path: Path, *args, **kwargs) -> None:
@@ -60,33 +84,50 @@ def plot_curves(
     ylabel: str,
     bold: Sequence[str] = (),
     ylim: Optional[Tuple[float, float]] = None,
+    mark: Optional[float] = None,
 ) -> Figure:
     """Draw curves.
 
     Args:
-        curves: The curve of each name, y by x, or several curves that share a name.
+        curves: The curve of each name, or the curves of several seeds, which are drawn as their
+            mean and a band from the lowest to the highest.
         xlabel: Label of the x axis.
         ylabel: Label of the y axis.
         bold: Names of curves to emphasise.
         ylim: Limits of the y axis.
+        mark: Value of x to mark.
     """
     figure, axes = _axes()
-    for i, (name, lines) in enumerate(curves.items()):
+    for i, (name, seeds) in enumerate(curves.items()):
         stressed = not bold or name in bold
-        for k, values in enumerate([lines] if isinstance(lines, dict) else lines):
-            axes.plot(
-                list(values),
-                list(values.values()),
-                label='_' if k else _visible(name),
-                color=COLOURS[i % len(COLOURS)],
-                linestyle='-' if i < len(COLOURS) else '--',
-                linewidth=2 if stressed and isinstance(lines, dict) else 1,
-                alpha=1 if stressed else 0.7,
-                marker='.' if len(values) < 30 else None,
-            )
+        x, low, mean, high = band([seeds] if isinstance(seeds, dict) else seeds)
+        color = COLOURS[i % len(COLOURS)]
+        if not isinstance(seeds, dict) and len(seeds) > 1:
+            axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+        axes.plot(
+            x,
+            mean,
+            label=_visible(name),
+            color=color,
+            linestyle='-' if i < len(COLOURS) else '--',
+            linewidth=2 if stressed else 1,
+            alpha=1 if stressed else 0.7,
+            marker='.' if len(x) < 30 else None,
+        )
+        if all(isinstance(value, int) for value in x):
+            axes.xaxis.get_major_locator().set_params(integer=True)
+    if mark is not None:
+        axes.axvline(mark, color=COLOURS[-1], linestyle=':', linewidth=1)
     axes.set(xlabel=xlabel, ylabel=ylabel, ylim=ylim)
     axes.legend(fontsize=8)
     return figure
+
+
+def band(curves: Sequence[Curve]) -> Tuple[List[float], np.ndarray, np.ndarray, np.ndarray]:
+    """Return the x that all curves have, and their lowest, mean and highest y there."""
+    common = [x for x in curves[0] if all(x in curve for curve in curves)]
+    y = np.array([[curve[x] for x in common] for curve in curves])
+    return common, y.min(0), y.mean(0), y.max(0)
 
 
 @plot
@@ -113,30 +154,6 @@ def plot_rows(values: Dict[str, List[float]], published: Dict[str, Optional[floa
     axes.set_yticks(range(len(values)), [_visible(name) for name in values])
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_xlabel('AP (%)')
-    return figure
-
-
-@plot
-def plot_confusion(matrix: np.ndarray, names: List[str]) -> Figure:
-    """Draw a confusion matrix, shaded by the fractions of each row.
-
-    Args:
-        matrix: See :func:`epsanet_mmdet.evaluation.matching.confusion_matrix`.
-        names: Class names.
-    """
-    side = 3 + 0.35 * min(len(names), 24)
-    figure, axes = _axes((side, side))
-    axes.grid(False)
-    shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
-    axes.imshow(shares, 'Blues', vmin=0, vmax=1)
-    ticks, size = range(len(matrix)), 8 if len(names) <= 24 else 4
-    axes.set_xticks(ticks, [*names, 'FN'], rotation=90, fontsize=size)
-    axes.set_yticks(ticks, [*names, 'background'], fontsize=size)
-    axes.set(xlabel='detected as', ylabel='annotated as')
-    if len(names) <= CELLS:
-        for (i, j), count in np.ndenumerate(matrix):
-            color = 'white' if shares[i, j] > 0.6 else 'black'
-            axes.text(j, i, str(count), ha='center', va='center', color=color, fontsize=8)
     return figure
 
 

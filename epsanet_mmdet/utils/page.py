@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 ROOMS = Path(__file__).parents[1]  # each with its templates, under names of its own
+SCRIPTS = ('sort.js', 'pictures.js')
 TEMPLATES = Environment(
     loader=FileSystemLoader(sorted(ROOMS.glob('*/templates'))),
     autoescape=True,
@@ -63,15 +64,17 @@ def render_section(title: str, template: str, **values) -> Section:
     return Section(title, Markup(TEMPLATES.get_template(f'{template}.html').render(values)))
 
 
-def render_page(title: str, sections: Sequence[Section], sortable: bool = False) -> str:
+def render_page(title: str, sections: Sequence[Section]) -> str:
     """Return a page as HTML.
+
+    Its script sorts tables of the class ``sortable`` by a click on a heading, enlarges pictures and
+    filters them by score. The page's content security policy allows no other.
 
     Args:
         title: Heading.
         sections: Sections in their order.
-        sortable: Add a script that sorts tables of the class ``sortable`` by a click on a heading.
     """
-    script = TEMPLATES.get_template('sort.js').render().strip() if sortable else ''
+    script = ''.join(TEMPLATES.get_template(name).render() for name in SCRIPTS).strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return TEMPLATES.get_template('page.html').render(
         title=title, sections=sections, script=Markup(script), script_hash=digest

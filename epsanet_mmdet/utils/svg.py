@@ -23,9 +23,11 @@ class Shape:
         label: Its class, and its score if it is a detection.
         box: Left, top, width and height in pixels.
         outline: Path data of its mask, see :func:`outline`; empty without a mask.
-        outcome: ``'GT'``, ``'TP'``, ``'FP'``, ``'FN'`` or ``'ignored'``, which chooses the style;
-            empty to draw it in ``colour`` and without text.
+        outcome: ``'GT'``, ``'GT FN'``, ``'TP'``, ``'FP'`` or ``'ignored'``, which chooses the
+            style; empty to draw it in ``colour`` and without text.
         colour: A CSS colour.
+        score: Score of a detection, or of the detection that finds an object, for the slider.
+        hidden: Whether it is not drawn at first, as its score is too low.
     """
 
     label: str
@@ -33,6 +35,8 @@ class Shape:
     outline: str = ''
     outcome: str = ''
     colour: str = ''
+    score: Optional[float] = None
+    hidden: bool = False
 
 
 @dataclass
@@ -58,31 +62,40 @@ class Picture:
         """Pixels of a line that looks equally thin on every image."""
         return max(self.width, self.height) / 400
 
+    @staticmethod
+    def count(shapes: Sequence[Shape], outcome: str) -> int:
+        """Return how many shapes have an outcome and are drawn."""
+        return sum(outcome in shape.outcome.split() and not shape.hidden for shape in shapes)
 
-def load_picture(path: str, name: str, size: Tuple[int, int]) -> Picture:
-    """Load an image, shrunk to ``LONGEST_SIDE``, as training sees it.
+
+def load_picture(
+    path: str, name: str, size: Tuple[int, int], longest_side: int = LONGEST_SIDE
+) -> Picture:
+    """Load an image, shrunk to a longest side, as training sees it.
 
     Args:
         path: Image file.
         name: Name shown in the page.
         size: Width and height in pixels, for an image that cannot be read.
+        longest_side: Pixels of the longest side at most.
     """
     try:
         image = load_image(path)
     except DataError:
         return Picture(name, *size)
-    return embed_picture(image, name)
+    return embed_picture(image, name, longest_side)
 
 
-def embed_picture(image: np.ndarray, name: str) -> Picture:
-    """Return an image for a page, shrunk to ``LONGEST_SIDE``.
+def embed_picture(image: np.ndarray, name: str, longest_side: int = LONGEST_SIDE) -> Picture:
+    """Return an image for a page, shrunk to a longest side.
 
     Args:
         image: BGR image, uint8 of shape (height, width, 3).
         name: Name shown in the page.
+        longest_side: Pixels of the longest side at most.
     """
     height, width = image.shape[:2]
-    scale = min(1, LONGEST_SIDE / max(height, width))
+    scale = min(1, longest_side / max(height, width))
     shown = tuple(max(1, round(side * scale)) for side in (width, height))
     image = cv2.resize(image, shown, interpolation=cv2.INTER_AREA)
     jpeg = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]

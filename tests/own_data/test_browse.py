@@ -110,7 +110,7 @@ def test_names_of_classes_cannot_change_the_page(tmp_path):
     config = tmp_path / 'hostile.py'
     config.write_text(f'train_dataloader = dict(dataset={source!r})\n', encoding='utf-8')
     page = page_of(str(config), tmp_path)
-    assert '<script' not in page and '&lt;script&gt;' in page
+    assert page.count('<script') == 1 and '&lt;script&gt;' in page
     assert {shape['name'] for objects in Drawn(page).objects for shape in objects} == {
         name,
         CLASSES[1],

@@ -160,8 +160,8 @@ def test_a_report_shows_no_picture_from_elsewhere(way, secret, tmp_path):
     results.write_text(json.dumps([dict(image_id=1, category_id=1, bbox=[1, 1, 9, 9], score=0.9)]))
     gt = load_ground_truth(str(path))
     dt = load_results(gt, [str(results)])['bbox']
-    models = {'detections': (dt, match(gt, dt, 'bbox', 0.3))}
-    pictures = worst_pictures(gt, models, str(root / 'images'), 9)
+    models = {'detections': (dt, match(gt, dt, 'bbox'))}
+    pictures = worst_pictures(gt, models, str(root / 'images'), 9, 0.3).pictures
     uris = {picture.name: picture.uri for picture in pictures}
     assert [name for name, uri in uris.items() if uri] == ['im 2.png']
 

@@ -5,6 +5,7 @@ import re
 
 import cv2
 import pytest
+from browser import ask, needs_browser, probe
 from drawn_page import Drawn, filled
 from pycocotools import mask as coco_mask
 from small_data import CLASSES, HEIGHT, WIDTH, write_coco, write_json
@@ -74,3 +75,20 @@ def test_large_images_are_shrunk_and_keep_the_coordinates_of_their_objects(tmp_p
     assert drawn.images[0].shape == (LONGEST_SIDE * HEIGHT // WIDTH, LONGEST_SIDE, 3)
     boxes = [shape['box'] for shape in drawn.objects[0]]
     assert content['annotations'][0]['bbox'] in boxes
+
+
+@needs_browser
+@pytest.mark.parametrize('width', [1600, 900, 390])
+def test_a_browser_shows_the_page_and_enlarges_its_images(width, tmp_path):
+    content, page, _ = draw(write_coco(tmp_path / 'data'))
+    path = tmp_path / 'page.html'
+    path.write_text(page, encoding='utf-8')
+    seen = probe(path, width)
+    assert (seen['overflow'] <= 0, seen['loaded']) == (True, 0)
+    assert seen['pictures'] == len(content['images'])
+    opened = """
+  document.querySelector('figcaption button').click();
+  const dialog = document.querySelector('dialog');
+  return [dialog.open, dialog.querySelectorAll('svg.picture').length];
+  """
+    assert ask(path, opened, width) == [True, 1]
