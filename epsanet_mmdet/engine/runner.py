@@ -4,7 +4,7 @@ import copy
 import logging
 import os.path as osp
 from contextlib import ExitStack, contextmanager
-from typing import Dict, Iterator, Sequence
+from typing import Dict, Iterator, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -12,6 +12,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..config.data import data_paths
+from ..config.options import READERS
 from ..utils.command_line import step
 
 
@@ -33,6 +34,12 @@ class BriefRunner(Runner):
         cfg = copy.copy(cfg)
         cfg.pop('runner_type', None)  # mmdet's own tools can then run the dumped config
         return super().from_cfg(cfg)
+
+    def register_default_hooks(self, hooks: Optional[Dict] = None) -> None:
+        """Register hooks; a name with None has no hook, also where mmengine does not know it."""
+        known = READERS['default_hooks']
+        hooks = {k: hook for k, hook in (hooks or {}).items() if hook is not None or k in known}
+        super().register_default_hooks(hooks)
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)
