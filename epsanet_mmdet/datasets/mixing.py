@@ -41,7 +41,7 @@ class InstanceMosaic(Mosaic):
         centre = [int(half * np.random.uniform(*self.center_ratio_range)) for _ in range(2)]
         image = np.full((2 * half, 2 * half, 3), self.pad_val, results['img'].dtype)
         masks = []
-        for part, corner in zip(parts, CORNERS):
+        for part, corner in zip(parts, np.random.permutation(CORNERS)):
             place, cut = self._mosaic_combine(corner, centre, part['img'].shape[1::-1])
             image[_window(place)] = part['img'][_window(cut)]
             part['gt_bboxes'].translate_([place[0] - cut[0], place[1] - cut[1]])

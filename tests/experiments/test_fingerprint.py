@@ -91,7 +91,8 @@ def test_jobs_of_versions_that_listed_the_guards_as_custom_hooks_continue():
 
 
 def test_early_stopping_counts():
-    assert changed({'custom_hooks': [dict(type='ResumableEarlyStoppingHook')]}) == ['custom_hooks']
+    hooks = [dict(type='ResumableEarlyStoppingHook')]
+    assert changed({'custom_hooks': hooks}) == ['config.custom_hooks']
 
 
 def test_differences_name_nested_keys_and_both_values():
