@@ -48,8 +48,7 @@ def training_config(
     for name in ('val', 'test'):
         for part in ('cfg', 'dataloader', 'evaluator'):
             config[f'{name}_{part}'] = None
-    config.default_hooks.checkpoint = None
-    config.custom_hooks = []
+    config.default_hooks = dict(checkpoint=None)
     config.log_level = 'WARNING'
     return config
 

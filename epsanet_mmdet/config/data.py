@@ -1,7 +1,7 @@
 """The data sets of a config: their paths, image size and dataloaders."""
 
 import os.path as osp
-from typing import Dict, NamedTuple, Sequence, Tuple
+from typing import Dict, NamedTuple, Sequence, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.utils import is_abs
@@ -33,12 +33,19 @@ def data_paths(dataset: Dict) -> DataPaths:
     return DataPaths(root, ann_file, images if is_abs(images) else osp.join(root, images))
 
 
-def find_datasets(config: Config, sections: Sequence[str] = DATALOADERS) -> Dict[str, Dict]:
+def find_datasets(
+    config: Union[Config, Dict], sections: Sequence[str] = DATALOADERS
+) -> Dict[str, Dict]:
     """Return the data sets of some dataloaders by dotted key.
 
     In place of wrappers such as ``RepeatDataset`` and ``ConcatDataset``, those inside are returned.
     """
-    places = [(f'{s}.dataset', (config.get(s) or {}).get('dataset')) for s in sections]
+    loaders = {section: config.get(section) for section in sections}
+    places = [
+        (f'{s}.dataset', loader.get('dataset'))
+        for s, loader in loaders.items()
+        if isinstance(loader, dict)
+    ]
     found = {}
     while places:
         key, dataset = places.pop(0)

@@ -113,6 +113,8 @@ def _find_reader(
     """
     expected = READERS.get(place, ())
     keys = {*here, *(key for key in expected if isinstance(key, str))} - EVERYWHERE
+    if place.startswith(('default_hooks.', 'custom_hooks.')):
+        keys.add('priority')  # which mmengine takes out before it builds the hook
     classes = _find_classes(options.get(f'{place}.type', here.get('type')))
     if classes:
         arguments = [_arguments(one) for one in classes]

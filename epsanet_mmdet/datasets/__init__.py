@@ -2,6 +2,13 @@
 
 from .coco import CheckedCocoDataset
 from .coco_evaluation import CocoMetric
+from .mixing import ByteCopyPaste, InstanceMosaic
 from .skipped import SkippedDataHook
 
-__all__ = ['CheckedCocoDataset', 'CocoMetric', 'SkippedDataHook']
+__all__ = [
+    'ByteCopyPaste',
+    'CheckedCocoDataset',
+    'CocoMetric',
+    'InstanceMosaic',
+    'SkippedDataHook',
+]

@@ -4,14 +4,15 @@ import copy
 import logging
 import os.path as osp
 from contextlib import ExitStack, contextmanager
-from typing import Dict, Iterator, Sequence
+from typing import Dict, Iterator, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ..config.data import data_paths
+from ..config.data import data_paths, find_datasets
+from ..config.options import READERS
 from ..utils.command_line import step
 
 
@@ -33,6 +34,12 @@ class BriefRunner(Runner):
         cfg = copy.copy(cfg)
         cfg.pop('runner_type', None)  # mmdet's own tools can then run the dumped config
         return super().from_cfg(cfg)
+
+    def register_default_hooks(self, hooks: Optional[Dict] = None) -> None:
+        """Register hooks; a name with None has no hook, also where mmengine does not know it."""
+        known = READERS['default_hooks']
+        hooks = {k: hook for k, hook in (hooks or {}).items() if hook is not None or k in known}
+        super().register_default_hooks(hooks)
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)
@@ -57,9 +64,9 @@ class BriefRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader, *args, **kwargs):
-        dataset = dataloader.get('dataset') if isinstance(dataloader, dict) else None
-        file = data_paths(dataset).ann_file if isinstance(dataset, dict) else ''
-        with step('building the data set of', file or None):
+        found = find_datasets(dict(loader=dataloader), ['loader'])
+        files = [data_paths(dataset).ann_file for dataset in found.values()]
+        with step('building the data set of', files[0] or None if len(files) == 1 else None):
             return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def load_checkpoint(self, filename: str, *args, **kwargs):
@@ -94,10 +101,13 @@ def summary(runner: Runner, parts: Sequence[str]) -> str:
 
 
 def _data(loader: Dict) -> str:
-    dataset = loader.get('dataset') or {}
+    found = find_datasets(dict(loader=loader), ['loader']).values()
+    return f'{", ".join(map(_place, found))}, in batches of {loader.get("batch_size")}'
+
+
+def _place(dataset: Dict) -> str:
     name = dataset.get('ann_file') or dataset.get('split') or dataset.get('type')
-    place = osp.join(dataset.get('data_root') or '', str(name))
-    return f'{place}, in batches of {loader.get("batch_size")}'
+    return osp.join(dataset.get('data_root') or '', str(name))
 
 
 def _schedule(config: Config) -> str:

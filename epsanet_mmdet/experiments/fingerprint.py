@@ -11,11 +11,11 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
-from mmengine.registry import HOOKS
 
 from ..config.data import DATALOADERS, data_paths
 from ..datasets.checks import check_annotations, check_paths
 from ..datasets.coco_json import load_json
+from ..engine.hooks.guards import GUARDS
 from ..errors import ConfigError, DataError
 from ..utils.environment import versions
 from ..utils.text import printable
@@ -33,7 +33,6 @@ IDLE_KEYS = (
     *('default_hooks.logger', 'default_hooks.checkpoint', 'default_hooks.visualization'),
     *('default_hooks.timer', 'test_evaluator.outfile_prefix', 'val_evaluator.outfile_prefix'),
 )
-CHECKING_HOOKS = ('NumClassCheckHook',)  # mmdet's, which stops a run or changes nothing
 LOCATIONS = ('data_root', 'ann_file', 'data_prefix', 'checkpoint', 'load_from')  # hashed instead
 COMPARED = ('model.backbone', 'model.neck.in_channels')  # in which variants may differ
 ABSENT = '(absent)'
@@ -87,16 +86,15 @@ def without_guards(settings: Dict[str, Any]) -> Dict[str, Any]:
 
     They depend on the version of the package, not on the plan.
     """
-    settings = copy.deepcopy(settings)
-    hooks = settings['config'].get('custom_hooks') or []
-    settings['config']['custom_hooks'] = [hook for hook in hooks if not _is_guard(hook)]
-    return settings
+    config = dict(settings['config'])
+    default, custom = config.get('default_hooks') or {}, config.get('custom_hooks') or []
+    config['default_hooks'] = {name: h for name, h in default.items() if not _is_guard(h)}
+    config['custom_hooks'] = [hook for hook in custom if not _is_guard(hook)]
+    return dict(settings, config=config)
 
 
-def _is_guard(hook: Dict[str, Any]) -> bool:
-    cls = HOOKS.get(str(hook.get('type')))
-    own = cls is not None and cls.__module__.startswith(f'{__name__.partition(".")[0]}.')
-    return own or hook.get('type') in CHECKING_HOOKS
+def _is_guard(hook: Optional[Dict[str, Any]]) -> bool:
+    return hook is None or hook.get('type') in GUARDS
 
 
 def short_hash(settings: Dict[str, Any]) -> str:

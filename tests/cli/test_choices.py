@@ -7,12 +7,13 @@ from unittest import mock
 
 import pytest
 
-from epsanet_cli.commands import benchmark, infer, test, train, transplant
+from epsanet_cli.commands import benchmark, infer, new_config, test, train, transplant
 from epsanet_cli.parser import CommandParser
 from epsanet_mmdet.benchmark import BACKBONES, OPTIONS, PRECISIONS
 from epsanet_mmdet.engine.mmdet_tools import tool_path
 from epsanet_mmdet.inference.labels import IMAGE_URL, LABEL_FORMATS
 from epsanet_mmdet.models import EPSANet
+from epsanet_mmdet.own_data.new_config import AUGMENTATIONS, TRACKERS
 from epsanet_mmdet.weight_transfer import METHODS
 
 
@@ -24,10 +25,15 @@ from epsanet_mmdet.weight_transfer import METHODS
         (benchmark.PRECISIONS, PRECISIONS),
         (infer.LABEL_FORMATS, LABEL_FORMATS),
         ([infer.IMAGE_URL], [IMAGE_URL]),
+        (new_config.AUGMENTATIONS, AUGMENTATIONS),
+        (new_config.TRACKERS, TRACKERS),
         (transplant.METHODS, METHODS),
         (transplant.ARCHS, EPSANet.archs),
     ],
-    ids=['backbones', 'options', 'precisions', 'label formats', 'image url', 'methods', 'archs'],
+    ids=[
+        *('backbones', 'options', 'precisions', 'label formats', 'image url'),
+        *('augmentations', 'trackers', 'methods', 'archs'),
+    ],
 )
 def test_the_choices_are_those_of_the_package(shown, existing):
     assert list(shown) == list(existing)

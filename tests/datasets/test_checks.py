@@ -89,5 +89,5 @@ def test_heads_of_another_number_of_classes_stop_before_training(model, ann_file
 
 @pytest.mark.parametrize('model', MODELS)
 def test_shipped_configs_stop_in_the_tools_of_mmdet_too(model):
-    hooks = load_config(f'{model}_epsanet50-s_fpn_1x_coco').custom_hooks
-    assert 'NumClassCheckHook' in [hook['type'] for hook in hooks]
+    hooks = load_config(f'{model}_epsanet50-s_fpn_1x_coco').default_hooks
+    assert 'NumClassCheckHook' in [hook['type'] for hook in hooks.values()]

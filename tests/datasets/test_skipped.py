@@ -179,7 +179,7 @@ def test_an_image_that_goes_bad_stops_a_run_that_does_not_skip(root, tmp_path):
     ],
 )
 def test_shipped_configs_have_the_report(name):
-    hooks = [hook['type'] for hook in load_config(name).custom_hooks]
+    hooks = [hook['type'] for hook in load_config(name).default_hooks.values()]
     assert hooks.count('SkippedDataHook') == 1
 
 

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from epsanet_mmdet.config.load import load_config
+from epsanet_mmdet.engine.hooks.guards import GUARDS
 from epsanet_mmdet.errors import ConfigError
 from epsanet_mmdet.experiments.fingerprint import (
     check_equal,
@@ -74,9 +75,24 @@ def test_all_other_settings_count(options):
 
 
 def test_hooks_that_guard_every_run_are_stored_but_do_not_count():
-    assert changed({'custom_hooks': []}) == []
+    assert changed({'default_hooks.finite_loss': None}) == []
     assert changed({'custom_hooks': [dict(type='FiniteLossHook')]}) == []
-    assert settings()['config']['custom_hooks']
+    assert 'finite_loss' in settings()['config']['default_hooks']
+
+
+def test_jobs_of_versions_that_listed_the_guards_as_custom_hooks_continue():
+    now = settings()
+    old = json.loads(json.dumps(now))
+    hooks = old['config']['default_hooks']
+    guards = [hooks.pop(name) for name in list(hooks) if hooks[name]['type'] in GUARDS]
+    assert len(guards) == len(GUARDS)
+    old['config']['custom_hooks'] = guards
+    assert without_guards(old) == without_guards(now) != now
+
+
+def test_early_stopping_counts():
+    hooks = [dict(type='ResumableEarlyStoppingHook')]
+    assert changed({'custom_hooks': hooks}) == ['config.custom_hooks']
 
 
 def test_differences_name_nested_keys_and_both_values():

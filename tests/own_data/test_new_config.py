@@ -17,6 +17,7 @@ from epsanet_mmdet.errors import ConfigError, DataError
 from epsanet_mmdet.own_data.formats.split import Split
 from epsanet_mmdet.own_data.new_config import new_config
 from epsanet_mmdet.own_data.new_config.planning import Machine, make_plan
+from epsanet_mmdet.own_data.new_config.weights import find_weights
 from epsanet_mmdet.own_data.new_config.writing import base_reference
 
 CPU, GPU = Machine(0, 2), Machine(24, 8)
@@ -125,7 +126,7 @@ def split_of(count, size, extent):
 
 
 def plan(count, size, extent, machine=GPU):
-    return make_plan(split_of(count, size, extent), machine, None, 'none')
+    return make_plan(split_of(count, size, extent), machine, find_weights(None, 'none'))
 
 
 def test_the_plan_fits_data_and_machine():

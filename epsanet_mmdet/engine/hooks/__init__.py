@@ -4,6 +4,7 @@ from .amp_operators import AmpOperatorsHook
 from .atomic_checkpoint import AtomicCheckpointHook
 from .checkpoint_match import CheckpointMatchHook
 from .deploy import DeployHook
+from .early_stopping import ResumableEarlyStoppingHook
 from .exact_resume import ExactResumeHook
 from .finite_loss import FiniteLossHook
 from .preemption import EXIT_STATUS, PreemptionHook
@@ -17,4 +18,5 @@ __all__ = [
     'ExactResumeHook',
     'FiniteLossHook',
     'PreemptionHook',
+    'ResumableEarlyStoppingHook',
 ]

@@ -14,6 +14,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from ...checkpoint import require_match
 from ...errors import CheckpointError, UserError
+from .guards import drop_repeated
 
 Schedulers = Union[List[_ParamScheduler], Dict[str, List[_ParamScheduler]]]
 KEEP = 'keep the {} of the config that it was trained with'
@@ -31,6 +32,7 @@ class CheckpointMatchHook(Hook):
     priority = 'HIGHEST'  # before the hooks that read what is checked here
 
     def before_run(self, runner: Runner) -> None:
+        drop_repeated(runner)  # here, since this is the first hook of a run
         model = runner.model
         require_match(model.module if is_model_wrapper(model) else model)
         if 'load_or_resume' not in vars(runner):

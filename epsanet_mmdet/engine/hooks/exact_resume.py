@@ -9,9 +9,11 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from ...errors import CheckpointError
+from ..gradients import pending_gradients, restore_gradients
 from ..seeding import EPOCH, STEP, IterationSeeds, seeded_loader
 
 
@@ -23,6 +25,7 @@ class ExactResumeHook(Hook):
     iteration. Without ``randomness.seed`` the seed is the one that mmengine drew, which is stored
     in the checkpoint. A run that stopped within an epoch resumes with the remaining batches of
     that epoch, without loading the images of the others; mmengine would repeat the whole epoch.
+    Gradients that are being accumulated are stored, those of the first process for all.
 
     If the number of iterations per epoch has changed (more processes, another batch size), the
     position in the epoch is kept, but not the batches. Transforms that cache images of earlier
@@ -36,6 +39,7 @@ class ExactResumeHook(Hook):
         self._seeds: Optional[IterationSeeds] = None
         self._full_length: Optional[int] = None
         self._skip = 0
+        self._gradients: Dict[str, Tensor] = {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if not runner._resume:
@@ -45,15 +49,23 @@ class ExactResumeHook(Hook):
             value = self._resumed.get(name)
             if value is not None and (not isinstance(value, int) or value < least):
                 raise CheckpointError(f'its meta.{name} is {value!r}')
+        self._gradients = checkpoint.pop('gradients', {})
+        if not isinstance(self._gradients, dict):
+            raise CheckpointError(f'its gradients are of type {type(self._gradients).__name__}')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         sampler = getattr(runner.train_dataloader.batch_sampler, 'sampler', None)
         checkpoint['meta']['epoch_length'] = self._full_length
         checkpoint['meta']['sampler_seed'] = getattr(sampler, 'seed', None)
+        gradients = pending_gradients(runner)
+        if gradients:
+            checkpoint['gradients'] = gradients
 
     def before_train(self, runner: Runner) -> None:
         loop = runner.train_loop
         self._seeds = IterationSeeds(runner.seed, get_rank())
+        restore_gradients(runner, self._gradients)
+        self._gradients = {}
         caching = sorted(caching_transforms(loop.dataloader.dataset))
         if caching:
             runner.logger.warning(

@@ -2,19 +2,26 @@
 
 import os.path as osp
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
+
+from mmengine.config import Config
 
 from ...config.load import find_config, read_config
 from ...config.python_text import check_names
-from ...errors import ConfigError, DataError
+from ...errors import ArgumentError, ConfigError, DataError
 from ...utils.storage import write_whole
 from ..formats.coco import write_coco
 from ..formats.split import Split
 from ..lint import CheckedData, check_dataset
 from ..lint.sets import mask_count
+from .balance import balance_classes
 from .planning import Machine, make_plan
 from .splitting import Roles, assign_roles
+from .switches import Switches
+from .weights import find_weights, read_starting_weights
 from .writing import Data, Source, config_text
+
+MIN_IMAGES = 10  # that weights can be fitted to
 
 
 def new_config(
@@ -23,6 +30,9 @@ def new_config(
     out: Optional[str] = None,
     images: Optional[str] = None,
     machine: Optional[Machine] = None,
+    weights: Optional[str] = None,
+    transplant: Optional[Callable[..., Any]] = None,
+    switches: Switches = Switches(),
 ) -> str:
     """Write a config that trains a shipped model on your own data.
 
@@ -33,6 +43,11 @@ def new_config(
         out: File to write; by default named after model and data, in the current folder.
         images: Folder of the images of COCO annotations; None to search for it.
         machine: The machine to train on; None for this one.
+        weights: File of the weights of a backbone or detector to start from; None to look for one
+            in ``checkpoints``.
+        transplant: Writes the weights of an EPSANet to start from, instead; called with ``out``,
+            ``arch``, ``depth`` and ``images``, as ``run_transplant`` is.
+        switches: Further choices.
 
     Returns:
         The file that was written.
@@ -41,27 +56,40 @@ def new_config(
         DataError: If the data set has errors.
         ConfigError: If there is no such model, the file exists, or the data have names that no
             config can hold.
+        ArgumentError: If model and machine do not allow the choices, or they exclude each other.
+        ExtraError: If a chosen package is not installed.
+        CheckpointError: If the weights cannot be read or are of another backbone.
     """
+    machine = machine or Machine.this()
     base = _find_model(model)
     path = out or f'{model}_{Path(data[0]).resolve().stem}.py'
     _require_new(path)
+    config = read_config(base)
+    masks = 'mask_head' in (config.model.get('roi_head') or {})
+    switches.check(model, masks, gpu=machine.gpu_gib > 0)
+    backbone = config.model.backbone
+    if transplant and (weights or backbone.type != 'EPSANet'):
+        other = '--weights' if weights else f"'{model}', whose backbone is a {backbone.type}"
+        raise ArgumentError(f'--transplant makes weights of an EPSANet; it excludes {other}')
+    chosen = read_starting_weights(weights, backbone) if weights else None
     checked = check_dataset(data, images)
     _require_clean(checked, data)
     roles = assign_roles(checked)
-    config = read_config(base)
-    masks = 'mask_head' in (config.model.get('roi_head') or {})
     if masks and any(mask_count(split) < len(split.annotations) for split in roles.splits.values()):
         boxes = model.replace('mask-rcnn', 'faster-rcnn')
         raise DataError(
             f"'{model}' needs a mask of every object, and some have boxes only; use --model {boxes}"
         )
+    if transplant:
+        chosen = read_starting_weights(_transplant(transplant, backbone, roles, path), backbone)
+    if chosen is None:
+        file = (backbone.get('init_cfg') or {}).get('checkpoint')
+        chosen = find_weights(file, Path(base).stem)
     described = _describe(roles, path, masks)
     check_names(described._asdict(), roles.train.source)
-    init = config.model.backbone.get('init_cfg') or {}
-    plan = make_plan(
-        roles.train, machine or Machine.this(), init.get('checkpoint'), Path(base).stem
-    )
-    text = config_text(path, base, config, described, plan)
+    plan = make_plan(roles.train, machine, chosen)
+    balance = balance_classes(roles.train) if switches.balance_classes else None
+    text = config_text(path, base, config, described, plan, switches, balance)
     write_whole(text, path)
     return path
 
@@ -87,6 +115,16 @@ def _require_clean(checked: CheckedData, paths: Sequence[str]) -> None:
             f'{first.message}; list them with epsanet check {" ".join(map(str, paths))}, '
             'and correct them or use its --fix'
         )
+
+
+def _transplant(transplant: Callable[..., Any], backbone: Config, roles: Roles, path: str) -> str:
+    """Write the weights of an EPSANet beside the config, and return their file."""
+    out = str(Path(path).with_name(f'{Path(path).stem}_backbone.pth'))
+    _require_new(out)
+    enough = len(roles.train.images) >= MIN_IMAGES
+    images = roles.train.image_dir if enough else None
+    transplant(out=out, arch=backbone.arch, depth=backbone.depth, images=images)
+    return out
 
 
 def _describe(roles: Roles, path: str, masks: bool) -> Data:

@@ -1,17 +1,16 @@
-"""Choosing image scale, batch size, schedule and starting weights, with reasons."""
+"""Choosing image scale, batch size and schedule, with reasons."""
 
-import glob
 import math
-import os.path as osp
 from dataclasses import dataclass
 from statistics import median
-from typing import Optional, Tuple
+from typing import Tuple
 
 import torch
 
 from ..formats.split import Split
 from ..lint.decoding import cpu_count
 from ..lint.sets import object_sizes
+from .weights import StartingWeights
 
 COCO_SCALE = (1333, 800)
 CPU_SCALE = (640, 480)  # a CPU takes seconds for each such image
@@ -49,31 +48,22 @@ class Plan:
     epochs: int
     epochs_why: str
     warmup: int
-    backbone: Optional[str]
-    detector: Optional[str]
-    weights_why: str
-
-    @property
-    def scratch(self) -> bool:
-        return not (self.backbone or self.detector)
+    steps: int  # batches in the training
+    weights: StartingWeights
 
 
-def make_plan(
-    train: Split, machine: Machine, backbone_file: Optional[str], config_name: str
-) -> Plan:
+def make_plan(train: Split, machine: Machine, weights: StartingWeights) -> Plan:
     """Choose settings that fit a data set and a machine.
 
     Args:
         train: The images and objects to train on.
         machine: The machine to train on.
-        backbone_file: Weights of the backbone that the shipped config names.
-        config_name: Bare name of that config.
+        weights: The starting weights.
     """
     count = len(train.images)
     scale, scale_why, factor = _scale(train, machine)
     batch, batch_why = _batch(count, scale, machine)
-    backbone, detector, weights_why = _weights(backbone_file, config_name)
-    epochs, epochs_why = _epochs(count, scratch=not (backbone or detector))
+    epochs, epochs_why = _epochs(count, weights.scratch)
     steps = epochs * math.ceil(count / batch)
     return Plan(
         scale=scale,
@@ -85,9 +75,8 @@ def make_plan(
         epochs=epochs,
         epochs_why=epochs_why,
         warmup=max(1, min(500, steps // 10)),
-        backbone=backbone,
-        detector=detector,
-        weights_why=weights_why,
+        steps=steps,
+        weights=weights,
     )
 
 
@@ -126,16 +115,3 @@ def _epochs(count: int, scratch: bool) -> Tuple[int, str]:
     if scratch:
         return min(SCRATCH_EPOCHS, round(1.67 * epochs)), f'{why}, and more from random weights'
     return epochs, why
-
-
-def _weights(
-    backbone_file: Optional[str], config_name: str
-) -> Tuple[Optional[str], Optional[str], str]:
-    """Return the files of the backbone and of the detector, if found, and the reason."""
-    found = sorted(glob.glob(osp.join('checkpoints', glob.escape(config_name) + '*.pth')))
-    if found:
-        return None, osp.abspath(found[-1]), f"the detector '{found[-1]}' was found"
-    if backbone_file and osp.isfile(backbone_file):
-        return osp.abspath(backbone_file), None, f"the backbone '{backbone_file}' was found"
-    looked = [f'checkpoints/{config_name}*.pth'] + ([backbone_file] if backbone_file else [])
-    return None, None, f'neither {" nor ".join(looked)} was found'

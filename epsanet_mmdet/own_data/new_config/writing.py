@@ -3,7 +3,7 @@
 import os.path as osp
 from functools import partial
 from pathlib import Path
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from mmengine.config import Config
@@ -11,7 +11,12 @@ from mmengine.config import Config
 from ...config import python_text
 from ...config.class_heads import find_class_heads
 from ...config.load import configs_dir
+from .augmentation import make_pipelines
+from .balance import Balance
+from .extras import make_hooks, make_loggers
+from .optimizer import make_optimizer
 from .planning import Plan
+from .switches import Switches
 
 SCRATCH_BACKBONE = dict(
     frozen_stages=-1,
@@ -46,7 +51,15 @@ class Data(NamedTuple):
     why: str
 
 
-def config_text(path: str, base: str, config: Config, data: Data, plan: Plan) -> str:
+def config_text(
+    path: str,
+    base: str,
+    config: Config,
+    data: Data,
+    plan: Plan,
+    switches: Switches,
+    balance: Optional[Balance] = None,
+) -> str:
     """Return the text of a config.
 
     Args:
@@ -55,6 +68,8 @@ def config_text(path: str, base: str, config: Config, data: Data, plan: Plan) ->
         config: The loaded shipped config.
         data: The data.
         plan: The chosen settings.
+        switches: The user's choices.
+        balance: How the classes are balanced, or None.
     """
     environment = Environment(
         loader=PackageLoader('epsanet_mmdet.own_data'),
@@ -71,11 +86,18 @@ def config_text(path: str, base: str, config: Config, data: Data, plan: Plan) ->
         data=data,
         metric=['bbox', 'segm'] if data.masks else 'bbox',
         plan=plan,
+        pipelines=make_pipelines(switches.augment, data.masks),
+        balance=balance,
+        shipped=config.train_dataloader.dataset.to_dict(),
+        hooks=make_hooks(switches, plan.steps),
+        loggers=make_loggers(switches, Path(path).stem),
         small_anchors=small_anchors,
         model=_model(config.model, plan, small_anchors),
         interval=max(1, plan.epochs // 12),
         milestones=[max(1, round(plan.epochs * share)) for share in (8 / 12, 11 / 12)],
-        lr=config.optim_wrapper.optimizer.lr,
+        optimization=make_optimizer(
+            switches, plan.batch, plan.weights.scratch, config.optim_wrapper.optimizer.lr
+        ),
     )
 
 
@@ -94,13 +116,15 @@ def base_reference(base: str, path: str) -> str:
 def _model(model: Config, plan: Plan, small_anchors: bool) -> Dict:
     """Return what changes in the model."""
     changes: Dict[str, object] = {}
-    if plan.scratch:
+    if plan.weights.scratch:
         changes['backbone'] = SCRATCH_BACKBONE
         changes['neck.norm_cfg'] = SCRATCH_BACKBONE['norm_cfg']
-    elif plan.detector:
+    elif plan.weights.detector:
         changes['backbone.init_cfg'] = None
     else:
-        changes['backbone.init_cfg.checkpoint'] = plan.backbone
+        changes['backbone.init_cfg.checkpoint'] = plan.weights.backbone
+        if plan.weights.prefix:
+            changes['backbone.init_cfg.prefix'] = plan.weights.prefix
     if small_anchors:
         changes['rpn_head.anchor_generator.scales'] = [4]
     for head in find_class_heads(model):

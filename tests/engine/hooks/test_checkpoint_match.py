@@ -319,6 +319,7 @@ def test_a_wrapped_model_is_checked_inside_its_wrapper():
     class FakeRunner:
         model = Wrapped(Model())
         load_or_resume = None
+        hooks: list = []
 
     CheckpointMatchHook().before_run(FakeRunner)
     with pytest.raises(CheckpointError):
