@@ -5,8 +5,8 @@
 # STACK=onedl        the maintained OneDL forks in place of the OpenMMLab packages
 
 PYTHON ?= python3
-STACK ?= upstream
-VENV ?= $(if $(filter upstream,$(STACK)),.venv,.venv-$(STACK))
+STACK ?=
+VENV ?= $(if $(filter onedl,$(STACK)),.venv-onedl,.venv)
 RUN = PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .PHONY: demo test setup
@@ -21,4 +21,4 @@ test: setup
 	$(RUN) python -m pytest -n auto --dist worksteal
 
 setup:
-	@$(PYTHON) tools/setup_env.py --venv $(VENV) --stack $(STACK)
+	@$(PYTHON) tools/setup_env.py --venv $(VENV) --stack "$(STACK)"
