@@ -50,10 +50,10 @@ def check_cuda(python):
     version = output_of([Path(home, 'bin', 'nvcc'), '--version']) if home != 'None' else ''
     release = re.search(r'release (\d+)\.', version)
     if not release or release[1] != wanted.split('.')[0]:
-        nvcc = f'{home} has CUDA {release[1]}' if release else 'there is no nvcc'
+        there = f'{home} is CUDA {release[1]}' if release else 'there is no nvcc'
         fail(
-            f'mmcv is compiled for the GPU, this torch needs the CUDA toolkit {wanted} for that, and '
-            f'{nvcc}; install it and set CUDA_HOME, or set CUDA_VISIBLE_DEVICES= to use the CPU'
+            f'to compile mmcv for the GPU, torch needs the CUDA toolkit {wanted}, and {there}; '
+            'install it and set CUDA_HOME, or use the CPU: CUDA_VISIBLE_DEVICES= make ...'
         )
     if sees != 'True' and not os.environ.get('TORCH_CUDA_ARCH_LIST'):
         fail(

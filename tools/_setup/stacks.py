@@ -9,6 +9,7 @@ from .messages import fail, say
 # The oldest and newest Python of each stack. From 3.13 on, mmcv 2.1's setup.py fails: it reads a
 # variable that `exec` no longer leaves in `locals()` (PEP 667).
 STACKS = {'upstream': ((3, 11), (3, 12)), 'onedl': ((3, 11), (3, 14))}
+NEWEST = 'onedl'
 VERSION = 'import sys; print(*sys.version_info[:2])'
 
 
@@ -22,9 +23,9 @@ def choose_stack(asked, python):
     if asked not in ('', *STACKS):
         fail(f'unknown STACK={asked}; the stacks are {" and ".join(STACKS)}')
     version = version_of(python)
-    stack = asked or next(iter(supporting(version)), 'onedl')
+    stack = asked or next(iter(supporting(version)), NEWEST)
     if stack not in supporting(version):
-        refuse(version, stack)
+        refuse(version, asked)
     return stack
 
 
@@ -34,14 +35,14 @@ def announce_forks(asked, stack, python):
         say(f'Python {version}: taking the OneDL forks, as mmcv 2.1 needs 3.12 or older')
 
 
-def refuse(version, stack):
-    low, high = STACKS[stack]
+def refuse(version, asked):
+    low, high = STACKS[asked or NEWEST]
     names = [f'python3.{minor}' for minor in range(high[1], low[1] - 1, -1)]
     remedies = [f'PYTHON={next(filter(shutil.which, names), names[0])}']
     remedies += [f'STACK={other}' for other in supporting(version)]
     fail(
-        f'this is Python {dotted(version)}; the pinned packages ({stack}) need {dotted(low)} to '
-        f'{dotted(high)}; run: make {" or ".join(remedies)} ...'
+        f'this is Python {dotted(version)}; {f"STACK={asked}" if asked else "this project"} needs '
+        f'{dotted(low)} to {dotted(high)}; run: {" or ".join(f"make {r} ..." for r in remedies)}'
     )
 
 
