@@ -111,7 +111,8 @@ def replace_opencv(python):
         probe = 'from importlib.metadata import version; print(version("opencv-python"))'
         version = subprocess.check_output([str(python), '-c', probe], text=True).strip()
         run([python, '-m', 'pip', 'uninstall', '-q', '-y', 'opencv-python'])
-        pip(python, f'opencv-python-headless=={version}')
+        # Where another package brought it, its files went with those of opencv-python.
+        pip(python, '--force-reinstall', '--no-deps', f'opencv-python-headless=={version}')
 
 
 if __name__ == '__main__':
