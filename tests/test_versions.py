@@ -70,17 +70,16 @@ def test_the_stacks_differ_only_in_the_mm_packages():
     assert all(name.startswith('onedl-mm') for name, version in onedl.items() - upstream.items())
 
 
-@pytest.mark.parametrize('stack', STACKS)
-def test_the_table_of_tested_versions_has_the_pins_on_every_python(stack):
+def test_the_table_of_tested_versions_has_the_pins_and_every_python():
     page = (ROOT / 'docs' / 'stacks.md').read_text()
-    rows = [line.split('|')[1:-1] for line in page.splitlines() if line.startswith('| ')]
-    table = {(row[0].strip(), row[1].strip()): [cell.strip() for cell in row] for row in rows}
-    low, high = STACKS[stack]
-    title = {'upstream': 'upstream', 'onedl': 'OneDL'}[stack]
-    for minor in range(low[1], high[1] + 1):
-        pinned = pins(stack, f'3.{minor}')
-        mm = [version for name, version in pinned.items() if 'mm' in name]
-        assert table[title, f'3.{minor}'][3:6] == mm
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in page.splitlines()]
+    rows = [row for row in rows if row[:1] in (['upstream'], ['OneDL'])]
+    for stack, python, _, *mm, _ in rows:
+        versions = pins(stack.lower(), python).items()
+        assert mm == [version for name, version in versions if 'mm' in name]
+    for python in PYTHONS:
+        stack = 'upstream' if python <= dotted(STACKS['upstream'][1]) else 'OneDL'
+        assert [stack, python] in [row[:2] for row in rows]
 
 
 def test_the_documentation_states_the_supported_pythons():
