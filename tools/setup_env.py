@@ -10,22 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from _setup.build import build_mmcv, check_compiler
 from _setup.messages import fail, run, say, succeeds
-from _setup.mmcv import build_mmcv, check_compiler
 from _setup.stacks import announce_forks, choose_stack
 
 ROOT = Path(__file__).resolve().parent.parent
 TORCH = 'import sys, torch; sys.exit(tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6))'
-READY = """
-import platform, mmcv, mmdet, torch, epsanet_mmdet
-from mmcv.ops import get_compiling_cuda_version
-cuda = get_compiling_cuda_version()
-operators = 'CPUs' if cuda == 'not available' else f'CUDA {cuda}'
-print(
-    f'[setup] ready: Python {platform.python_version()}, torch {torch.__version__},',
-    f'mmcv {mmcv.__version__} for {operators}, mmdet {mmdet.__version__}',
-)
-"""
 MMCV = ('mmcv', 'onedl-mmcv')
 
 
@@ -52,7 +42,7 @@ def main():
     say('installing the rest of the stack and epsanet_mmdet')
     pip(python, *rest_of(pins), '-e', f'{ROOT}[test,export]')
     replace_opencv(python)
-    run([python, '-W', 'ignore', '-c', READY])
+    run([python, '-W', 'ignore', ROOT / 'tools' / '_setup' / 'ready.py'])
     stamp.write_text(state)
 
 
