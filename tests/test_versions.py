@@ -11,9 +11,9 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
-
 from _setup.stacks import NEWEST, STACKS, dotted  # noqa: E402
 
+sys.path.remove(str(ROOT / 'tools'))  # whose scripts have the names of modules
 PYTHONS = [f'3.{minor}' for minor in range(STACKS[NEWEST][0][1], STACKS[NEWEST][1][1] + 1)]
 
 

@@ -184,6 +184,14 @@ def test_the_cuda_toolkit_must_fit_torch(setup, tmp_path, release, sees, arches,
     assert reason.format(home=home) in error(done)
 
 
+@pytest.mark.parametrize('for_gpus', [False, True])
+def test_builds_for_gpus_and_cpus_do_not_share_pips_cache(setup, tmp_path, for_gpus):
+    executable(tmp_path / 'cuda' / 'bin' / 'nvcc', NVCC.format('13.0'))
+    setup('', NO_MMCV='1', CUDA=rf'True\n13.0\n{tmp_path}/cuda\n' if for_gpus else '')
+    (build,) = (line for line in setup.log.read_text().splitlines() if 'isolation' in line)
+    assert ('--no-cache-dir' in build) == for_gpus
+
+
 def test_a_torch_for_cpus_cannot_be_forced_to_build_for_gpus(setup):
     done = setup('upstream', NO_MMCV='1', CUDA=r'False\nNone\nNone\n')
     assert error(done).startswith('FORCE_CUDA=1 needs a CUDA build of torch')

@@ -19,7 +19,7 @@ print(*('-I' + p for p in [*extension.include_paths(), sysconfig.get_paths()['in
 CUDA = """
 import os, torch, torch.utils.cpp_extension as extension
 sees = torch.cuda.is_available()
-if sees or os.environ.get('FORCE_CUDA') == '1':
+if not torch.version.hip and (sees or os.environ.get('FORCE_CUDA') == '1'):
     print(sees, torch.version.cuda, extension.CUDA_HOME, sep='\\n')
 """
 
@@ -39,11 +39,11 @@ def check_compiler():
         )
 
 
-def check_cuda(python):
-    """Fail where mmcv would be built for GPUs without a fitting CUDA toolkit."""
+def builds_for_gpus(python):
+    """Return whether mmcv will be built for GPUs; fail where the CUDA toolkit does not fit."""
     found = output_of([python, '-W', 'ignore', '-c', CUDA]).splitlines()
     if not found:
-        return
+        return False
     sees, wanted, home = found
     if wanted == 'None':
         fail('FORCE_CUDA=1 needs a CUDA build of torch, and the one installed is for CPUs')
@@ -59,13 +59,15 @@ def check_cuda(python):
         fail(
             'without a visible GPU, FORCE_CUDA=1 needs TORCH_CUDA_ARCH_LIST, for example 8.6 or 9.0'
         )
+    return True
 
 
 def build_mmcv(python, requirement):
     """Install mmcv with its operators, without build isolation because the build needs torch."""
     if succeeds([python, '-c', 'import mmcv._ext']):
         return
-    check_cuda(python)
+    # pip's cache does not distinguish builds for GPUs from those for CPUs.
+    cache = ['--no-cache-dir'] if builds_for_gpus(python) else []
     say(f'building {requirement} from source: 2 to 10 minutes the first time')
     log = python.parent.parent / 'mmcv-build.log'
     with tempfile.TemporaryDirectory() as folder, open(log, 'wb', buffering=0) as output:
@@ -77,7 +79,7 @@ def build_mmcv(python, requirement):
         )
         command = [python, '-m', 'pip', 'install', '-v', '--no-build-isolation', '--no-deps']
         process = subprocess.Popen(
-            [*map(str, command), requirement],
+            [*map(str, command), *cache, requirement],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
