@@ -1,20 +1,25 @@
 # Runs both of the README's commands:
-#   docker build -t epsanet_mmdet . && docker run --rm epsanet_mmdet make demo    (or make test)
-# For a GPU, with NVIDIA's container toolkit:
-#   docker build -t epsanet_mmdet --build-arg BASE=nvidia/cuda:13.0.1-devel-ubuntu24.04 .
-ARG BASE=python:3.11-slim-bookworm
+#   docker build -t epsanet_mmdet .
+#   docker run --rm --shm-size 1g epsanet_mmdet make demo    (or make test)
+# With an NVIDIA GPU: docs/gpu.md.
+ARG BASE=python:3.12-slim-trixie
 FROM ${BASE}
 
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ git make \
-    && (command -v python3 || apt-get install -y --no-install-recommends python3-dev python3-pip python3-venv) \
+    && (command -v python3 || apt-get install -y --no-install-recommends python3-dev python3-venv) \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home user
 
 COPY --chown=user . /home/user/epsanet_mmdet
 WORKDIR /home/user/epsanet_mmdet
 USER user
-# mmcv is compiled here; TORCH_CUDA_ARCH_LIST says for which GPUs, as a build sees none.
-RUN if command -v nvcc; then export FORCE_CUDA=1; fi; make setup
+ENV PIP_NO_CACHE_DIR=1
+# A build sees no GPU, so mmcv is compiled for the GPUs of these compute capabilities.
+ARG TORCH_CUDA_ARCH_LIST="8.0 8.6 8.9 9.0+PTX"
+# PyPI's torch is the CUDA build; the one for CPUs is several GB smaller.
+RUN if command -v nvcc; then export FORCE_CUDA=1; \
+    else export PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu; fi; \
+    make setup
 ENV PATH=/home/user/epsanet_mmdet/.venv/bin:$PATH
 CMD ["make", "demo"]

@@ -1,12 +1,12 @@
 # make demo    set up, then train and test the embedded example
 # make test    set up, then lint and run the whole test suite
 #
-# PYTHON=python3.11  the Python to build the environment with
-# STACK=onedl        the maintained OneDL forks in place of the OpenMMLab packages
+# PYTHON=python3.13  the Python to build the environment with, 3.11 to 3.14
+# STACK=onedl        the OneDL forks in place of the OpenMMLab packages; default from Python 3.13 on
 
 PYTHON ?= python3
-STACK ?= upstream
-VENV ?= $(if $(filter upstream,$(STACK)),.venv,.venv-$(STACK))
+STACK ?=
+VENV ?= $(if $(filter onedl,$(STACK)),.venv-onedl,.venv)
 RUN = PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .PHONY: demo test setup
@@ -21,4 +21,4 @@ test: setup
 	$(RUN) python -m pytest -n auto --dist worksteal
 
 setup:
-	@$(PYTHON) tools/setup_env.py --venv $(VENV) --stack $(STACK)
+	@$(PYTHON) tools/setup_env.py --venv $(VENV) --stack "$(STACK)"

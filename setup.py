@@ -56,9 +56,10 @@ setup(
     classifiers=[
         'Development Status :: 4 - Beta',
         'Intended Audience :: Science/Research',
-        'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
+        'Programming Language :: Python :: 3.14',
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['epsanet_*']),
@@ -68,7 +69,7 @@ setup(
     entry_points={'console_scripts': ['epsanet = epsanet_cli.main:main']},
     ext_modules=[KERNELS] if KERNELS.sources else [],
     cmdclass={'build_ext': BuildKernels},
-    python_requires='>=3.10',
+    python_requires='>=3.11',
     install_requires=[
         'argcomplete>=3.1',
         'jinja2',

@@ -1,7 +1,9 @@
-"""Install each stack into an empty environment, then train, test and infer with it.
+"""Install a Python's stack into an empty environment, then train, test and infer with it.
 
-    python tests/check_installation.py                  # both stacks
-    python tests/check_installation.py onedl --no-cache # ignore pip's cache, so build mmcv
+    python tests/check_installation.py                       # the default stack of this Python
+    python tests/check_installation.py upstream onedl        # both
+    python tests/check_installation.py --python python3.13
+    python tests/check_installation.py --no-cache            # ignore pip's cache, so build mmcv
 
 It is not part of the test suite, because it needs the package index and takes minutes. It exits
 with status 1 at the first command that fails.
@@ -28,7 +30,7 @@ COMMANDS = [
 ]
 
 
-def check(stack: str, cache: bool) -> None:
+def check(stack: str, base: str, cache: bool) -> None:
     """Install a stack into a fresh clone and run every command there."""
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / 'clone'
@@ -37,9 +39,8 @@ def check(stack: str, cache: bool) -> None:
         env['DATA_ROOT'] = 'data'
         if not cache:
             env['PIP_NO_CACHE_DIR'] = '1'
-        run(['make', 'setup', f'STACK={stack}', f'PYTHON={base_python()}'], clone, env)
-        venv = '.venv' if stack == 'upstream' else f'.venv-{stack}'
-        python = str(clone / venv / 'bin' / 'python')
+        run(['make', 'setup', f'STACK={stack}', f'PYTHON={base}', 'VENV=.venv'], clone, env)
+        python = str(clone / '.venv' / 'bin' / 'python')
         for command in COMMANDS:
             run([python, *command], clone, env)
 
@@ -62,12 +63,13 @@ def run(command, folder, env) -> None:
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('stacks', nargs='*', default=['upstream', 'onedl'])
+    parser.add_argument('stacks', nargs='*', default=[''])
+    parser.add_argument('--python', default=base_python(), help='default: the Python running this')
     parser.add_argument('--no-cache', action='store_true', help="ignore pip's cache")
     args = parser.parse_args()
     for stack in args.stacks:
-        check(stack, not args.no_cache)
-        print(f'{stack}: installed, trained, tested and inferred')
+        check(stack, args.python, not args.no_cache)
+        print(f'{stack or "default stack"}: installed, trained, tested and inferred')
 
 
 if __name__ == '__main__':

@@ -127,7 +127,7 @@ def test_the_wheel_requires_the_mm_packages_only_as_extras(wheel):
         'safetensors',
     ]
     assert {'upstream', 'onedl', 'test'} <= set(metadata.get_all('Provides-Extra'))
-    assert metadata['Requires-Python'] == '>=3.10'
+    assert metadata['Requires-Python'] == '>=3.11'
 
 
 def test_every_config_is_in_a_metafile():

@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Dict, Iterator, Optional
 
@@ -100,7 +100,7 @@ def _write_result(folder: Path, checkpoint: str) -> None:
         commit=commit(),
         hardware=hardware(),
         processes=get_world_size(),
-        finished=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        finished=datetime.now(UTC).isoformat(timespec='seconds'),
     )
     write_json(result, folder / 'result.json')
 

@@ -251,7 +251,7 @@ HONEST = {
     'string': np.str_('disc'),
     'strings': np.array(['disc', 'a box']),
     'byte strings': np.array([b'a', b'bc']),
-    'datetime': datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.timezone.utc),
+    'datetime': datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC),
     'day': datetime.date(2024, 2, 29),
     'duration': datetime.timedelta(seconds=1.5),
     'namespace': argparse.Namespace(lr=0.1, milestones=[8, 11]),
