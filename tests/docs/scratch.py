@@ -46,10 +46,7 @@ def write_scratch(folder: Path) -> None:
     """Write the project folder: what ``make demo`` leaves, COCO, weights, photos and a video."""
     for name in ('benchmarks', 'configs', 'docs', 'tests', 'tools'):
         (folder / name).symlink_to(ROOT / name)
-    programs = folder / 'bin'
-    programs.mkdir()
-    for name, arguments in PROGRAMS.items():
-        _write_program(programs / name, f'exec {sys.executable} -W ignore {arguments} "$@"')
+    write_programs(folder / 'bin')
     for name in (*PROGRAMS, 'srun'):
         recorder = folder / 'recorders' / name
         recorder.parent.mkdir(exist_ok=True)
@@ -62,6 +59,13 @@ def write_scratch(folder: Path) -> None:
     (folder / 'photos').symlink_to('work_dirs/demo/data/val')
     train = f'python tools/train.py {CONFIG} --work-dir work_dirs/demo'
     run(f'{train} --cfg-options data_root=work_dirs/demo/data', folder)
+
+
+def write_programs(folder: Path) -> None:
+    """Write the programs that an activated environment has, for the Python of the tests."""
+    folder.mkdir()
+    for name, arguments in PROGRAMS.items():
+        _write_program(folder / name, f'exec {sys.executable} -W ignore {arguments} "$@"')
 
 
 def _write_program(path: Path, line: str) -> None:
