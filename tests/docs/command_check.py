@@ -52,6 +52,7 @@ def check_arguments(arguments: List[str], folder: Path) -> None:
     args = parser.parse_args(arguments)
     config = getattr(args, 'config', None)
     if config:
-        options = read_key_values(getattr(args, 'cfg_options', None) or args.options)
+        words = getattr(args, 'cfg_options', None) or getattr(args, 'options', None)
         file = folder / config
-        merge_options(read_config(str(file) if file.is_file() else find_config(config)), options)
+        path = str(file) if file.is_file() else find_config(config)
+        merge_options(read_config(path), read_key_values(words) or {})

@@ -86,17 +86,17 @@ def write_thin_coco(root: Path) -> None:
         images, annotations = [], []
         for image_id in ids:
             file = f'{image_id:012d}.jpg'
-            picture = random.integers(0, 255, (16, 640, 3), dtype=np.uint8)
+            picture = random.integers(0, 255, (32, 1280, 3), dtype=np.uint8)
             cv2.imwrite(str(root / split / file), picture)
-            images.append(dict(id=image_id, file_name=file, width=640, height=16))
+            images.append(dict(id=image_id, file_name=file, width=1280, height=32))
             annotations.append(
                 dict(
                     id=image_id,
                     image_id=image_id,
                     category_id=1,
-                    bbox=[40, 2, 60, 12],
-                    area=720,
-                    segmentation=[[40, 2, 100, 2, 100, 14, 40, 14]],
+                    bbox=[40, 4, 60, 24],
+                    area=1440,
+                    segmentation=[[40, 4, 100, 4, 100, 28, 40, 28]],
                     iscrowd=0,
                 )
             )

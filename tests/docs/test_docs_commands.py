@@ -31,7 +31,7 @@ def listed(table, code: str) -> Optional[str]:
 def as_meant(code: str) -> str:
     """Return code with the words replaced that a reader replaces."""
     words = '|'.join(PLACEHOLDERS)
-    return re.sub(rf'(?<![\w/.=])({words})(?![\w.])', lambda m: PLACEHOLDERS[m[0]], code)
+    return re.sub(rf'(?<![\w/.])({words})(?![\w.])', lambda m: PLACEHOLDERS[m[0]], code)
 
 
 def run_shell(command: str, folder: Path) -> None:
