@@ -5,7 +5,7 @@ A key is a regular expression, searched for in the command. Every other command 
 
 # Their shell syntax, programs, options, configs and ``--cfg-options`` are checked, without running.
 CHECKED = {
-    r'--device cuda|cudagraph|--tune|bf16|coco --amp$': 'needs a GPU',
+    r'--device cuda|cudagraph|--tune|bf16| --amp$': 'needs a GPU',
     r'tools/benchmark\.py .*(-l|1x800x1333|2x800x1333|compile)': 'measures for many minutes',
     r'dist_(train|test)\.sh|nproc_per_node=8': 'needs 8 GPUs',
     r'slurm_train\.sh': 'needs Slurm',

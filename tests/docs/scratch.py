@@ -106,8 +106,12 @@ def write_thin_coco(root: Path) -> None:
 
 
 def copy_scratch(source: Path, folder: Path) -> Path:
-    """Copy a project folder; its files are shared, and replaced by those who write them."""
-    return Path(shutil.copytree(source, folder, symlinks=True, copy_function=os.link))
+    """Copy a project folder; checkpoints, which are replaced and not changed, are links."""
+
+    def copy(file: str, target: str) -> None:
+        (os.link if file.endswith('.pth') else shutil.copy2)(file, target)
+
+    return Path(shutil.copytree(source, folder, symlinks=True, copy_function=copy))
 
 
 def run(command: str, folder: Path, programs: str = 'bin') -> subprocess.CompletedProcess:

@@ -2,8 +2,9 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
-from typing import Optional
+from typing import Iterator, Optional
 
 import pytest
 from command_check import check_command
@@ -22,6 +23,13 @@ def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('project')
     write_scratch(folder)
     return folder
+
+
+@pytest.fixture
+def folder(project, tmp_path) -> Iterator[Path]:
+    """Yield a copy of the project folder, and remove it: a training leaves gigabytes."""
+    yield copy_scratch(project, tmp_path / 'project')
+    shutil.rmtree(tmp_path / 'project')
 
 
 def listed(table, code: str) -> Optional[str]:
@@ -50,8 +58,7 @@ def run_python(program: str, folder: Path) -> None:
 
 @pytest.mark.slow(minutes=2)
 @pytest.mark.parametrize('page', WITH_CODE, ids=map(name_of, WITH_CODE))
-def test_the_code_of_a_page_runs_in_order(page, project, tmp_path):
-    folder = copy_scratch(project, tmp_path / 'project')
+def test_the_code_of_a_page_runs_in_order(page, folder):
     for language, content in code_blocks(page):
         if language == 'shell':
             for command in commands_of(content):
@@ -76,7 +83,6 @@ def test_what_is_listed_as_not_run_is_in_the_documentation(pattern):
         ('python tools/trian.py CONFIG', AssertionError),
     ],
 )
-def test_a_wrong_command_does_not_pass_the_check(wrong, error, project, tmp_path):
-    folder = copy_scratch(project, tmp_path / 'project')
+def test_a_wrong_command_does_not_pass_the_check(wrong, error, folder):
     with pytest.raises(error):
         check_command(as_meant(wrong), folder)

@@ -127,7 +127,8 @@ def test_wrong_arguments_end_in_one_line(case, tmp_path, changed, words):
 
 def test_a_tested_model_has_the_metrics_that_mmdet_prints(tiny_detector, tmp_path, capsys):  # noqa: F811
     out = tmp_path / 'new' / 'r.html'
-    report_test(tiny_detector.config, tiny_detector.checkpoint, str(out))
+    launched = dict(launcher='pytorch')  # as in the config that distributed training leaves
+    report_test(tiny_detector.config, tiny_detector.checkpoint, str(out), options=launched)
     results = {k: json.loads((tmp_path / 'new' / f'r.{k}.json').read_text()) for k in IOU_TYPES}
     assert results['bbox'] and results['segm']
     truth = json.loads(tiny_detector.ann_file.read_text())
