@@ -11,7 +11,7 @@ from typing import Dict
 import cv2
 import numpy as np
 import torch
-from classifier_files import resnet
+from classifier_files import authors_checkpoint, resnet
 from conftest import ROOT
 from media import video
 from mmdet.datasets import CocoDataset
@@ -25,7 +25,7 @@ PLACEHOLDERS = {
     'WORK_DIR': 'work_dirs/short',
     'CHECKPOINT': 'work_dirs/demo/epoch_10.pth',
     'IMAGE': 'work_dirs/demo/data/val/000001.png',
-    'SOURCE': 'resnet50.pth',
+    'SOURCE': 'epsanet50.pth',
 }
 SHORT = f"""
 _base_ = './demo/{CONFIG}.py'
@@ -54,6 +54,7 @@ def write_scratch(folder: Path) -> None:
     write_shapes(str(folder / 'work_dirs' / 'demo' / 'data'), train=8, val=4, size=64)
     write_thin_coco(folder / 'data' / 'coco')
     torch.save(resnet(50), folder / 'resnet50.pth')
+    torch.save(authors_checkpoint(), folder / 'epsanet50.pth')
     video(folder / 'clip.mp4')
     (folder / 'work_dirs' / 'short.py').write_text(SHORT)
     (folder / 'photos').symlink_to('work_dirs/demo/data/val')

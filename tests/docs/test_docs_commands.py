@@ -56,8 +56,14 @@ def run_python(program: str, folder: Path) -> None:
         run(f'python -c {shlex.quote(as_meant(program))}', folder)
 
 
-@pytest.mark.slow(minutes=2)
-@pytest.mark.parametrize('page', WITH_CODE, ids=map(name_of, WITH_CODE))
+def with_minutes(page: Path):
+    """Return a parameter marked with about how long it takes: ten seconds for each command."""
+    running = [c for c in shell_commands(page) if not listed({**CHECKED, **OTHERS}, c)]
+    marks = pytest.mark.slow(minutes=1 + len(running) // 6)
+    return pytest.param(page, id=name_of(page), marks=marks)
+
+
+@pytest.mark.parametrize('page', map(with_minutes, WITH_CODE))
 def test_the_code_of_a_page_runs_in_order(page, folder):
     for language, content in code_blocks(page):
         if language == 'shell':
