@@ -11,10 +11,11 @@ from typing import Dict
 import cv2
 import numpy as np
 import torch
-from classifier_files import authors_checkpoint, resnet
+from classifier_files import authors_checkpoint
 from conftest import ROOT
 from media import video
 from mmdet.datasets import CocoDataset
+from teacher_files import teacher_weights
 
 from epsanet_mmdet.datasets.shapes import write_shapes
 
@@ -53,7 +54,7 @@ def write_scratch(folder: Path) -> None:
         _write_program(recorder, 'printf "%s\\n" "${0##*/}" "$@" > recorded')
     write_shapes(str(folder / 'work_dirs' / 'demo' / 'data'), train=8, val=4, size=64)
     write_thin_coco(folder / 'data' / 'coco')
-    torch.save(resnet(50), folder / 'resnet50.pth')
+    torch.save(teacher_weights(), folder / 'resnet50.pth')
     torch.save(authors_checkpoint(), folder / 'epsanet50.pth')
     video(folder / 'clip.mp4')
     (folder / 'work_dirs' / 'short.py').write_text(SHORT)
