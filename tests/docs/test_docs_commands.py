@@ -84,7 +84,7 @@ def test_what_is_listed_as_not_run_is_in_the_documentation(pattern):
         ('python tools/train.py CONFIG --resme', SystemExit),
         ('python tools/train.py CONFIG --cfg-options train_cfg.max_epoch=1', ConfigError),
         ('python tools/train.py mask-rcnn_epsanet50-x_fpn_1x_coco', ConfigError),
-        ('torchrun --nproc_per_nod=8 tools/train.py CONFIG --launcher pytorch', SystemExit),
+        ('torchrun --nproc_per_nodes=8 tools/train.py CONFIG --launcher pytorch', SystemExit),
         ('tools/dist_train.sh CONFIG 8 --apm', SystemExit),
         ('python tools/trian.py CONFIG', AssertionError),
     ],
