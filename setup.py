@@ -97,6 +97,8 @@ setup(
             'av>=14',
             'faster-coco-eval>=1.8',
             'import-linter>=2.6',
+            'ipykernel',
+            'nbclient>=0.8',
             'psutil',
             'pytest',
             'pytest-xdist',

@@ -7,14 +7,19 @@ from classifier_files import resnet
 from PIL import Image
 
 
-@pytest.fixture(scope='session')
-def teacher_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp('teacher') / 'resnet50.pth'
+def teacher_weights():
+    """Return random weights of a ResNet-50 that keep the scale of the maps."""
     weights = resnet(50)
     for name in weights:
         if name.endswith(('conv1.weight', 'conv2.weight', 'conv3.weight', 'downsample.0.weight')):
             weights[name] /= weights[name][0].numel() ** 0.5
-    torch.save(weights, path)
+    return weights
+
+
+@pytest.fixture(scope='session')
+def teacher_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp('teacher') / 'resnet50.pth'
+    torch.save(teacher_weights(), path)
     return str(path)
 
 

@@ -113,6 +113,7 @@ def report_test(
 def _test(config: Config, checkpoint: str) -> Sequence[str]:
     """Test a model and return the names of its classes."""
     config.load_from = checkpoint
+    config.launcher = 'none'  # a training in several processes leaves theirs in its config
     with tempfile.TemporaryDirectory() as work_dir:  # for the log of the test
         config.work_dir = work_dir
         config.visualizer = dict(type='mmdet.DetLocalVisualizer', name=work_dir)  # logs nowhere

@@ -187,7 +187,8 @@ def test_wrong_arguments_end_in_one_line(case, tmp_path, changed, words):
 def test_a_tested_model_has_the_metrics_that_mmdet_prints(tiny_detector, tmp_path, capsys):  # noqa: F811
     out = tmp_path / 'new' / 'r.html'
     seeds = [tiny_detector.checkpoint] * 2
-    report_test(tiny_detector.config, seeds[0], str(out), more_seeds=seeds[1:])
+    launched = dict(launcher='pytorch')  # as in the config that distributed training leaves
+    report_test(tiny_detector.config, seeds[0], str(out), options=launched, more_seeds=seeds[1:])
     assert '± 0.0 over 2 seeds' in out.read_text(encoding='utf-8')
     for kind in IOU_TYPES:
         first, second = (out.with_name(f'r{suffix}.{kind}.json') for suffix in ('', '-2'))

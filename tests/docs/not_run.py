@@ -1,0 +1,35 @@
+"""The commands of the documentation that the tests do not run, each with the reason.
+
+A key is a regular expression, searched for in the command. Every other command is run as written.
+"""
+
+# Their shell syntax, programs, options, configs and ``--cfg-options`` are checked, without running.
+CHECKED = {
+    r'--device cuda|cudagraph|--tune|bf16| --amp$': 'needs a GPU',
+    r'tools/benchmark\.py .*(-l|1x800x1333|2x800x1333|compile)': 'measures for many minutes',
+    r'compare_costs\.py mask-rcnn_senet50': 'as in recipes.md, with one network more',
+    r'dist_(train|test)\.sh|nproc_per_node=8': 'needs 8 GPUs',
+    r'slurm_train\.sh': 'needs Slurm',
+    r'reproduce\.py coco-': 'needs 8 GPUs and COCO',
+    r'reproduce\.py small-data .*--dry-run': 'needs 15 GB of disk; run by tests/experiments',
+    r'PENN_FUDAN': 'trains for hours',
+    r'epsanet50-s_8xb32_in1k --cfg-options': 'needs ImageNet and days on GPUs',
+    r'pretrain\.py epsanet50-s_1xb16_shapes': 'trains for an hour',
+    r'convert_weights\.py work_dirs': 'needs the pre-training before it',
+    r'train\.py shapes\.py$': 'trains for hours',
+    r'transplant\.py resnet50\.pth --arch': 'fits for minutes; run by tests/weight_transfer',
+    r'transplant\.py work_dirs': 'needs a trained ResNet',
+    r'test-dev2017': 'needs the images of test-dev2017',
+}
+
+# These start no program of this project.
+OTHERS = {
+    r'^git clone': 'downloads this repository',
+    r'^make (demo|test)$': 'sets up an environment; .ci and tests/check_installation.py run it',
+    r'pip install': 'downloads packages',
+    r'^docker run': 'needs Docker',
+    r'completion (zsh|fish)': 'needs these shells; tests/cli/test_completion.py',
+    r'tests/(flip_bits|fuzz/run_fuzz)\.py': 'reads thousands of changed files; tests/fuzz',
+    r'benchmarks/weight_transfer\.py': 'a study of hours; tests/weight_transfer',
+    r'^cd |^g\+\+|^LD_PRELOAD|^python setup\.py': 'builds the kernels with a sanitizer',
+}
