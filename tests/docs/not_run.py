@@ -25,9 +25,11 @@ CHECKED = {
 # These start no program of this project.
 OTHERS = {
     r'^git clone': 'downloads this repository',
-    r'^make (demo|test)$': 'sets up an environment; .ci and tests/check_installation.py run it',
-    r'pip install': 'downloads packages',
-    r'^docker run': 'needs Docker',
+    r'(^|[A-Z]=\S+ )make (demo|test)': 'sets up an environment; .ci and tests/check_installation.py run it',
+    r'pip (un)?install': 'changes the installed packages',
+    r'^docker ': 'needs Docker',
+    r'^nvidia-smi|^nvcc|get_compiling_cuda_version': 'needs a GPU',
+    r'^python3 -m venv|^source ': 'makes or enters an environment',
     r'completion (zsh|fish)': 'needs these shells; tests/cli/test_completion.py',
     r'tests/(flip_bits|fuzz/run_fuzz)\.py': 'reads thousands of changed files; tests/fuzz',
     r'benchmarks/weight_transfer\.py': 'a study of hours; tests/weight_transfer',

@@ -62,6 +62,8 @@ def write_scratch(folder: Path) -> None:
     train = f'python tools/train.py {CONFIG} --work-dir work_dirs/demo'
     run(f'{train} --cfg-options data_root=work_dirs/demo/data', folder)
     find_something(folder / PLACEHOLDERS['CHECKPOINT'])
+    for seed in ('seed0', 'seed1'):
+        copy_scratch(folder / 'work_dirs' / 'demo', folder / 'work_dirs' / seed)
 
 
 def find_something(checkpoint: Path) -> None:
