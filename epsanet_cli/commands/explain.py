@@ -1,0 +1,69 @@
+"""Show why a detector found each object, and what its attention weighed.
+
+Heat maps (Grad-CAM) and the weights of every attention layer, such as those of the scales of PSA,
+are written as pictures and one HTML page.
+"""
+
+import sys
+from argparse import Namespace
+
+from ..completion import configs
+from ..parser import CommandParser
+
+METHODS = ('grad-cam', 'hirescam')
+
+
+def add_arguments(parser: CommandParser) -> None:
+    parser.add_argument(
+        'config', help='config of the detector, by path or bare name'
+    ).completer = configs
+    parser.add_argument('checkpoint', help='checkpoint of the detector, file or URL')
+    parser.add_argument('inputs', nargs='+', help="images, folders, 'glob patterns'")
+    parser.add_argument('--out-dir', default='explain', help='output folder (default: %(default)s)')
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        default=0.3,
+        help='leave out objects with lower scores (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--objects',
+        type=int,
+        default=5,
+        help='heat maps of an image, those of the highest scores (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--pictures',
+        type=int,
+        default=12,
+        help='images with heat maps; attention is averaged over all (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--method',
+        choices=METHODS,
+        default='grad-cam',
+        help='kind of the heat maps (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--layer',
+        default='backbone',
+        help='layer of the heat maps, by its name in the model (default: the stage of the '
+        'backbone that contributed most)',
+    )
+    parser.add_argument(
+        '--device', help='device such as cpu or cuda:1 (default: a GPU if there is one)'
+    )
+    parser.add_config_options()
+
+
+def main(args: Namespace) -> None:
+    from epsanet_mmdet.config.key_values import read_key_values
+    from epsanet_mmdet.explain import explain_to_folder
+    from epsanet_mmdet.utils.command_line import step
+
+    args.options = read_key_values(args.options)
+    with step(f"explaining '{args.checkpoint}'"):
+        faults = explain_to_folder(**vars(args))
+    print(f'Written to {args.out_dir}')
+    if faults:
+        sys.exit(f'note: {len(faults)} inputs were skipped: ' + '; '.join(faults[:5]))
