@@ -10,7 +10,7 @@ from argparse import Namespace
 from ..completion import configs
 from ..parser import CommandParser
 
-METHODS = ('grad-cam', 'hirescam')
+METHODS = ('hirescam', 'grad-cam')
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -41,8 +41,9 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         '--method',
         choices=METHODS,
-        default='grad-cam',
-        help='kind of the heat maps (default: %(default)s)',
+        default='hirescam',
+        help='heat maps by a gradient for each position, or by the original Grad-CAM, which '
+        'averages gradients over the image (default: %(default)s)',
     )
     parser.add_argument(
         '--layer',

@@ -100,9 +100,15 @@ def histogram(values: np.ndarray, end: float) -> List[float]:
 
 
 def _apart(heights: Sequence[float]) -> List[float]:
-    """Return the heights of labels moved down so far that none covers another."""
+    """Return the heights of labels moved so that none covers another or leaves the chart."""
     moved = list(heights)
-    below = -math.inf
-    for i in sorted(range(len(moved)), key=lambda i: moved[i]):
-        below = moved[i] = max(moved[i], below + GAP)
+    order = sorted(range(len(moved)), key=lambda i: moved[i])
+    free = -math.inf
+    for i in order:
+        moved[i] = max(moved[i], free)
+        free = moved[i] + GAP
+    free = HEIGHT - BOTTOM
+    for i in reversed(order):
+        moved[i] = min(moved[i], free)
+        free = moved[i] - GAP
     return moved

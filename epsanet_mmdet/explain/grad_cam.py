@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.structures import DetDataSample
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..errors import ArgumentError
 from ..utils.text import suggestion
@@ -65,7 +66,12 @@ def detect_with_cams(
         ArgumentError: If the layer does not exist or returns no map, or if the scores do not
             depend on it.
     """
-    with _without_weight_gradients(model), _leaves(model, layer) as leaves, torch.enable_grad():
+    with (
+        _without_weight_gradients(model),
+        _attached(model),
+        _leaves(model, layer) as leaves,
+        torch.enable_grad(),
+    ):
         sample = model.test_step(data)[0]
         if not leaves:
             raise ArgumentError(f"layer '{layer}' returns no feature map; choose another --layer")
@@ -128,7 +134,7 @@ def _leaves(model: nn.Module, layer: str) -> Iterator[List[Tensor]]:
         outputs = list(output) if several else [output]
         for i, value in enumerate(outputs):
             if isinstance(value, Tensor) and value.dim() == 4 and value.is_floating_point():
-                leaves.append(value.detach().requires_grad_())
+                leaves.append(value if value.requires_grad else value.clone().requires_grad_())
                 outputs[i] = leaves[-1].clone()  # which the next layer may change in place
         return type(output)(outputs) if several else outputs[0]
 
@@ -137,6 +143,33 @@ def _leaves(model: nn.Module, layer: str) -> Iterator[List[Tensor]]:
         yield leaves
     finally:
         handle.remove()
+
+
+class _Attached(TorchFunctionMode):
+    """Let ``detach`` return its argument."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        return args[0] if function is Tensor.detach else function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _attached(model: nn.Module) -> Iterator[None]:
+    """Keep the graph of the scores in heads of one stage, which detach them to predict."""
+    head = getattr(model, 'bbox_head', None)
+    if head is None:
+        yield
+        return
+    predict = head.predict
+
+    def attached(*args: Any, **kwargs: Any) -> Any:
+        with _Attached():
+            return predict(*args, **kwargs)
+
+    head.predict = attached
+    try:
+        yield
+    finally:
+        del head.predict
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Explaining images from the command line: what is read, printed and written."""
 
+import itertools
 import os.path as osp
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from ..errors import ConfigError, DataError
 from ..inference.detector import Detector
+from ..inference.interruption import deferred_signals, end_by_signal
 from ..inference.output_paths import picture_paths
 from ..inference.sources import Frame, Source, find_sources, read_frames
 from ..utils.drawing import draw_objects
@@ -23,7 +25,10 @@ from .page import ExplainedPage
 from .summary import Summary, object_size
 
 PAGE, TABLE = 'index.html', 'scales.csv'
-METHODS = {'grad-cam': 'Grad-CAM', 'hirescam': 'HiResCAM'}
+METHODS = {
+    'hirescam': 'HiResCAM (Grad-CAM with a gradient for each position)',
+    'grad-cam': 'Grad-CAM',
+}
 
 
 def explain_to_folder(
@@ -34,7 +39,7 @@ def explain_to_folder(
     score_thr: float = 0.3,
     objects: int = 5,
     pictures: int = 12,
-    method: str = 'grad-cam',
+    method: str = 'hirescam',
     layer: str = BACKBONE,
     device: Optional[str] = None,
     options: Optional[Dict] = None,
@@ -52,7 +57,8 @@ def explain_to_folder(
         score_thr: Leave out objects with a lower score.
         objects: Maximum number of heat maps of an image, those of the highest scores.
         pictures: Maximum number of images with heat maps. Attention is averaged over all images.
-        method: ``'grad-cam'`` or ``'hirescam'``.
+        method: ``'hirescam'`` or ``'grad-cam'``, see
+            :func:`epsanet_mmdet.explain.grad_cam.detect_with_cams`.
         layer: Layer that the heat maps belong to, by its name in the model.
         device: Device such as ``'cpu'`` or ``'cuda:1'``. Default: a GPU if there is one.
         options: Overrides of the config, see ``--cfg-options``.
@@ -62,6 +68,8 @@ def explain_to_folder(
 
     Raises:
         UserError: If an input, the config, the checkpoint or an option is wrong.
+        KeyboardInterrupt: After Ctrl-C, when the page is written.
+        SystemExit: After SIGTERM with status 143, when the page is written.
     """
     if not 0 <= score_thr <= 1:
         raise ConfigError(f'the score threshold is {score_thr}; it must be from 0 to 1')
@@ -79,29 +87,34 @@ def explain_to_folder(
     paths = picture_paths(folder, sources)
     detector = Detector(config, checkpoint, device, options)
     page, summary = ExplainedPage(detector.classes, METHODS[method], layer), Summary()
-    faults, shown = [], 0
-    progress = tqdm(read_frames(sources), total=len(sources), unit='image', desc='Explaining')
-    with progress:
-        for frame in progress:
+    faults: List[str] = []
+    with deferred_signals() as received, tqdm(total=len(sources), unit='image') as progress:
+        progress.set_description('Explaining')
+        for frame in itertools.takewhile(lambda _: not received, read_frames(sources)):
             data = detector.prepare(frame)
             if data is None:
                 faults.append(f'{printable(frame.source.path or frame.name, 300)}: {frame.fault}')
                 progress.write(f'skipped: {faults[-1]}', file=sys.stderr)
-                continue
-            count = objects if shown < pictures else 0
-            hires = method == 'hirescam'
-            explained = explain_image(detector, frame, data, count, score_thr, layer, hires)
-            summary.add(explained.record, [object_size(box) for box in explained.boxes])
-            if count:
-                page.add(explained)
-                _write_pictures(explained, detector.classes, paths[frame.source.key])
-                shown += 1
-    if shown:
-        name = Path(config).stem
-        facts = f'{len(sources) - len(faults)} images, objects with a score of {score_thr} or more'
-        if summary.scales:
-            write_whole(summary.csv(), folder / TABLE)
-        write_whole(page.render(f'What {name} sees', facts, summary), folder / PAGE)
+            else:
+                count = objects if len(page.objects) < pictures else 0
+                hires = method == 'hirescam'
+                explained = explain_image(detector, frame, data, count, score_thr, layer, hires)
+                summary.add(explained.record, [object_size(box) for box in explained.boxes])
+                if count:
+                    page.add(explained)
+                    _write_pictures(explained, detector.classes, paths[frame.source.key])
+            progress.update()
+    if not page.objects:
+        raise DataError(f'no image could be explained: {faults[0] if faults else "interrupted"}')
+    done = progress.n - len(faults)
+    facts = f'{done} image{"s" * (done > 1)}, objects with a score of {score_thr} or more'
+    if summary.scales:
+        write_whole(summary.csv(), folder / TABLE)
+    title = f'What {Path(config).stem} attends to'
+    write_whole(page.render(title, facts, summary), folder / PAGE)
+    if received:
+        message = f"interrupted after {progress.n} images; the page in '{out_dir}' has them"
+        end_by_signal(received[0], message)
     return faults
 
 

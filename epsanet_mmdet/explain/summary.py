@@ -95,7 +95,7 @@ def short_names(names: Sequence[str]) -> List[str]:
     shortest = min(map(len, parts), default=0)
     begin = end = 0
     if len(set(names)) > 1:
-        while begin < shortest and len({part[begin] for part in parts}) == 1:
+        while begin < shortest - 1 and len({part[begin] for part in parts}) == 1:
             begin += 1
         while end < shortest - begin - 1 and len({part[-1 - end] for part in parts}) == 1:
             end += 1

@@ -7,10 +7,11 @@ from unittest import mock
 
 import pytest
 
-from epsanet_cli.commands import benchmark, infer, test, train, transplant
+from epsanet_cli.commands import benchmark, explain, infer, test, train, transplant
 from epsanet_cli.parser import CommandParser
 from epsanet_mmdet.benchmark import BACKBONES, OPTIONS, PRECISIONS
 from epsanet_mmdet.engine.mmdet_tools import tool_path
+from epsanet_mmdet.explain.run import METHODS as CAM_METHODS
 from epsanet_mmdet.inference.labels import IMAGE_URL, LABEL_FORMATS
 from epsanet_mmdet.models import EPSANet
 from epsanet_mmdet.weight_transfer import METHODS
@@ -25,9 +26,19 @@ from epsanet_mmdet.weight_transfer import METHODS
         (infer.LABEL_FORMATS, LABEL_FORMATS),
         ([infer.IMAGE_URL], [IMAGE_URL]),
         (transplant.METHODS, METHODS),
+        (explain.METHODS, CAM_METHODS),
         (transplant.ARCHS, EPSANet.archs),
     ],
-    ids=['backbones', 'options', 'precisions', 'label formats', 'image url', 'methods', 'archs'],
+    ids=[
+        'backbones',
+        'options',
+        'precisions',
+        'label formats',
+        'image url',
+        'methods',
+        'heat maps',
+        'archs',
+    ],
 )
 def test_the_choices_are_those_of_the_package(shown, existing):
     assert list(shown) == list(existing)
