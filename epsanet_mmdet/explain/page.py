@@ -44,7 +44,7 @@ class ExplainedPage:
         whole.panels.append((f'{len(shapes)} objects', shapes))
         pictures = [whole]
         for caption, shape, cam in zip(captions, shapes, explained.cams):
-            picture = embed_picture(draw_heat(image, cam.heat.numpy()), name)
+            picture = embed_picture(draw_heat(image, cam.heat.numpy(), fading=True), name)
             shape = Shape(shape.label, shape.box, colour='#fff')
             picture.panels.append((caption + self._stage(cam), [shape]))
             pictures.append(picture)
@@ -71,7 +71,7 @@ class ExplainedPage:
                 facts=facts,
                 method=self.method,
                 groups=self.objects,
-                ramp=css_colours(),
+                ramp=css_colours(fading=True),
             )
         ]
         sections += [
@@ -109,7 +109,7 @@ def _position_picture(image: np.ndarray, name: str, gate: Gate, label: str) -> P
     heat = (weights - low) / (high - low) if high > low else np.zeros_like(weights)
     step = max(1, max(image.shape[:2]) // THUMBNAIL)
     picture = embed_picture(draw_heat(image[::step, ::step], heat), name)
-    picture.panels.append((f'{label} ({gate.kind}): {low:.2f} to {high:.2f}', []))
+    picture.panels.append((f'{label} ({gate.kind}): {low:.3f} to {high:.3f}', []))
     return picture
 
 

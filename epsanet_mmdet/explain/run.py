@@ -134,7 +134,7 @@ def _write_pictures(explained: Explained, classes: Sequence[str], folder: Path) 
     frame: Frame = explained.frame
     captions, labels = explained.captions(classes), explained.objects.labels.tolist()
     for i, cam in enumerate(explained.cams):
-        heat = draw_heat(frame.image, cam.heat.numpy())
+        heat = draw_heat(frame.image, cam.heat.numpy(), fading=True)
         drawn = draw_objects(heat, explained.boxes[[i]], [labels[i]], [captions[i]])
         content = cv2.imencode('.jpg', drawn)[1].tobytes()
         write_whole(content, folder / f'object-{i + 1}.jpg')

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from epsanet_mmdet.explain.charts import GAP, HEIGHT, histogram, scale_chart, scale_limits
-from epsanet_mmdet.explain.heatmap import css_colours, draw_heat
 
 LAYERS = [f'net.layer{stage}.{block}.conv2' for stage in (1, 2) for block in range(3)]
 
@@ -56,16 +55,3 @@ def test_bins_count_their_values():
     bins = histogram(np.array([0, 0.001, 0.5, 1.0]), 1)
     assert bins[0] == 1 and bins[12] == 0.5 == bins[-1] and sum(bins) == 2
     assert not math.isnan(sum(histogram(np.zeros(0), 1)))
-
-
-def test_heat_is_drawn_where_it_is():
-    image = np.full((40, 60, 3), 128, np.uint8)
-    heat = np.zeros((4, 6))
-    heat[1, 4] = 1
-    drawn = draw_heat(image, heat)
-    assert drawn.shape == image.shape and (image == 128).all()
-    red = drawn[..., 2].astype(int) - drawn[..., 0]
-    y, x = np.unravel_index(red.argmax(), red.shape)
-    assert 8 <= y < 22 and 38 <= x < 52
-    assert (drawn[30:, :20] == drawn[-1, 0]).all()
-    assert len(css_colours(5)) == 5

@@ -114,8 +114,8 @@ def test_maps_of_layers_have_their_range():
     page = render(['a.jpg'])
     for gate in explained('a.jpg').record.gates:
         if gate.positions is not None:
-            assert re.search(rf'\({gate.kind}\): \d\.\d\d to \d\.\d\d', page)
-    assert '1.00 to 1.00' in page  # equal weights
+            assert re.search(rf'\({gate.kind}\): \d\.\d{{3}} to \d\.\d{{3}}', page)
+    assert '1.000 to 1.000' in page  # equal weights
 
 
 @needs_browser
