@@ -11,7 +11,7 @@ from .charts import histogram, scale_chart, scale_limits
 from .heatmap import css_colours, draw_heat
 from .images import Explained
 from .recording import Gate
-from .summary import WHOLE, Summary, short_names
+from .summary import WHOLE, Summary, counted, short_names
 
 THUMBNAIL = 320  # pixels of the longer side of an image under a map of a layer
 
@@ -41,7 +41,7 @@ class ExplainedPage:
             for caption, box, label in zip(captions, explained.boxes, explained.objects.labels)
         ]
         whole = embed_picture(image, name)
-        whole.panels.append((f'{len(shapes)} objects', shapes))
+        whole.panels.append((counted(len(shapes), 'object'), shapes))
         pictures = [whole]
         for caption, shape, cam in zip(captions, shapes, explained.cams):
             picture = embed_picture(draw_heat(image, cam.heat.numpy(), fading=True), name)
@@ -154,7 +154,7 @@ def _scale_labels(kernel_sizes: Sequence[int]) -> List[str]:
 def _group_title(group: str, counts: Dict[str, int]) -> str:
     count = counts[group]
     if group == WHOLE:
-        return f'{group}, {count} image{"s" if count > 1 else ""}'
+        return f'{group}, {counted(count, "image")}'
     return f'{group} objects, {count}'
 
 

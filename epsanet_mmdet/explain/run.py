@@ -22,7 +22,7 @@ from .grad_cam import BACKBONE
 from .heatmap import draw_heat
 from .images import Explained, explain_image
 from .page import ExplainedPage
-from .summary import Summary, object_size
+from .summary import Summary, counted, object_size
 
 PAGE, TABLE = 'index.html', 'scales.csv'
 METHODS = {
@@ -106,8 +106,8 @@ def explain_to_folder(
             progress.update()
     if not page.objects:
         raise DataError(f'no image could be explained: {faults[0] if faults else "interrupted"}')
-    done = progress.n - len(faults)
-    facts = f'{done} image{"s" * (done > 1)}, objects with a score of {score_thr} or more'
+    done = counted(progress.n - len(faults), 'image')
+    facts = f'{done}, objects with a score of {score_thr} or more'
     if summary.scales:
         write_whole(summary.csv(), folder / TABLE)
     title = f'What {Path(config).stem} attends to'
