@@ -123,7 +123,7 @@ def _check_sources(sources: Sequence[Source], out_dir: str) -> None:
         shown = printable(source.path, 300)
         if source.is_video:
             raise DataError(f"'{shown}' is a video; pass images, such as some of its frames")
-        if is_inside(source.path, out_dir):
+        if is_inside(osp.realpath(source.path), osp.realpath(out_dir)):
             raise DataError(f"input '{shown}' is in the output folder; choose another --out-dir")
     if not osp.isdir(out_dir) and osp.exists(out_dir):
         raise DataError(f"'{printable(out_dir, 300)}' is not a folder; choose another --out-dir")

@@ -142,7 +142,9 @@ def test_an_earlier_run_is_replaced_and_inputs_never_are(explain, tiny_detector,
     explain([image], out)
     assert (out / 'index.html').read_bytes() == before
     inside = picture(out / 'mine.png', size=(96, 64))
-    assert 'is in the output folder' in error_line(DataError, explain, [inside], out)
+    (tmp_path / 'link.png').symlink_to(inside)
+    for path in (inside, str(tmp_path / 'link.png')):
+        assert 'is in the output folder' in error_line(DataError, explain, [path], out)
 
 
 @pytest.mark.parametrize(
