@@ -1,7 +1,7 @@
-"""Show why a detector found each object, and what its attention weighed.
+"""Explain detections by heat maps and attention.
 
-Heat maps (Grad-CAM) and the weights of every attention layer, such as those of the scales of PSA,
-are written as pictures and one HTML page.
+Heat maps (Grad-CAM) show where the score of each object comes from. They and the weights of every
+attention layer, such as those of the scales of PSA, are written as pictures and one HTML page.
 """
 
 import sys
