@@ -91,6 +91,7 @@ setup(
             'onedl-mmdetection>=3.4.0,<4.0',
         ],
         'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
+        'serve': ['gradio>=6'],
         'video': ['av>=14'],
         'eval': ['faster-coco-eval>=1.8'],
         'test': [

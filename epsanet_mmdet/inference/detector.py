@@ -76,7 +76,7 @@ class Detector(DetInferencer):
         """
         frames = iter(frames)
         while batch := list(itertools.islice(frames, batch_size)):
-            prepared = [self._prepare(frame) for frame in batch]
+            prepared = [self.prepare(frame) for frame in batch]
             good = [data for data in prepared if data is not None]
             samples = iter(self.forward(self.collate_fn(good)) if good else [])
             for frame, data in zip(batch, prepared):
@@ -93,7 +93,8 @@ class Detector(DetInferencer):
         masks = instances.masks if 'masks' in instances else None
         return draw_objects(frame.image, instances.bboxes, instances.labels, texts, masks)
 
-    def _prepare(self, frame: Frame) -> Optional[dict]:
+    def prepare(self, frame: Frame) -> Optional[dict]:
+        """Return the input of ``collate_fn`` for a frame; None, and its fault, if it has one."""
         if frame.fault:
             return None
         try:

@@ -1,9 +1,10 @@
 """Deferred handling of Ctrl-C and SIGTERM, so that the current work is finished."""
 
 import signal
+import sys
 import threading
 from contextlib import contextmanager
-from typing import Iterator, List
+from typing import Iterator, List, NoReturn
 
 
 @contextmanager
@@ -33,3 +34,20 @@ def deferred_signals() -> Iterator[List[int]]:
         yield received
     finally:
         restore()
+
+
+def end_by_signal(number: int, message: str) -> NoReturn:
+    """End the program after a signal, once its results are written.
+
+    Args:
+        number: The signal.
+        message: One line on what was done.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C, with the message.
+        SystemExit: After another signal, with status 128 + ``number``.
+    """
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt(message)
+    print(message, file=sys.stderr)
+    raise SystemExit(128 + number)

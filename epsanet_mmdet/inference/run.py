@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import signal
 import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Union
@@ -15,7 +14,7 @@ from ..utils.text import printable
 from .detections import Detections
 from .detector import Detector
 from .image_ids import ImageIds
-from .interruption import deferred_signals
+from .interruption import deferred_signals, end_by_signal
 from .labels import IMAGE_URL, check_label_options
 from .outputs import OutputFolder
 from .sources import Input, count_frames, find_sources, read_frames
@@ -127,10 +126,7 @@ def infer_to_folder(
         raise DataError(f"'{out_dir}' cannot be written: {error}; choose another --out-dir")
     if received:
         message = f"interrupted after {results.n} images; their results are in '{out_dir}'"
-        if received[0] == signal.SIGINT:
-            raise KeyboardInterrupt(message)
-        print(message, file=sys.stderr)
-        raise SystemExit(128 + received[0])
+        end_by_signal(received[0], message)
     return faults
 
 

@@ -46,7 +46,11 @@ class BAM2d(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        return x + x * self.attention(x)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return the weights of the values, (B, C, H, W)."""
         channel = self.channel(x.mean(dim=(2, 3), keepdim=True))
         spatial = self.spatial(x)
         gate = channel * spatial if self.as_coded else channel + spatial
-        return x + x * gate.sigmoid()
+        return gate.sigmoid()

@@ -26,9 +26,13 @@ class SoftChannelAttention2d(nn.Module):
         self.mlp = SqueezeMLP(channels, reduction)
 
     def forward(self, x: Tensor) -> Tensor:
+        return x * self.attention(x)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return the weights of the channels, (B, C, 1, 1)."""
         mean = x.mean(dim=(2, 3), keepdim=True)
         maximum = x.amax(dim=(2, 3), keepdim=True)
-        return x * (self.mlp(mean) + self.mlp(maximum)).sigmoid()
+        return (self.mlp(mean) + self.mlp(maximum)).sigmoid()
 
 
 class SpatialAttention2d(nn.Module):
@@ -60,9 +64,13 @@ class SpatialAttention2d(nn.Module):
         self.norm = norm_layer(1) if as_coded else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        return x * self.attention(x)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return the weights of the positions, (B, 1, H, W)."""
         mean, maximum = x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
         pooled = torch.cat([maximum, mean] if self.as_coded else [mean, maximum], dim=1)
-        return x * self.norm(self.conv(pooled)).sigmoid()
+        return self.norm(self.conv(pooled)).sigmoid()
 
 
 class CBAM2d(nn.Module):

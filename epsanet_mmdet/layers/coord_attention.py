@@ -1,5 +1,7 @@
 """Coordinate attention (arXiv 2103.02907)."""
 
+from typing import Tuple
+
 import torch
 from torch import Tensor, nn
 
@@ -39,10 +41,15 @@ class CoordAttention2d(nn.Module):
         self.conv_w = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        gate_h, gate_w = self.attention(x)
+        return x * gate_h * gate_w
+
+    def attention(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        """Return the weights of the rows, (B, C, H, 1), and of the columns, (B, C, 1, W)."""
         rows = x.mean(dim=3, keepdim=True)
         columns = x.mean(dim=2, keepdim=True).transpose(2, 3)
         y = self.act(self.bn1(self.conv1(torch.cat([rows, columns], dim=2))))
         rows, columns = y.split([x.size(2), x.size(3)], dim=2)
         gate_h = self.conv_h(rows).sigmoid()
         gate_w = self.conv_w(columns.transpose(2, 3)).sigmoid()
-        return x * gate_h * gate_w
+        return gate_h, gate_w

@@ -73,13 +73,18 @@ class ChannelAttention2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         a = x.flatten(2)
+        attended = self.attention(x).to(a.dtype) @ a
+        return self.beta * attended.view_as(x) + x
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return the weights of the channels i in each channel j, (B, j, i)."""
+        a = x.flatten(2)
         # Sums over all positions overflow in half precision. Meta tensors have no autocast.
         meta = x.device.type == 'meta'
         with nullcontext() if meta else torch.autocast(x.device.type, enabled=False):
             full = a.to(torch.promote_types(a.dtype, torch.float32))
             energy = full @ full.transpose(1, 2)
-        attended = (-energy if self.as_coded else energy).softmax(dim=2).to(a.dtype) @ a
-        return self.beta * attended.view_as(x) + x
+        return (-energy if self.as_coded else energy).softmax(dim=2)
 
 
 class DualAttention2d(nn.Module):

@@ -41,7 +41,11 @@ class ECALayer2d(nn.Module):
         self.conv = _channel_conv(kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.conv(_channel_sequence(x)).sigmoid().transpose(1, 2).unsqueeze(3)
+        return x * self.attention(x)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return the weights of the channels, (B, C, 1, 1)."""
+        return self.conv(_channel_sequence(x)).sigmoid().transpose(1, 2).unsqueeze(3)
 
 
 class BidirectionalECA2d(nn.Module):
@@ -66,12 +70,16 @@ class BidirectionalECA2d(nn.Module):
         self.gate = SqueezeMLP(channels, reduction, out_channels=2)
 
     def forward(self, x: Tensor) -> Tensor:
+        return x * self.attention(x)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return the weights of the channels, (B, C, 1, 1)."""
         s = _channel_sequence(x)
         f = self.forward_conv(s).sigmoid()
         b = self.backward_conv(s.flip(2)).sigmoid().flip(2)
         g = self.gate(s.transpose(1, 2).unsqueeze(3)).squeeze(3).softmax(dim=1)
         mixed = g[:, :1] * f + g[:, 1:] * b
-        return x * mixed.sigmoid().transpose(1, 2).unsqueeze(3)
+        return mixed.sigmoid().transpose(1, 2).unsqueeze(3)
 
 
 class DynamicMultiKernelECA2d(nn.Module):
@@ -103,11 +111,15 @@ class DynamicMultiKernelECA2d(nn.Module):
         self.fc = nn.Linear(channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
+        return x * self.attention(x)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return the weights of the channels, (B, C, 1, 1)."""
         pooled = x.mean(dim=(2, 3))
         s = pooled.unsqueeze(2)
         m0, m1, m2 = self.fc(pooled).softmax(dim=1).unsqueeze(2).split(1, dim=1)
         gate = m0 * self.conv3(s) + m1 * self.conv5(s) + m2 * self.conv7(s)
-        return x * gate.sigmoid().unsqueeze(3)
+        return gate.sigmoid().unsqueeze(3)
 
 
 def _channel_conv(kernel_size: int) -> nn.Conv1d:

@@ -61,12 +61,16 @@ class FcaLayer2d(nn.Module):
         self.mlp = SqueezeMLP(channels, reduction, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        return x * self.attention(x)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return the weights of the channels, (B, C, 1, 1)."""
         pooled = x
         if x.size(2) != self.dct_size or x.size(3) != self.dct_size:
             pooled = F.adaptive_avg_pool2d(x, (self.dct_size, self.dct_size))
         groups = pooled.unflatten(1, (self.basis.size(0), -1))
         frequencies = torch.einsum('bgchw,ghw->bgc', groups, self.basis)
-        return x * self.mlp(frequencies.flatten(1)[:, :, None, None]).sigmoid()
+        return self.mlp(frequencies.flatten(1)[:, :, None, None]).sigmoid()
 
 
 def dct_basis(size: int) -> Tensor:

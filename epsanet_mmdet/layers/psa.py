@@ -82,11 +82,18 @@ class PSAModule(nn.Module):
         self.branches = branches
 
     def forward(self, x: Tensor) -> Tensor:
-        features = torch.stack([conv(x) for conv in self.convs], dim=1)
+        features = self.features(x)
+        return (features * self.attention(features)).flatten(1, 2)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the features of the branches, (B, branches, out_channels / branches, H', W')."""
+        return torch.stack([conv(x) for conv in self.convs], dim=1)
+
+    def attention(self, features: Tensor) -> Tensor:
+        """Return the weights of features, (B, branches, out_channels / branches, 1, 1)."""
         scores = self.se(self.gap(features.flatten(0, 1))).unflatten(0, (-1, self.branches))
         # CUDA's autocast computes every softmax in float32.
-        attention = scores.sigmoid().softmax(dim=1).to(features.dtype)
-        return (features * attention).flatten(1, 2)
+        return scores.sigmoid().softmax(dim=1).to(features.dtype)
 
     @property
     def convs(self) -> List[nn.Conv2d]:

@@ -68,4 +68,8 @@ class SELayer2d(nn.Module):
         self.se = SqueezeMLP(channels, reduction, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.se(x.mean(dim=(2, 3), keepdim=True)).sigmoid()
+        return x * self.attention(x)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return the weights of the channels, (B, C, 1, 1)."""
+        return self.se(x.mean(dim=(2, 3), keepdim=True)).sigmoid()

@@ -7,10 +7,11 @@ from unittest import mock
 
 import pytest
 
-from epsanet_cli.commands import benchmark, infer, new_config, test, train, transplant
+from epsanet_cli.commands import benchmark, explain, infer, new_config, test, train, transplant
 from epsanet_cli.parser import CommandParser
 from epsanet_mmdet.benchmark import BACKBONES, OPTIONS, PRECISIONS
 from epsanet_mmdet.engine.mmdet_tools import tool_path
+from epsanet_mmdet.explain.run import METHODS as CAM_METHODS
 from epsanet_mmdet.inference.labels import IMAGE_URL, LABEL_FORMATS
 from epsanet_mmdet.models import EPSANet
 from epsanet_mmdet.own_data.new_config import AUGMENTATIONS, TRACKERS
@@ -28,11 +29,12 @@ from epsanet_mmdet.weight_transfer import METHODS
         (new_config.AUGMENTATIONS, AUGMENTATIONS),
         (new_config.TRACKERS, TRACKERS),
         (transplant.METHODS, METHODS),
+        (explain.METHODS, CAM_METHODS),
         (transplant.ARCHS, EPSANet.archs),
     ],
     ids=[
         *('backbones', 'options', 'precisions', 'label formats', 'image url'),
-        *('augmentations', 'trackers', 'methods', 'archs'),
+        *('augmentations', 'trackers', 'methods', 'heat maps', 'archs'),
     ],
 )
 def test_the_choices_are_those_of_the_package(shown, existing):

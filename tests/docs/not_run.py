@@ -19,13 +19,14 @@ CHECKED = {
     r'train\.py shapes\.py$': 'trains for hours',
     r'transplant\.py resnet50\.pth --arch': 'fits for minutes; run by tests/weight_transfer',
     r'transplant\.py work_dirs': 'needs a trained ResNet',
+    r'serve\.py': 'waits for a browser; run by tests/serving',
     r'test-dev2017': 'needs the images of test-dev2017',
 }
 
 # These start no program of this project.
 OTHERS = {
     r'^git clone': 'downloads this repository',
-    r'(^|[A-Z]=\S+ )make (demo|test)': 'sets up an environment; .ci and tests/check_installation.py run it',
+    r'(^|[A-Z]=\S+ )make (demo|test)': 'sets up an environment; .ci runs it',
     r'pip (un)?install': 'changes the installed packages',
     r'^docker ': 'needs Docker',
     r'^nvidia-smi|^nvcc|get_compiling_cuda_version': 'needs a GPU',

@@ -1,0 +1,5 @@
+"""A local web page to try a detector."""
+
+from .run import serve
+
+__all__ = ['serve']
