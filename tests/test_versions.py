@@ -86,7 +86,8 @@ def test_the_table_of_tested_versions_has_the_pins_and_every_python():
 
 def test_the_documentation_states_the_supported_pythons():
     page = (ROOT / 'docs' / 'stacks.md').read_text()
-    assert f'Python {PYTHONS[0]} to {PYTHONS[-1]}' in page
+    for text in (page, (ROOT / 'README.md').read_text()):
+        assert f'Python {PYTHONS[0]} to {PYTHONS[-1]}' in text
     assert f'needs {dotted(STACKS["upstream"][1])} or older' in page
 
 
