@@ -72,6 +72,7 @@ def find_something(checkpoint: Path) -> None:
     content['state_dict']['roi_head.bbox_head.fc_cls.bias'][0] += 5
     checkpoint.unlink()
     torch.save(content, checkpoint)
+    (checkpoint.parent / 'checkpoints.json').unlink()  # the record of what the training wrote
 
 
 def write_programs(folder: Path) -> None:
