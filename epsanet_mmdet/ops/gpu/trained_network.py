@@ -18,7 +18,7 @@ from .compute import Compute
 from .graphs import capture
 from .setting import gpu_kernels
 
-MEMORY = 1 / 2  # of the GPU's, up to which other passes may use it where graphs are captured
+MEMORY = 1 / 2  # graphs are captured while torch has allocated at most this share of the GPU's
 SIZES = 64  # of images that have graphs
 
 
