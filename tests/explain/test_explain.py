@@ -111,7 +111,8 @@ def test_attention_is_averaged_over_images_without_heat_maps_too(
 def test_an_image_without_objects_has_no_heat_map(explain, tiny_detector, tmp_path):  # noqa: F811
     path = str(tiny_detector.images / 'picture 1.png')
     explain([path], tmp_path / 'out', score_thr=1)
-    assert '<figcaption><span>0 objects</span></figcaption>' in (tmp_path / 'out' / 'index.html').read_text()
+    page = (tmp_path / 'out' / 'index.html').read_text()
+    assert '<figcaption><span>0 objects</span></figcaption>' in page
     assert not list((tmp_path / 'out').rglob('*.jpg'))
     assert {row['pooled_over'] for row in rows_of(tmp_path / 'out')} == {'whole image'}
 
