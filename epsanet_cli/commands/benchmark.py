@@ -69,9 +69,7 @@ def add_arguments(parser: CommandParser) -> None:
         default=10,
         help='number of rounds; each round runs every network (default: %(default)s)',
     )
-    parser.add_argument(
-        '--device', help='device such as cpu or cuda:1 (default: a GPU if there is one)'
-    )
+    parser.add_device()
     parser.add_argument(
         '--precision', choices=PRECISIONS, default='fp32', help='default: %(default)s'
     )

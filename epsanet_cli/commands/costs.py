@@ -33,9 +33,7 @@ def add_arguments(parser: CommandParser) -> None:
         default=10,
         help='number of rounds; each round runs every detector (default: %(default)s)',
     )
-    parser.add_argument(
-        '--device', help='device such as cpu or cuda:1 (default: a GPU if there is one)'
-    )
+    parser.add_device()
 
 
 def main(args: Namespace) -> None:

@@ -8,15 +8,11 @@ of any size to boxes, scores, labels and masks; .pt2 contains what --dense expor
 
 from argparse import Namespace
 
-from ..completion import configs
 from ..parser import CommandParser
 
 
 def add_arguments(parser: CommandParser) -> None:
-    parser.add_argument(
-        'config', help='config of the detector, by path or bare name'
-    ).completer = configs
-    parser.add_argument('checkpoint', help='checkpoint of the detector, file or URL')
+    parser.add_detector()
     parser.add_argument('--out', nargs='+', required=True, metavar='FILE', help='files to write')
     part = parser.add_mutually_exclusive_group()
     part.add_argument(

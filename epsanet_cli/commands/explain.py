@@ -4,20 +4,15 @@ Heat maps (Grad-CAM) show where the score of each object comes from. They and th
 attention layer, such as those of the scales of PSA, are written as pictures and one HTML page.
 """
 
-import sys
 from argparse import Namespace
 
-from ..completion import configs
-from ..parser import CommandParser
+from ..parser import CommandParser, end
 
 METHODS = ('hirescam', 'grad-cam')
 
 
 def add_arguments(parser: CommandParser) -> None:
-    parser.add_argument(
-        'config', help='config of the detector, by path or bare name'
-    ).completer = configs
-    parser.add_argument('checkpoint', help='checkpoint of the detector, file or URL')
+    parser.add_detector()
     parser.add_argument('inputs', nargs='+', help="images, folders, 'glob patterns'")
     parser.add_argument('--out-dir', default='explain', help='output folder (default: %(default)s)')
     parser.add_argument(
@@ -51,9 +46,7 @@ def add_arguments(parser: CommandParser) -> None:
         help='layer of the heat maps, by its name in the model (default: the stage of the '
         'backbone that contributed most)',
     )
-    parser.add_argument(
-        '--device', help='device such as cpu or cuda:1 (default: a GPU if there is one)'
-    )
+    parser.add_device()
     parser.add_config_options()
 
 
@@ -65,6 +58,4 @@ def main(args: Namespace) -> None:
     args.options = read_key_values(args.options)
     with step(f"explaining '{args.checkpoint}'"):
         faults = explain_to_folder(**vars(args))
-    print(f'Written to {args.out_dir}')
-    if faults:
-        sys.exit(f'note: {len(faults)} inputs were skipped: ' + '; '.join(faults[:5]))
+    end(args.out_dir, faults)

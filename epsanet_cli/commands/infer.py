@@ -3,21 +3,16 @@
 Boxes and masks are drawn, and written as COCO results and CSV, and as labels for annotation tools.
 """
 
-import sys
 from argparse import Namespace
 
-from ..completion import configs
-from ..parser import CommandParser
+from ..parser import CommandParser, end
 
 LABEL_FORMATS = ('cvat', 'label-studio', 'ultralytics')
 IMAGE_URL = '/data/local-files/?d='
 
 
 def add_arguments(parser: CommandParser) -> None:
-    parser.add_argument(
-        'config', help='config of the detector, by path or bare name'
-    ).completer = configs
-    parser.add_argument('checkpoint', help='checkpoint of the detector, file or URL')
+    parser.add_detector()
     parser.add_argument(
         'inputs', nargs='+', help="images, folders, videos, 'glob patterns', webcam indices"
     )
@@ -31,9 +26,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         '--batch-size', type=int, default=1, help='images per batch (default: %(default)s)'
     )
-    parser.add_argument(
-        '--device', help='device such as cpu or cuda:1 (default: a GPU if there is one)'
-    )
+    parser.add_device()
     parser.add_argument(
         '--no-pictures',
         dest='pictures',
@@ -69,6 +62,4 @@ def main(args: Namespace) -> None:
     args.options = read_key_values(args.options)
     with step(f"detecting with '{args.checkpoint}'"):
         faults = infer_to_folder(**vars(args))
-    print(f'Written to {args.out_dir}')
-    if faults:
-        sys.exit(f'note: {len(faults)} inputs were skipped: ' + '; '.join(faults[:5]))
+    end(args.out_dir, faults)

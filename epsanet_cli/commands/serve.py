@@ -6,15 +6,11 @@ drawn pictures, COCO results and CSV.
 
 from argparse import Namespace
 
-from ..completion import configs
 from ..parser import CommandParser
 
 
 def add_arguments(parser: CommandParser) -> None:
-    parser.add_argument(
-        'config', help='config of the detector, by path or bare name'
-    ).completer = configs
-    parser.add_argument('checkpoint', help='checkpoint of the detector, file or URL')
+    parser.add_detector()
     parser.add_argument(
         '--host',
         default='127.0.0.1',
@@ -30,9 +26,7 @@ def add_arguments(parser: CommandParser) -> None:
         default=0.3,
         help='initial threshold of scores (default: %(default)s)',
     )
-    parser.add_argument(
-        '--device', help='device such as cpu or cuda:1 (default: a GPU if there is one)'
-    )
+    parser.add_device()
     parser.add_config_options()
 
 
