@@ -10,7 +10,7 @@ import cv2
 from tqdm import tqdm
 
 from ..errors import ConfigError, DataError
-from ..inference.detector import Detector
+from ..inference.detector import Detector, check_threshold
 from ..inference.interruption import deferred_signals, end_by_signal
 from ..inference.output_paths import picture_paths
 from ..inference.sources import Frame, Source, find_sources, read_frames
@@ -71,8 +71,7 @@ def explain_to_folder(
         KeyboardInterrupt: After Ctrl-C, when the page is written.
         SystemExit: After SIGTERM with status 143, when the page is written.
     """
-    if not 0 <= score_thr <= 1:
-        raise ConfigError(f'the score threshold is {score_thr}; it must be from 0 to 1')
+    check_threshold(score_thr)
     if min(objects, pictures) < 1:
         raise ConfigError(
             f'objects and pictures must be at least 1, but got objects={objects}, '

@@ -123,6 +123,12 @@ class Detector(DetInferencer):
             )
 
 
+def check_threshold(score_thr: float, least: float = 0) -> None:
+    """Raise a ConfigError if a threshold of scores is not from ``least`` to 1."""
+    if not least <= score_thr <= 1:
+        raise ConfigError(f'the score threshold is {score_thr}; it must be from {least} to 1')
+
+
 def class_counts(model: nn.Module) -> set:
     """Return the different numbers of classes of the heads of a detector."""
     return {

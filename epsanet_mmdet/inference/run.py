@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ..errors import ConfigError, DataError
 from ..utils.text import printable
 from .detections import Detections
-from .detector import Detector
+from .detector import Detector, check_threshold
 from .image_ids import ImageIds
 from .interruption import deferred_signals, end_by_signal
 from .labels import IMAGE_URL, check_label_options
@@ -146,7 +146,6 @@ def _write(folder: OutputFolder, results: tqdm, detector: Detector, pictures: bo
 
 
 def _check_options(score_thr: float, batch_size: int) -> None:
-    if not 0 <= score_thr <= 1:
-        raise ConfigError(f'the score threshold is {score_thr}; it must be from 0 to 1')
+    check_threshold(score_thr)
     if batch_size < 1:
         raise ConfigError(f'the batch size is {batch_size}; it must be at least 1')

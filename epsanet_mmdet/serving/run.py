@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Dict, Optional
 
 from ..errors import ConfigError
-from ..inference.detector import Detector
+from ..inference.detector import Detector, check_threshold
 from .page import build_page, load_gradio
 from .results import LOWEST
 
@@ -36,8 +36,7 @@ def serve(
         ExtraError: If Gradio is not installed.
         UserError: If the config, the checkpoint or an option is wrong.
     """
-    if not LOWEST <= score_thr <= 1:
-        raise ConfigError(f'the score threshold is {score_thr}; it must be from {LOWEST} to 1')
+    check_threshold(score_thr, LOWEST)
     if not 0 < port < 65536:
         raise ConfigError(f'the port is {port}; it must be from 1 to 65535')
     gr = load_gradio()
