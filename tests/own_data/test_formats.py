@@ -99,6 +99,15 @@ def _voc_with_lists(root):
     (root / 'ImageSets' / 'Main' / 'val.txt').write_text('4  1\n5  -1\n6  1\n')
 
 
+def _voc_of_years(root):
+    """Each year has the names 1 to 6."""
+    for year, split, listed in (('2007', 'train', '1 2 3'), ('2012', 'val', '4 5 6')):
+        folder = root / 'VOCdevkit' / f'VOC{year}'
+        write_voc(folder)
+        (folder / 'ImageSets' / 'Main').mkdir(parents=True)
+        (folder / 'ImageSets' / 'Main' / f'{split}.txt').write_text(listed.replace(' ', '\n'))
+
+
 def _voc_beside_images(root):
     for split, numbers in (('train', (1, 2, 3)), ('valid', (4, 5, 6))):
         for number in numbers:
@@ -142,6 +151,7 @@ def _yolo_without_settings(root):
         _coco_named_as_its_folder,
         _coco_images_in_a_split,
         _voc_with_lists,
+        _voc_of_years,
         _voc_beside_images,
         _yolo_of_folders,
         _yolo_of_lists,

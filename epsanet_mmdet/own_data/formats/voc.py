@@ -15,7 +15,7 @@ CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
 def read_voc(root: Path, files: List[Path], findings: Findings) -> List[Split]:
-    """Read VOC annotations; splits are the lists in ``ImageSets/Main``, or folder names.
+    """Read VOC annotations; splits are the lists in every ``ImageSets/Main``, or folder names.
 
     Coordinates start at 1, as in VOC, unless one in the data set is 0.
 
@@ -114,23 +114,32 @@ def _image_of(path: Path, tree: Element, namesakes: List[Path], root: Path) -> s
 
 def _group(root: Path, files: List[Path], findings: Findings) -> Dict[str, List[Path]]:
     """Return the files of each split."""
-    lists = {p.stem: p for p in sorted((root / 'ImageSets' / 'Main').glob('*.txt'))}
-    lists.setdefault('train', lists.get('trainval'))
-    chosen = {name: lists[name] for name in ('train', 'val', 'test') if lists.get(name)}
-    splits: Dict[str, List[Path]] = {name: [] for name in chosen}
-    by_stem = {path.stem: path for path in files}
-    for name, path in chosen.items():
-        for i, line in enumerate(_lines(path, findings), start=1):
-            stem = line.split()[0] if line.split() else ''
-            if stem in by_stem:
-                splits[name].append(by_stem[stem])
-            elif stem:
-                place = (str(path), f'line {i}')
-                findings.error('missing-annotation', place, f"there is no '{stem}.xml'", 'left out')
-    for path in files if not chosen else ():
+    splits: Dict[str, List[Path]] = {}
+    for folder in sorted(root.rglob('ImageSets/Main')):
+        lists = {path.stem: path for path in sorted(folder.glob('*.txt'))}
+        lists.setdefault('train', lists.get('trainval'))
+        by_stem = {path.stem: path for path in files if path.is_relative_to(folder.parents[1])}
+        for name in ('train', 'val', 'test'):
+            if lists.get(name):
+                listed = _listed(lists[name], by_stem, findings)
+                splits[name] = [*splits.get(name, ()), *listed]
+    for path in files if not splits else ():
         name = split_name(path.relative_to(root).parent) or 'all'
         splits.setdefault(name, []).append(path)
     return splits
+
+
+def _listed(path: Path, by_stem: Dict[str, Path], findings: Findings) -> List[Path]:
+    """Return the files that a list names."""
+    found = []
+    for i, line in enumerate(_lines(path, findings), start=1):
+        stem = line.split()[0] if line.split() else ''
+        if stem in by_stem:
+            found.append(by_stem[stem])
+        elif stem:
+            place = (str(path), f'line {i}')
+            findings.error('missing-annotation', place, f"there is no '{stem}.xml'", 'left out')
+    return found
 
 
 def _lines(path: Path, findings: Findings) -> List[str]:
