@@ -37,6 +37,8 @@ PARAMETERS = {
     'danet50': '50.53',
     'aff-resnet50': '30.37',
     'iaff-resnet50': '35.17',
+    'aff-resnext50-32x4d': '29.95',
+    'iaff-resnext50-32x4d': '34.75',
     'psa-res2net50': '30.36',
 }
 
