@@ -49,6 +49,9 @@ FUSIONS = {
     'DirectAddFusion': (layers.DirectAddFusion, lambda x, y, p: x + y),
     'AFF': (layers.AFF, references.aff),
     'IAFF': (layers.IAFF, references.iaff),
+    'PointwiseAFF': (layers.PointwiseAFF, references.pointwise_aff),
+    'RefinementFusion': (layers.RefinementFusion, references.refinement),
+    'GatedSumFusion': (layers.GatedSumFusion, references.gated_sum),
 }
 
 LAYERS = {**ATTENTIONS, **FUSIONS}

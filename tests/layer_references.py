@@ -246,3 +246,20 @@ def iaff(x, y, p):
     m1 = ms_cam_weights(x + y, p, 'weights1.')
     m2 = ms_cam_weights(m1 * x + (1 - m1) * y, p, 'weights2.')
     return m2 * x + (1 - m2) * y
+
+
+def pointwise_aff(x, y, p):
+    def branch(s, name):
+        s = linear(s, p[f'weights.{name}.0.weight'], p[f'weights.{name}.0.bias'])
+        return batch_norm(s, p[f'weights.{name}.1.weight'], p[f'weights.{name}.1.bias'])
+
+    m = sigmoid(branch(x + y, 'local_att') + branch(gap(x + y), 'global_att')[:, :, None, None])
+    return 2 * (m * x + (1 - m) * y)
+
+
+def refinement(x, y, p):
+    return x + ms_cam_weights(x + y, p, 'weights.') * y
+
+
+def gated_sum(x, y, p):
+    return (x + y) * ms_cam_weights(x + y, p, 'weights.')

@@ -1,7 +1,7 @@
 """Convert a checkpoint to starting weights.
 
-The source can be a .pth or .safetensors file from pretrain, the EPSANet authors' training script,
-torchvision's or timm's ResNets, or a detector. All sources: docs/weights.md.
+The source can be a .pth, .safetensors or MXNet .params file from pretrain, the authors' code of a
+network, torchvision's or timm's ResNets, or a detector. All sources: docs/weights.md.
 """
 
 from argparse import Namespace

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .load import drop_config_text, open_checkpoint
+from .mxnet_files import MAGIC, read_params
 from .safetensors_files import SUFFIX, read_tensors, read_weights_file, with_versions
 
 CHILD = osp.join(osp.dirname(osp.abspath(__file__)), 'reader', 'child.py')
@@ -31,9 +32,9 @@ def load_untrusted(path: Union[str, Path], map_location: Any = None) -> Any:
     """Load the tensors of a checkpoint, and everything in it that JSON can hold.
 
     Optimizer state, logging buffers and the config stored as text are dropped. Safetensors files
-    contain no code and are read directly. The memory, CPU time and output of the child process
-    are limited in proportion to the file; macOS does not limit memory, and Windows only the time
-    until the child is killed.
+    and MXNet's parameter files contain no code and are read directly. The memory, CPU time and
+    output of the child process are limited in proportion to the file; macOS does not limit memory,
+    and Windows only the time until the child is killed.
 
     Args:
         path: The file.
@@ -44,9 +45,12 @@ def load_untrusted(path: Union[str, Path], map_location: Any = None) -> Any:
             time than a file of its size should.
         FileNotFoundError: If the file does not exist.
     """
-    open_checkpoint(path).close()
+    with open_checkpoint(path) as file:
+        head = file.read(len(MAGIC))
     if str(path).endswith(SUFFIX):
         return read_weights_file(path, map_location)
+    if head == MAGIC:
+        return read_params(path, map_location)
     with tempfile.TemporaryDirectory(prefix='epsanet-', ignore_cleanup_errors=True) as folder:
         out = osp.join(folder, 'content.safetensors')
         convert_in_child(str(path), out)

@@ -38,7 +38,7 @@ def read_weights(source: Union[str, Path]) -> Weights:
     preferred, and half precision is converted to single.
 
     Args:
-        source: Path or URL of a ``.pth`` or ``.safetensors`` file.
+        source: Path or URL of a ``.pth`` or ``.safetensors`` file, or of MXNet's ``.params``.
 
     Raises:
         CheckpointError: If the file does not exist, is damaged, or holds no weights.

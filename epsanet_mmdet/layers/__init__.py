@@ -1,12 +1,14 @@
 """Attention and fusion layers in plain torch, one file per paper."""
 
-from .aff import AFF, FUSIONS, IAFF, DirectAddFusion, MSCAM2d, check_fusion
+from .aff import AFF, IAFF, DirectAddFusion, MSCAM2d
+from .aff_variants import GatedSumFusion, PointwiseAFF, RefinementFusion
 from .bam import BAM2d
 from .cbam import CBAM2d, SoftChannelAttention2d, SpatialAttention2d
 from .coord_attention import CoordAttention2d
 from .danet import ChannelAttention2d, DualAttention2d, PositionAttention2d
 from .eca import BidirectionalECA2d, DynamicMultiKernelECA2d, ECALayer2d
 from .fca import FcaLayer2d
+from .fusions import FUSIONS, check_fusion
 from .norm import CPUSyncBatchNorm2d, PooledBatchNorm2d
 from .psa import PSAModule
 from .se import SELayer2d, SqueezeMLP
@@ -25,11 +27,14 @@ __all__ = [
     'ECALayer2d',
     'FUSIONS',
     'FcaLayer2d',
+    'GatedSumFusion',
     'IAFF',
     'MSCAM2d',
     'PSAModule',
+    'PointwiseAFF',
     'PooledBatchNorm2d',
     'PositionAttention2d',
+    'RefinementFusion',
     'SELayer2d',
     'SoftChannelAttention2d',
     'SpatialAttention2d',

@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from ..errors import ArgumentError
 from .norm import NormLayer, PooledBatchNorm2d
 from .se import SqueezeMLP
 
@@ -26,11 +25,13 @@ class MSCAMWeights(nn.Module):
     ) -> None:
         super().__init__()
         self.local_att, self.global_att = (
-            nn.Sequential(
-                SqueezeMLP(channels, reduction, norm_layer=norm_layer), norm_layer(channels)
-            )
-            for _ in range(2)
+            self._branch(channels, reduction, norm_layer) for _ in range(2)
         )
+
+    @staticmethod
+    def _branch(channels: int, reduction: int, norm_layer: NormLayer) -> nn.Module:
+        mlp = SqueezeMLP(channels, reduction, norm_layer=norm_layer)
+        return nn.Sequential(mlp, norm_layer(channels))
 
     def forward(self, z: Tensor) -> Tensor:
         return (self.local_att(z) + self.global_att(z.mean(dim=(2, 3), keepdim=True))).sigmoid()
@@ -95,6 +96,8 @@ class AFF(nn.Module):
         Two of (B, C, H, W) -> (B, C, H, W).
     """
 
+    weights_class = MSCAMWeights
+
     def __init__(
         self,
         channels: int,
@@ -103,7 +106,7 @@ class AFF(nn.Module):
         norm_layer: NormLayer = PooledBatchNorm2d,
     ) -> None:
         super().__init__()
-        self.weights = MSCAMWeights(channels, reduction, norm_layer)
+        self.weights = self.weights_class(channels, reduction, norm_layer)
         self.scale = scale
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -136,16 +139,6 @@ class IAFF(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         z = _blend(self.weights1(x + y), x, y)
         return _blend(self.weights2(z), x, y)
-
-
-FUSIONS = {'add': DirectAddFusion, 'aff': AFF, 'iaff': IAFF}
-
-
-def check_fusion(owner: str, name: str) -> None:
-    """Raise an ArgumentError that lists the fusions, unless there is one of this name."""
-    if name not in FUSIONS:
-        options = ', '.join(map(repr, FUSIONS))
-        raise ArgumentError(f'{owner} has no fusion={name!r}; choose one of {options}')
 
 
 def _blend(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -25,6 +25,9 @@ class PSAModule(nn.Module):
     ``se.fc1.weight``, ...) as in the authors' released code, so that checkpoints trained with it
     load without conversion.
 
+    This is neither YOLOv10's ``PSA`` or ``C2PSA``, partial self-attention, nor polarized
+    self-attention.
+
     Args:
         in_channels: Channels of the input, a multiple of every group count.
         out_channels: Channels of the output, a multiple of the number of branches. The share of

@@ -21,7 +21,7 @@ class AFFFPN(FPN):
         in_channels (list[int]): See mmdet's ``FPN``.
         out_channels (int): See mmdet's ``FPN``.
         num_outs (int): See mmdet's ``FPN``.
-        fusion (str): ``'aff'``, ``'iaff'``, or ``'add'`` for a plain FPN.
+        fusion (str): One of :data:`~epsanet_mmdet.layers.FUSIONS`; ``'add'`` makes a plain FPN.
         reduction (int): Reduction ratio of the fusions.
         **kwargs: All options of mmdet's ``FPN``.
 

@@ -3,7 +3,7 @@
 from typing import Sequence
 
 import torch.utils.checkpoint as cp
-from mmdet.models.backbones.resnet import Bottleneck, ResNet
+from mmdet.models.backbones import ResNet, ResNeXt, resnet, resnext
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -14,15 +14,15 @@ from .norm_cfg import norm_layer_of
 from .resnet import PluginMixin
 
 
-class AFFBottleneck(Bottleneck):
-    """ResNet bottleneck that fuses identity and residual by attention.
+class FusionMixin:
+    """Mixin of mmdet's bottlenecks that fuses identity and residual instead of adding them.
 
     Args:
         inplanes (int): Input channels.
         planes (int): A quarter of the output channels.
-        fusion (str): ``'add'``, ``'aff'`` or ``'iaff'``.
+        fusion (str): One of :data:`~epsanet_mmdet.layers.FUSIONS`.
         reduction (int): Reduction ratio of the fusion.
-        **kwargs: All options of mmdet's ``Bottleneck``; the fusion uses its ``norm_cfg``.
+        **kwargs: All options of the bottleneck; the fusion uses its ``norm_cfg``.
     """
 
     def __init__(self, inplanes: int, planes: int, fusion: str, reduction: int, **kwargs) -> None:
@@ -50,6 +50,14 @@ class AFFBottleneck(Bottleneck):
         return x
 
 
+class AFFBottleneck(FusionMixin, resnet.Bottleneck):
+    """ResNet bottleneck that fuses identity and residual."""
+
+
+class AFFResNeXtBottleneck(FusionMixin, resnext.Bottleneck):
+    """ResNeXt bottleneck that fuses identity and residual."""
+
+
 @MODELS.register_module()
 class AFFResNet(PluginMixin, ResNet):
     """ResNet whose blocks fuse identity and residual by attention, stage by stage.
@@ -62,7 +70,8 @@ class AFFResNet(PluginMixin, ResNet):
 
     Args:
         depth (int): 50, 101 or 152.
-        fusion (Sequence[str]): ``'add'``, ``'aff'`` or ``'iaff'`` for each stage.
+        fusion (Sequence[str]): Fusion of each stage, by its name in
+            :data:`~epsanet_mmdet.layers.FUSIONS`.
         reduction (int): Reduction ratio of the fusions.
         deep_stem (bool): Use three 3x3 convolutions as the stem instead of one 7x7.
         avg_down (bool): Use average pooling in the shortcuts that downsample.
@@ -76,8 +85,9 @@ class AFFResNet(PluginMixin, ResNet):
     arch_settings = {
         depth: settings
         for depth, settings in ResNet.arch_settings.items()
-        if settings[0] is Bottleneck
+        if settings[0] is resnet.Bottleneck
     }
+    fused_block = AFFBottleneck
 
     def __init__(
         self,
@@ -88,22 +98,59 @@ class AFFResNet(PluginMixin, ResNet):
         avg_down: bool = True,
         **kwargs,
     ) -> None:
+        owner = type(self).__name__
         if depth not in self.arch_settings:
             options = ', '.join(map(str, self.arch_settings))
-            raise ArgumentError(f'AFFResNet has no depth={depth!r}; choose one of {options}')
+            raise ArgumentError(f'{owner} has no depth={depth!r}; choose one of {options}')
         stages = kwargs.get('num_stages', 4)
         if isinstance(fusion, str) or len(fusion) != stages:
             raise ArgumentError(
-                f'AFFResNet needs one fusion for each of its {stages} stages, but got '
+                f'{owner} needs one fusion for each of its {stages} stages, but got '
                 f'fusion={fusion!r}'
             )
         for name in fusion:
-            check_fusion('AFFResNet', name)
+            check_fusion(owner, name)
         self.fusion = tuple(fusion)
         self.reduction = reduction
-        super().__init__(depth, deep_stem=deep_stem, avg_down=avg_down, **kwargs)
+        super().__init__(depth=depth, deep_stem=deep_stem, avg_down=avg_down, **kwargs)
 
     def make_res_layer(self, **kwargs) -> ResLayer:
         fusion = self.fusion[len(self.res_layers)]
-        kwargs.update(block=AFFBottleneck, fusion=fusion, reduction=self.reduction)
+        kwargs.update(block=self.fused_block, fusion=fusion, reduction=self.reduction)
         return super().make_res_layer(**kwargs)
+
+
+@MODELS.register_module()
+class AFFResNeXt(AFFResNet, ResNeXt):
+    """ResNeXt whose blocks fuse identity and residual by attention, stage by stage.
+
+    The defaults with ``('add', 'add', 'iaff', 'iaff')`` are the published iAFF-ResNeXt-50 32x4d
+    (34.7 M parameters with the classifier), whose stem is wider than that of a ResNet-D. With
+    ``deep_stem=False``, ``avg_down=False`` and ``stem_channels=64``, it differs from torchvision's
+    ResNeXt only in the fusions.
+
+    Args:
+        depth (int): 50, 101 or 152.
+        groups (int): Groups of the 3x3 convolutions.
+        base_width (int): Channels of each group in the first stage.
+        stem_channels (int): Channels of the stem.
+        **kwargs: All options of :class:`AFFResNet` and of mmdet's ``ResNeXt``.
+
+    Raises:
+        ArgumentError: See :class:`AFFResNet`.
+    """
+
+    arch_settings = ResNeXt.arch_settings
+    fused_block = AFFResNeXtBottleneck
+
+    def __init__(
+        self,
+        depth: int,
+        groups: int = 32,
+        base_width: int = 4,
+        stem_channels: int = 128,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            depth, groups=groups, base_width=base_width, stem_channels=stem_channels, **kwargs
+        )

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from .open_aff import from_open_aff, is_open_aff
 
 # Patterns of their full names, and ours. Attention is at the end of a block, as in the detection
 # configs, and BAM after stages. Layers are distinguished by name, since SE and FcaNet have the same
@@ -56,8 +57,9 @@ def to_mmdet_names(tensors: Mapping[str, Tensor], model: nn.Module) -> Dict[str,
     """Rename and reshape the tensors of a classifier for a backbone, without the head.
 
     torchvision's and timm's ResNet and the EPSANet authors' code use mmdet's names, except for
-    attention layers. Linear layers become 1x1 convolutions, and ECA kernels are zero-padded where
-    ours are longer; neither changes the function.
+    attention layers. The AFF authors' Gluon networks are renamed by :mod:`.open_aff`. Linear layers
+    become 1x1 convolutions, and ECA kernels are zero-padded where ours are longer; neither changes
+    the function.
 
     Args:
         tensors: By their original names.
@@ -68,6 +70,8 @@ def to_mmdet_names(tensors: Mapping[str, Tensor], model: nn.Module) -> Dict[str,
             backbone follow the paper.
     """
     wanted = model.state_dict()
+    if is_open_aff(tensors):
+        tensors = from_open_aff(tensors)
     renamed = {}
     for name, value in tensors.items():
         if name not in wanted and (HEAD.match(name) or CONSTANT.fullmatch(name)):

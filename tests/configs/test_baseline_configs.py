@@ -19,18 +19,20 @@ FOLDERS = (
 )
 CONFIGS = sorted(path.stem for folder in FOLDERS for path in (configs_dir() / folder).glob('*.py'))
 
-# Trainable parameters in millions, first stage frozen, 80 classes. Published, but for
-# ECA-Net's Mask R-CNN, which has 81-class heads: the next test has that figure.
+# Trainable parameters in millions, first stage frozen, 80 classes. Published, but for ECA-Net's
+# Mask R-CNN, which has 81-class heads: the next test has those figures.
 PARAMETERS = {
     'faster-rcnn_resnet50_fpn_1x_coco': '41.53',
     'faster-rcnn_senet50_fpn_1x_coco': '44.02',
     'faster-rcnn_ecanet50_fpn_1x_coco': '41.53',
+    'faster-rcnn_ecanet101_fpn_1x_coco': '60.52',
     'faster-rcnn_fcanet50_fpn_1x_coco': '44.02',
     'mask-rcnn_resnet50_fpn_1x_coco': '44.17',
     'mask-rcnn_senet50_fpn_1x_coco': '46.66',
     'mask-rcnn_ecanet50_fpn_1x_coco': '44.17',
     'mask-rcnn_fcanet50_fpn_1x_coco': '46.66',
     'retinanet_ecanet50_fpn_1x_coco': '37.74',
+    'retinanet_ecanet101_fpn_1x_coco': '56.74',
     # PSA dropped into these is EPSANet-50 small and large.
     'mask-rcnn_psa-resnet50_fpn_1x_coco': '41.20',
     'mask-rcnn_psa-resnext50-32x4d_fpn_1x_coco': '46.50',
@@ -77,10 +79,11 @@ def test_has_the_published_parameters(name):
     )
 
 
-def test_ecanet50_with_81_classes_has_the_published_parameters():
+@pytest.mark.parametrize('depth, millions', [(50, '44.18'), (101, '63.17')])
+def test_ecanet_with_81_classes_has_the_published_parameters(depth, millions):
     # Its README counts the background among the classes of box regression (4 * 1025) and masks.
-    model = build_without_weights(load_config('mask-rcnn_ecanet50_fpn_1x_coco').model)
-    assert f'{(count_parameters(model) + 4100 + 257) / 1e6:.2f}' == '44.18'
+    model = build_without_weights(load_config(f'mask-rcnn_ecanet{depth}_fpn_1x_coco').model)
+    assert f'{(count_parameters(model) + 4100 + 257) / 1e6:.2f}' == millions
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,8 @@ def test_published_top1_of_another_recipe_names_it():
         p for p in text.split('\n\n') if p.startswith('The figures of ECANet-50 and FcaNet-50')
     ]
     assert 'other recipes' in line and '100 epochs' in line
-    for name in ('ecanet50_8xb32_in1k', 'fcanet50_8xb32_in1k'):
+    assert 'AFF' in line and '240 epochs' in line
+    for name in ('ecanet50_8xb32_in1k', 'fcanet50_8xb32_in1k', 'aff-resnet50_8xb32_in1k'):
         assert load_config(name).train_cfg.max_epochs == 120
 
 

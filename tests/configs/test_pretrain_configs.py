@@ -4,6 +4,8 @@ import functools
 import re
 
 import pytest
+import torch
+import yaml
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -12,10 +14,11 @@ import epsanet_mmdet.pretraining  # noqa: F401
 from epsanet_mmdet.config.load import configs_dir, load_config
 from epsanet_mmdet.utils.flops import count_parameters
 
-CONFIGS = sorted(path.stem for path in (configs_dir() / 'pretrain').glob('*.py'))
+FOLDER = configs_dir() / 'pretrain'
+CONFIGS = sorted(path.stem for path in FOLDER.glob('*.py'))
 RECIPES = ('8xb32_in1k', '8xb128-amp-ema_coslr-60e_in1k')
-# Millions of parameters with 1000 classes, as published, but for SENet-50: its 28.09 have biases
-# in the SE layers, which the published counts of the detectors exclude.
+# Millions of parameters with 1000 classes: the published ones, AFF's with one more digit, or else
+# those that the README of the configs explains.
 PARAMETERS = {
     'epsanet50-s': '22.56',
     'epsanet50-l': '27.90',
@@ -24,7 +27,19 @@ PARAMETERS = {
     'resnet50': '25.56',
     'senet50': '28.07',
     'ecanet50': '25.56',
+    'ecanet101': '44.55',
     'fcanet50': '28.07',
+    'fcanet101': '49.29',
+    'cbam50': '28.09',
+    'bam50': '25.92',
+    'gcnet50': '28.08',
+    'coordatt50': '27.47',
+    'danet50': '50.53',
+    'aff-resnet50': '30.37',
+    'iaff-resnet50': '35.17',
+    'aff-resnext50-32x4d': '29.95',
+    'iaff-resnext50-32x4d': '34.75',
+    'psa-res2net50': '30.36',
 }
 
 
@@ -43,19 +58,46 @@ def test_every_backbone_has_both_recipes():
     assert {f'{name}_{recipe}' for name in PARAMETERS for recipe in RECIPES} <= set(CONFIGS)
 
 
+def test_every_checkpoint_that_a_detection_config_starts_from_has_both_recipes():
+    texts = (path.read_text() for path in configs_dir().glob('[!_]*/*.py'))
+    checkpoints = {name for text in texts for name in re.findall(r'checkpoints/(.+)\.pth', text)}
+    assert 'epsanet50-s' in checkpoints
+    assert {f'{name}_{recipe}' for name in checkpoints for recipe in RECIPES} <= set(CONFIGS)
+
+
 @pytest.mark.parametrize('name', PARAMETERS)
 def test_has_the_published_number_of_parameters(name):
-    model = MODELS.build(config_of(f'{name}_8xb32_in1k').model)
+    with torch.device('meta'):
+        model = MODELS.build(config_of(f'{name}_8xb32_in1k').model)
     assert f'{count_parameters(model) / 1e6:.2f}' == PARAMETERS[name]
     assert count_parameters(model) == count_parameters(model, trainable_only=False)
+
+
+def test_readme_and_metafile_have_these_parameters():
+    readme, metafile = ((FOLDER / name).read_text() for name in ('README.md', 'metafile.yml'))
+    for name, millions in PARAMETERS.items():
+        assert f'[{name}_8xb32_in1k](./{name}_8xb32_in1k.py) | {millions} |' in readme
+    for model in yaml.safe_load(metafile)['Models']:
+        backbone = model['Name'].split('_')[0]
+        assert f'{model["Metadata"]["Parameters (M)"]:.2f}' == PARAMETERS[backbone]
+        assert model['Metadata']['Epochs'] == config_of(model['Name']).train_cfg.max_epochs
 
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_trains_the_backbone_that_its_name_says(name):
     config = config_of(name)
     backbone = name.split('_')[0]
-    assert config.model.detector == f'mask-rcnn_{backbone}_fpn_1x_coco'
+    detector, name, rest = config.model.detector.split('_', 2)
+    assert (name, rest) == (backbone, 'fpn_1x_coco') and detector in ('mask-rcnn', 'faster-rcnn')
     assert set(config.model.backbone) == {'zero_init_residual'}, "all else is the detector's"
+
+
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_the_detector_starts_from_the_result(name):
+    config = config_of(config_of(f'{name}_8xb32_in1k').model.detector)
+    torchvisions = name in ('resnet50', 'gcnet50')  # as the published detectors
+    expected = 'torchvision://resnet50' if torchvisions else f'checkpoints/{name}.pth'
+    assert config.model.backbone.init_cfg.checkpoint == expected
 
 
 @pytest.mark.parametrize('name', CONFIGS)

@@ -91,10 +91,14 @@ def test_published_mask_rcnn_omits_the_mask_heads_last_convolution(size):
         'faster-rcnn_senet50_fpn_1x_coco',
         'faster-rcnn_ecanet50_fpn_1x_coco',
         'retinanet_ecanet50_fpn_1x_coco',
+        'faster-rcnn_ecanet101_fpn_1x_coco',
+        'retinanet_ecanet101_fpn_1x_coco',
     ],
 )
 def test_published_channel_attention_counts_its_pooling(name):
     _, height, width = IMAGE
-    stages = ((3, 256, 4), (4, 512, 8), (6, 1024, 16), (3, 2048, 32))  # blocks, channels, stride
+    third = 23 if '101' in name else 6
+    # blocks, channels, stride
+    stages = ((3, 256, 4), (4, 512, 8), (third, 1024, 16), (3, 2048, 32))
     pooled = sum(n * c * (height // s) * (width // s) for n, c, s in stages)
     assert f'{(counted(name)[1] + pooled) / 1e9:.2f}' == ROWS[name][3]

@@ -223,7 +223,7 @@ def test_a_folder_that_cannot_be_written_is_named(folder):
         prepared.check_start()
 
 
-@pytest.mark.parametrize(('name', 'jobs'), [('coco-minimal', 2), ('coco-table', 15)])
+@pytest.mark.parametrize(('name', 'jobs'), [('coco-minimal', 2), ('coco-table', 19)])
 def test_coco_plans_are_equal_settings_with_the_published_parameters(
     name, jobs, tiny_coco, tmp_path
 ):
@@ -233,6 +233,8 @@ def test_coco_plans_are_equal_settings_with_the_published_parameters(
     assert not any(prepared.notes)
     for variant in prepared.plan.variants:
         parameters = published_results(variant.published)['params']
+        if parameters is None:  # FcaNet-101
+            continue
         # ECANet's tables count an older head of 81 classes, with 0.004 M more.
         tolerance = 0.0151 if 'ecanet' in variant.name else 0.0051
         counted = prepared.costs[variant.name].parameters / 1e6

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import struct
 import tempfile
 import warnings
 from functools import partial
@@ -15,8 +16,10 @@ import oracle
 import torch
 from crafted_checkpoints import Pickler, attacks
 from forked_reader import child, read_forked, read_own, read_untrusted
+from gluon_files import array_bytes, list_bytes, write_params
 from mmengine.logging import HistoryBuffer
 from mutate import (
+    NUMBERS,
     mutate_bytes,
     mutate_image,
     mutate_json,
@@ -28,6 +31,7 @@ from mutate import (
 from PIL import Image
 from small_data import coco_content, voc_xml, write_coco, write_voc, write_yolo, yolo_lines
 
+from epsanet_mmdet.checkpoint.mxnet_files import read_params
 from epsanet_mmdet.datasets.checks import image_fault
 from epsanet_mmdet.errors import CheckpointError
 from epsanet_mmdet.inference.sources import Source, read_frames
@@ -148,6 +152,23 @@ def _checker(folder: Path) -> Callable[[str], object]:
             render_page(data)
 
     return check
+
+
+def mxnet(folder: Path) -> Target:
+    path = folder / 'weights.params'
+    tensors = {'conv.weight': torch.ones(2, 3), 'bn.gamma': torch.ones(2).half()}
+    seeds = [write_params(tensors, path).read_bytes()]
+    arrays = [array_bytes(np.ones((2, 1), 'int64'), magic) for magic in (0xF993FAC8, 0xF993FACA)]
+    seeds.append(list_bytes(arrays, [b'a', b'b']))
+
+    def mutate(content: bytes, rng: random.Random) -> bytes:
+        if rng.random() < 0.3:
+            return mutate_bytes(content, rng)
+        place = rng.randrange(16, len(content) - 8) if len(content) > 24 else 0
+        number = rng.choice(NUMBERS) % 2**64
+        return content[:place] + struct.pack('<Q', number) + content[place + 8 :]
+
+    return Target(seeds, mutate, path.write_bytes, lambda: read_params(path), 64 * MIB)
 
 
 def coco(folder: Path) -> Target:
@@ -297,7 +318,13 @@ def images(folder: Path) -> Target:
 
 
 TARGETS: Dict[str, Callable[[Path], Target]] = dict(
-    checkpoints=checkpoints, coco=coco, dataset=dataset, images=images, voc=voc, yolo=yolo
+    checkpoints=checkpoints,
+    coco=coco,
+    dataset=dataset,
+    images=images,
+    mxnet=mxnet,
+    voc=voc,
+    yolo=yolo,
 )
 
 

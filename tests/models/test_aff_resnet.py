@@ -1,14 +1,15 @@
-"""AFFResNet has the published sizes and is mmdet's ResNet except for the fusions."""
+"""AFFResNet and AFFResNeXt have the published sizes and are mmdet's except for the fusions."""
 
 import pytest
 import torch
+from conftest import ROOT
 from mmcv.cnn import is_norm
-from mmdet.models.backbones import ResNet, ResNetV1d
+from mmdet.models.backbones import ResNet, ResNetV1d, ResNeXt
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from epsanet_mmdet.layers import AFF, IAFF
-from epsanet_mmdet.models import AFFResNet
-from epsanet_mmdet.utils.flops import count_parameters
+from epsanet_mmdet.layers import AFF, FUSIONS, IAFF
+from epsanet_mmdet.models import AFFResNet, AFFResNeXt
+from epsanet_mmdet.utils.flops import count_flops, count_parameters
 
 CLASSIFIER = 2049 * 1000
 
@@ -17,11 +18,42 @@ def tiny(fusion=('add', 'add', 'aff', 'iaff'), **kwargs):
     return AFFResNet(50, fusion=fusion, base_channels=8, **kwargs)
 
 
-@pytest.mark.parametrize('fusion, millions', [('aff', '30.37'), ('iaff', '35.17')])
-def test_has_the_published_parameters(fusion, millions):
-    model = AFFResNet(50, fusion=('add', 'add', fusion, fusion))
-    total = count_parameters(model, trainable_only=False) + CLASSIFIER
-    assert f'{total / 1e6:.2f}' == millions
+# Exact counts, of the authors' networks in MXNet; published: 30.3, 35.1 and 34.7 M.
+@pytest.mark.parametrize(
+    'network, fusion, parameters',
+    [
+        (AFFResNet, 'aff', 30_373_192),
+        (AFFResNet, 'iaff', 35_170_120),
+        (AFFResNeXt, 'aff', 29_953_704),
+        (AFFResNeXt, 'iaff', 34_750_632),
+    ],
+)
+def test_has_the_published_parameters(network, fusion, parameters):
+    with torch.device('meta'):
+        model = network(50, fusion=('add', 'add', fusion, fusion))
+    assert count_parameters(model, trainable_only=False) + CLASSIFIER == parameters
+
+
+@pytest.mark.parametrize(
+    'network, fusion',
+    [
+        *((AFFResNet, name) for name in ('aff', 'iaff', 'pointwise', 'refine')),
+        *((AFFResNeXt, name) for name in ('aff', 'iaff')),
+    ],
+)
+def test_the_table_of_the_docs_has_the_costs(network, fusion):
+    rows = (ROOT / 'docs' / 'modules.md').read_text().splitlines()
+    (row,) = [row for row in rows if f'`{network.__name__}`, `fusion` `{fusion}`' in row]
+    with torch.device('meta'):
+        ours, resnet = network(50, fusion=('add', 'add', fusion, fusion)), ResNet(50)
+    added = [
+        count(ours) - count(resnet)
+        for count in (
+            lambda model: count_parameters(model, trainable_only=False),
+            lambda model: count_flops(model, (3, 800, 1280)).detection,
+        )
+    ]
+    assert f'| {added[0]:,} | {added[1] / 1e9:.2f} |' in row
 
 
 def test_fuses_as_each_stage_says():
@@ -45,6 +77,22 @@ def test_adding_everywhere_is_mmdets_resnet():
     mmdets = ResNetV1d(depth=50, base_channels=8)
     mmdets.load_state_dict(ours.state_dict())
     assert_computes_the_same(ours, mmdets)
+
+
+def test_adding_everywhere_is_mmdets_resnext():
+    options = dict(deep_stem=True, avg_down=True, base_channels=8, stem_channels=16)
+    ours = AFFResNeXt(50, fusion=('add',) * 4, groups=4, base_width=4, **options).eval()
+    mmdets = ResNeXt(depth=50, groups=4, base_width=4, **options)
+    mmdets.load_state_dict(ours.state_dict())
+    assert_computes_the_same(ours, mmdets)
+
+
+@pytest.mark.parametrize('fusion', FUSIONS)
+def test_every_fusion_trains(fusion):
+    model = tiny((fusion,) * 4).train()
+    sum(out.mean() for out in model(torch.randn(2, 3, 64, 48))).backward()
+    assert all(isinstance(b.fusion, FUSIONS[fusion]) for b in (*model.layer1, *model.layer4))
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
 def test_on_a_plain_stem_starts_from_torchvisions_resnet():
@@ -138,6 +186,7 @@ def test_trains_with_one_image():
         ),
     ],
 )
-def test_refuses_what_it_has_not(arguments, message):
+@pytest.mark.parametrize('network', [AFFResNet, AFFResNeXt])
+def test_refuses_what_it_has_not(network, arguments, message):
     with pytest.raises(ValueError, match=message):
-        AFFResNet(**arguments)
+        network(**arguments)

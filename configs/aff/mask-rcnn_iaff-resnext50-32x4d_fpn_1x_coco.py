@@ -1,0 +1,7 @@
+_base_ = './mask-rcnn_iaff-resnet50_fpn_1x_coco.py'
+
+model = dict(
+    backbone=dict(
+        type='AFFResNeXt', init_cfg=dict(checkpoint='checkpoints/iaff-resnext50-32x4d.pth')
+    )
+)

@@ -1,0 +1,3 @@
+_base_ = './faster-rcnn_ecanet50_fpn_1x_coco.py'
+
+model = dict(backbone=dict(depth=101, init_cfg=dict(checkpoint='checkpoints/ecanet101.pth')))

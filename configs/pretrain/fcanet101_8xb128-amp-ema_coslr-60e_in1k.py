@@ -1,0 +1,3 @@
+_base_ = './_base_/schedule_short.py'
+
+model = dict(detector='faster-rcnn_fcanet101_fpn_1x_coco')
