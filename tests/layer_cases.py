@@ -49,6 +49,10 @@ FUSIONS = {
     'DirectAddFusion': (layers.DirectAddFusion, lambda x, y, p: x + y),
     'AFF': (layers.AFF, references.aff),
     'IAFF': (layers.IAFF, references.iaff),
+    'SelectiveDepthAttention2d': (
+        partial(layers.SelectiveDepthAttention2d, depths=2),
+        references.selective_depth,
+    ),
 }
 
 LAYERS = {**ATTENTIONS, **FUSIONS}

@@ -246,3 +246,10 @@ def iaff(x, y, p):
     m1 = ms_cam_weights(x + y, p, 'weights1.')
     m2 = ms_cam_weights(m1 * x + (1 - m1) * y, p, 'weights2.')
     return m2 * x + (1 - m2) * y
+
+
+def selective_depth(x, y, p):
+    v = batch_norm(linear(gap(x + y), p['fc.0.weight']), p['fc.1.weight'], p['fc.1.bias'])
+    scores = [linear(relu(v), p[f'fcs.{i}.weight'], p[f'fcs.{i}.bias']) for i in (0, 1)]
+    a = softmax(torch.stack(scores), 0)[..., None, None]
+    return a[0] * x + a[1] * y

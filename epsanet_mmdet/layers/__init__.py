@@ -9,6 +9,7 @@ from .eca import BidirectionalECA2d, DynamicMultiKernelECA2d, ECALayer2d
 from .fca import FcaLayer2d
 from .norm import CPUSyncBatchNorm2d, PooledBatchNorm2d
 from .psa import PSAModule
+from .sda import SelectiveDepthAttention2d
 from .se import SELayer2d, SqueezeMLP
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     'PooledBatchNorm2d',
     'PositionAttention2d',
     'SELayer2d',
+    'SelectiveDepthAttention2d',
     'SoftChannelAttention2d',
     'SpatialAttention2d',
     'SqueezeMLP',
