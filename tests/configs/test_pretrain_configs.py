@@ -15,7 +15,8 @@ from epsanet_mmdet.utils.flops import count_parameters
 CONFIGS = sorted(path.stem for path in (configs_dir() / 'pretrain').glob('*.py'))
 RECIPES = ('8xb32_in1k', '8xb128-amp-ema_coslr-60e_in1k')
 # Millions of parameters with 1000 classes, as published, but for SENet-50: its 28.09 have biases
-# in the SE layers, which the published counts of the detectors exclude.
+# in the SE layers, which the published counts of the detectors exclude, and the last two SDA
+# networks (configs/sdanet/README.md).
 PARAMETERS = {
     'epsanet50-s': '22.56',
     'epsanet50-l': '27.90',
@@ -25,6 +26,10 @@ PARAMETERS = {
     'senet50': '28.07',
     'ecanet50': '25.56',
     'fcanet50': '28.07',
+    'sda-resnet86': '27.22',
+    'sda-senet86': '49.13',
+    'sda-res2net86': '45.25',
+    'sda-epsanet86': '39.39',
 }
 
 
