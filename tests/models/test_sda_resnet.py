@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import ROOT
 from mmcv.cnn import is_norm
 from mmdet.models.backbones import ResNet
 from mmdet.models.backbones.res2net import Bottle2neck
@@ -22,6 +23,12 @@ NETWORKS = dict(
     senet=lambda *args, **kwargs: SDAResNet(*args, groups=1, plugins=SE, **kwargs),
     res2net=SDARes2Net,
     epsanet=SDAEPSANet,
+)
+DOCUMENTED = dict(
+    resnet='`SDAResNet`, depth 86',
+    senet='`SDAResNet`, depth 86, `groups=1`, with `SELayer2d`',
+    res2net='`SDARes2Net`, depth 86',
+    epsanet='`SDAEPSANet`, depth 86',
 )
 CLASSIFIER = 2 * 2048 + 2049 * 1000  # of the authors: a batch norm, and a linear layer
 PSA = dict(kernel_sizes=(3, 5, 7, 9), groups=(1, 1, 1, 1), reduction=16)
@@ -191,3 +198,14 @@ def plugin(position):
 def test_refuses_what_it_has_not(network, arguments, message):
     with pytest.raises(ValueError, match=message):
         network(**arguments)
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_docs_have_what_it_adds_to_resnet50(name):
+    rows = (ROOT / 'docs' / 'modules.md').read_text().splitlines()
+    (row,) = [row for row in rows if row.startswith(f'| {DOCUMENTED[name]} |')]
+    with torch.device('meta'):
+        ours, theirs = NETWORKS[name](), ResNet(50)
+    flops = [count_flops(network, (3, 800, 1280)).detection for network in (ours, theirs)]
+    parameters = [count_parameters(network, trainable_only=False) for network in (ours, theirs)]
+    assert f' {parameters[0] - parameters[1]:,} | {(flops[0] - flops[1]) / 1e9:.2f} |' in row
