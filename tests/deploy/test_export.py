@@ -81,14 +81,12 @@ def test_onnx_of_a_backbone_runs_to_1e_4_at_any_batch_and_size(arch, tmp_path):
 
 def test_onnx_of_a_backbone_that_selects_depths(tmp_path, monkeypatch):
     monkeypatch.setitem(SDARes2Net.arch_settings, 50, (Bottleneck, (2, 2, 2, 2)))
-    model, path = (
-        randomise(SDARes2Net(50, base_channels=8, **TWO_STAGES)).eval(),
-        tmp_path / 'a.onnx',
-    )
-    write_onnx(model, path)
+    model = randomise(SDARes2Net(50, base_channels=8, **TWO_STAGES)).eval()
+    write_onnx(model, tmp_path / 'model.onnx')
+    run = onnx_runtime(tmp_path / 'model.onnx')
     for size in SIZES:
         images = torch.randn(size)
-        assert greatest_difference(onnx_runtime(path)(images), outputs(model, images)) < 1e-4
+        assert greatest_difference(run(images), outputs(model, images)) < 1e-4
 
 
 def test_onnx_has_standard_operators_only(tmp_path):
