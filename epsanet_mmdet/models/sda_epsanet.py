@@ -19,7 +19,8 @@ class SDAEPSANet(EPSANet, SDABase):
 
     Args:
         depth (int): 50, 86, 101 or 152.
-        sda (dict, optional): ``reduction`` and ``min_hidden`` of the depth attention.
+        sda_reduction (int): Reduction ratio of the depth attention.
+        sda_min_hidden (int): Least hidden width of the depth attention.
         **kwargs: All options of :class:`EPSANet`; the depth attention uses its ``norm_cfg``.
 
     Raises:

@@ -47,7 +47,8 @@ class SDARes2Net(SDABase):
         depth (int): 50, 86, 101 or 152.
         scales (int): Parts into which a block splits its channels, at least 2.
         base_width (int): Channels of each part in the first stage.
-        sda (dict, optional): ``reduction`` and ``min_hidden`` of the depth attention.
+        sda_reduction (int): Reduction ratio of the depth attention.
+        sda_min_hidden (int): Least hidden width of the depth attention.
         plugins (list[dict], optional): As in mmdet's ``ResNet``, but only ``after_conv3``.
         **kwargs: All options of mmdet's ``ResNet``; the depth attention uses its ``norm_cfg``.
 

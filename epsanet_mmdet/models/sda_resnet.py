@@ -46,15 +46,16 @@ class SDAStage(ResLayer):
     """Stage whose output is the selective depth attention over its blocks, and a ReLU.
 
     Args:
-        sda (dict): Options of :class:`~epsanet_mmdet.layers.SelectiveDepthAttention2d`.
+        sda (dict): ``reduction`` and ``min_hidden`` of its ``SelectiveDepthAttention2d``.
         **kwargs: All options of mmdet's ``ResLayer``.
     """
 
     def __init__(self, sda: dict, planes: int, norm_cfg: dict, **kwargs) -> None:
         super().__init__(planes=planes, norm_cfg=norm_cfg, **kwargs)
         channels, depths = planes * self.block.expansion, len(self)
-        options = {'norm_layer': norm_layer_of(norm_cfg), **sda}
-        self.sda = SelectiveDepthAttention2d(channels, depths, **options)
+        self.sda = SelectiveDepthAttention2d(
+            channels, depths, norm_layer=norm_layer_of(norm_cfg), **sda
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         *blocks, sda = self
@@ -78,12 +79,14 @@ class SDABase(PluginMixin, ResNet):
     }
     depth_block: type[nn.Module]
 
-    def __init__(self, depth: int, sda: Optional[dict] = None, **kwargs) -> None:
+    def __init__(
+        self, depth: int, sda_reduction: int = 16, sda_min_hidden: int = 64, **kwargs
+    ) -> None:
         if depth not in self.arch_settings:
             options = ', '.join(map(str, self.arch_settings))
             name = type(self).__name__
             raise ArgumentError(f'{name} has no depth={depth!r}; choose one of {options}')
-        self.sda = dict(sda or {})
+        self.sda = dict(reduction=sda_reduction, min_hidden=sda_min_hidden)
         super().__init__(depth, **kwargs)
 
     def make_res_layer(self, **kwargs) -> SDAStage:
@@ -106,7 +109,8 @@ class SDAResNet(SDABase):
         groups (int): Groups of the 3x3 convolutions.
         base_width (int, optional): Channels of each group in the first stage, as in ResNeXt. By
             default, all groups together have as many as ResNet.
-        sda (dict, optional): ``reduction`` and ``min_hidden`` of the depth attention.
+        sda_reduction (int): Reduction ratio of the depth attention.
+        sda_min_hidden (int): Least hidden width of the depth attention.
         **kwargs: All options of mmdet's ``ResNet``; the depth attention uses its ``norm_cfg``.
 
     Raises:

@@ -169,7 +169,7 @@ def test_norm_cfg_and_norm_eval_apply_to_the_selection():
 
 
 def test_out_indices_and_the_options_of_the_selection():
-    model = tiny(out_indices=(1, 3), sda=dict(reduction=4, min_hidden=8))
+    model = tiny(out_indices=(1, 3), sda_reduction=4, sda_min_hidden=8)
     outputs = model(torch.randn(1, 3, 64, 64))
     assert [out.shape[1:] for out in outputs] == [(64, 8, 8), (256, 2, 2)]
     selections = [m for m in model.modules() if isinstance(m, SelectiveDepthAttention2d)]
@@ -189,7 +189,7 @@ def plugin(position):
         (SDAEPSANet, dict(depth=18), 'no depth=18; choose one of 50, 86'),
         (SDAResNet, dict(groups=3), 'groups that divide its 64 channels, but got groups=3'),
         (SDAResNet, dict(groups=0), 'groups=0'),
-        (SDAResNet, dict(sda=dict(reduction=0)), 'reduction=0'),
+        (SDAResNet, dict(sda_reduction=0), 'reduction=0'),
         (SDAResNet, dict(plugins=plugin('after_bn')), "no plugin position='after_bn'"),
         (SDARes2Net, dict(plugins=plugin('after_conv2')), 'only at position after_conv3'),
         (SDARes2Net, dict(scales=1), 'scales of at least 2, but got scales=1'),
