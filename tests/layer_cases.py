@@ -52,6 +52,10 @@ FUSIONS = {
     'PointwiseAFF': (layers.PointwiseAFF, references.pointwise_aff),
     'RefinementFusion': (layers.RefinementFusion, references.refinement),
     'GatedSumFusion': (layers.GatedSumFusion, references.gated_sum),
+    'SelectiveDepthAttention2d': (
+        partial(layers.SelectiveDepthAttention2d, depths=2),
+        references.selective_depth,
+    ),
 }
 
 LAYERS = {**ATTENTIONS, **FUSIONS}

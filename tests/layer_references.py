@@ -263,3 +263,10 @@ def refinement(x, y, p):
 
 def gated_sum(x, y, p):
     return (x + y) * ms_cam_weights(x + y, p, 'weights.')
+
+
+def selective_depth(x, y, p):
+    v = batch_norm(linear(gap(x + y), p['fc.0.weight']), p['fc.1.weight'], p['fc.1.bias'])
+    scores = [linear(relu(v), p[f'fcs.{i}.weight'], p[f'fcs.{i}.bias']) for i in (0, 1)]
+    a = softmax(torch.stack(scores), 0)[..., None, None]
+    return a[0] * x + a[1] * y

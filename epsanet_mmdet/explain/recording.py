@@ -7,7 +7,7 @@ from typing import Iterator, List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from ..layers import PSAModule
+from ..layers import PSAModule, SelectiveDepthAttention2d
 from .attention import attention_of, has_attention, is_relative
 
 
@@ -32,6 +32,8 @@ class Scales:
 @dataclass
 class Gate:
     """Weights of another attention layer for one image, see :func:`attention_of`.
+
+    Selective depth attention has a gate for each depth, with the name of its last convolution.
 
     Args:
         layer: Name of the layer in the network.
@@ -85,11 +87,20 @@ def recorded(network: nn.Module, boxes: Tensor, size: Tuple[int, int]) -> Iterat
 
         return hook
 
+    def add_depths(name: str):
+        def hook(sda: SelectiveDepthAttention2d, inputs: Tuple[Tensor], output: Tensor) -> None:
+            for i, weights in enumerate(sda.attention(*inputs).unbind(dim=1)):
+                record.gates.append(gate_of(sda, f'{name}.fcs.{i}', weights))
+
+        return hook
+
     handles = []
     try:
         for name, module in network.named_modules():
             if isinstance(module, PSAModule):
                 handles.append(module.register_forward_hook(add_scales(name)))
+            elif isinstance(module, SelectiveDepthAttention2d):
+                handles.append(module.register_forward_hook(add_depths(name)))
             elif has_attention(module):
                 handles.append(module.register_forward_hook(add_gate(name)))
         with torch.no_grad():

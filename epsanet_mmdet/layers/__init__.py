@@ -11,6 +11,7 @@ from .fca import FcaLayer2d
 from .fusions import FUSIONS, check_fusion
 from .norm import CPUSyncBatchNorm2d, PooledBatchNorm2d
 from .psa import PSAModule
+from .sda import SelectiveDepthAttention2d
 from .se import SELayer2d, SqueezeMLP
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     'PositionAttention2d',
     'RefinementFusion',
     'SELayer2d',
+    'SelectiveDepthAttention2d',
     'SoftChannelAttention2d',
     'SpatialAttention2d',
     'SqueezeMLP',

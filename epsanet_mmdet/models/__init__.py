@@ -5,6 +5,9 @@ from .aff_fpn import AFFFPN
 from .aff_resnet import AFFResNet, AFFResNeXt
 from .epsanet import EPSABlock, EPSANet
 from .resnet import CaffePoolResNet, CaffePoolResNeXt, StagePluginResNet
+from .sda_epsanet import SDAEPSANet
+from .sda_res2net import SDARes2Net
+from .sda_resnet import SDAResNet
 
 __all__ = [
     'AFFFPN',
@@ -14,5 +17,8 @@ __all__ = [
     'CaffePoolResNet',
     'EPSABlock',
     'EPSANet',
+    'SDAEPSANet',
+    'SDARes2Net',
+    'SDAResNet',
     'StagePluginResNet',
 ]

@@ -10,6 +10,7 @@ from ..models import EPSANet
 
 DEPTHS = {
     (True, (3, 4, 6, 3)): 50,
+    (True, (5, 6, 12, 5)): 86,
     (True, (3, 4, 23, 3)): 101,
     (True, (3, 8, 36, 3)): 152,
     (False, (2, 2, 2, 2)): 18,
@@ -21,7 +22,7 @@ class Architecture(NamedTuple):
     """The properties by which ResNets differ.
 
     Attributes:
-        depth: 18, 34, 50, 101 or 152, or None for other numbers of blocks.
+        depth: 18, 34, 50, 86, 101 or 152, or None for other numbers of blocks.
         kernel_sizes: Of the branches of PSA, or None without PSA.
         groups: Of the branches of PSA, or of the 3x3 convolutions.
         width: Channels of the 3x3 convolutions, or of PSA, in the first stage.

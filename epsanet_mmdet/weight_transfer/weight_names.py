@@ -13,6 +13,7 @@ from .open_aff import from_open_aff, is_open_aff
 # configs, and BAM after stages. Layers are distinguished by name, since SE and FcaNet have the same
 # shapes but compute different things.
 BLOCK = r'(layer\d+\.\d+\.)'
+SDA_BLOCK = r'stage(\d)\.layers\.(\d+)\.'
 NAMES = (
     # timm; Cadene's pretrained-models
     (BLOCK + r'(?:se|se_module)\.fc([12])\.(weight|bias)', r'\1se_layer2d.se.fc\2.\3'),
@@ -24,6 +25,10 @@ NAMES = (
     (BLOCK + r'att\.fc\.2\.weight', r'\1fca_layer2d.mlp.fc2.weight'),
     # the authors' ECANet; timm
     (BLOCK + r'(?:eca|se)\.conv\.weight', r'\1eca_layer2d.conv.weight'),
+    # the authors' SDA networks
+    (SDA_BLOCK + r'fc([12])\.(weight|bias)', r'layer\1.\2.se_layer2d.se.fc\3.\4'),
+    (SDA_BLOCK + r'(.+)', r'layer\1.\2.\3'),
+    (r'stage(\d)\.(fcs?\..+)', r'layer\1.sda.\2'),
     # Cadene's stem
     (r'layer0\.((?:conv|bn)1\.\w+)', r'\1'),
 )
@@ -49,7 +54,7 @@ NAMES_AS_CODED = (
         )
     ),
 )
-HEAD = re.compile(r'(fc|head|classifier|last_linear)\.')
+HEAD = re.compile(r'(fc|head|classifier|last_linear|bn2)\.')  # SDA networks normalise before fc
 CONSTANT = re.compile(r'.*\.dct_layer\.weight')  # FcaNet's basis, which ours computes
 
 

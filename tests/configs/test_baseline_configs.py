@@ -15,7 +15,7 @@ from epsanet_mmdet.utils.flops import count_parameters
 
 FOLDERS = (
     *('resnet', 'senet', 'ecanet', 'fcanet', 'cbam', 'bam', 'gcnet', 'danet', 'coordatt'),
-    *('aff', 'psa'),
+    *('aff', 'psa', 'sdanet'),
 )
 CONFIGS = sorted(path.stem for folder in FOLDERS for path in (configs_dir() / folder).glob('*.py'))
 
@@ -33,6 +33,12 @@ PARAMETERS = {
     'mask-rcnn_fcanet50_fpn_1x_coco': '46.66',
     'retinanet_ecanet50_fpn_1x_coco': '37.74',
     'retinanet_ecanet101_fpn_1x_coco': '56.74',
+    'faster-rcnn_sda-resnet86_fpn_1x_coco': '43.11',
+    'faster-rcnn_sda-senet86_fpn_1x_coco': '64.81',
+    'faster-rcnn_sda-res2net86_fpn_1x_coco': '60.98',
+    'mask-rcnn_sda-resnet86_fpn_1x_coco': '45.75',
+    'mask-rcnn_sda-senet86_fpn_1x_coco': '67.46',
+    'mask-rcnn_sda-res2net86_fpn_1x_coco': '63.62',
     # PSA dropped into these is EPSANet-50 small and large.
     'mask-rcnn_psa-resnet50_fpn_1x_coco': '41.20',
     'mask-rcnn_psa-resnext50-32x4d_fpn_1x_coco': '46.50',

@@ -40,6 +40,10 @@ PARAMETERS = {
     'aff-resnext50-32x4d': '29.95',
     'iaff-resnext50-32x4d': '34.75',
     'psa-res2net50': '30.36',
+    'sda-resnet86': '27.22',
+    'sda-senet86': '49.13',
+    'sda-res2net86': '45.25',
+    'sda-epsanet86': '39.39',
 }
 
 

@@ -102,3 +102,26 @@ def test_published_channel_attention_counts_its_pooling(name):
     stages = ((3, 256, 4), (4, 512, 8), (third, 1024, 16), (3, 2048, 32))
     pooled = sum(n * c * (height // s) * (width // s) for n, c, s in stages)
     assert f'{(counted(name)[1] + pooled) / 1e9:.2f}' == ROWS[name][3]
+
+
+SDA = {
+    'faster-rcnn_sda-resnet86_fpn_1x_coco': '202.93',
+    'faster-rcnn_sda-senet86_fpn_1x_coco': '260.93',
+    'faster-rcnn_sda-res2net86_fpn_1x_coco': '265.70',
+    'mask-rcnn_sda-resnet86_fpn_1x_coco': '256.01',
+    'mask-rcnn_sda-senet86_fpn_1x_coco': '314.00',
+    'mask-rcnn_sda-res2net86_fpn_1x_coco': '318.78',
+}
+
+
+@pytest.mark.parametrize('name', SDA)
+def test_published_sda_counts_its_pooling(name):
+    """SE pools in every block. Published Res2Net does not pool in the first stage; ours does."""
+    _, height, width = IMAGE
+    stages = ((5, 256, 4), (6, 512, 8), (12, 1024, 16), (5, 2048, 32))  # blocks, channels, stride
+    pooled = sum(
+        (n + 1 if 'senet' in name else 1) * c * (height // s) * (width // s) for n, c, s in stages
+    )
+    if 'res2net' in name:
+        pooled -= 26 * (height // 4) * (width // 4)
+    assert f'{(counted(name)[1] + pooled) / 1e9:.2f}' == SDA[name]

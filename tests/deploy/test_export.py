@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from mmdet.models.backbones.resnet import Bottleneck
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -13,7 +14,7 @@ from torch import nn
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.deploy import RawOutputs, export_onnx, export_program, greatest_difference
 from epsanet_mmdet.errors import ArgumentError
-from epsanet_mmdet.models import EPSANet
+from epsanet_mmdet.models import EPSANet, SDARes2Net
 from epsanet_mmdet.models.deployed import deploy
 from epsanet_mmdet.models.epsanet import EPSABlock
 
@@ -76,6 +77,16 @@ def test_onnx_of_a_backbone_runs_to_1e_4_at_any_batch_and_size(arch, tmp_path):
         for size in SIZES:
             images = torch.randn(size)
             assert greatest_difference(runtime(images), outputs(model, images)) < 1e-4
+
+
+def test_onnx_of_a_backbone_that_selects_depths(tmp_path, monkeypatch):
+    monkeypatch.setitem(SDARes2Net.arch_settings, 50, (Bottleneck, (2, 2, 2, 2)))
+    model = randomise(SDARes2Net(50, base_channels=8, **TWO_STAGES)).eval()
+    write_onnx(model, tmp_path / 'model.onnx')
+    run = onnx_runtime(tmp_path / 'model.onnx')
+    for size in SIZES:
+        images = torch.randn(size)
+        assert greatest_difference(run(images), outputs(model, images)) < 1e-4
 
 
 def test_onnx_has_standard_operators_only(tmp_path):

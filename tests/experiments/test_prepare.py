@@ -223,7 +223,7 @@ def test_a_folder_that_cannot_be_written_is_named(folder):
         prepared.check_start()
 
 
-@pytest.mark.parametrize(('name', 'jobs'), [('coco-minimal', 2), ('coco-table', 19)])
+@pytest.mark.parametrize(('name', 'jobs'), [('coco-minimal', 2), ('coco-table', 25)])
 def test_coco_plans_are_equal_settings_with_the_published_parameters(
     name, jobs, tiny_coco, tmp_path
 ):

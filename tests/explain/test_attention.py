@@ -12,6 +12,7 @@ from epsanet_mmdet.explain.attention import attention_of, has_attention, is_rela
 from epsanet_mmdet.models.plugins import PLUGIN_LAYERS
 
 COMPOSED = ('CBAM2d', 'DualAttention2d', 'MSCAM2d')  # of layers with attention
+DEPTHS = ('SelectiveDepthAttention2d',)  # recorded depth by depth: test_recording.py
 GATES = [
     name
     for name in ATTENTIONS
@@ -114,7 +115,7 @@ def test_global_context_is_the_weighted_mean():
     assert torch.equal(weights_and_output(mean, x)[0], torch.ones(2, 1, 7, 5))
 
 
-@pytest.mark.parametrize('name', sorted(set(LAYERS) - {'DirectAddFusion'}))
+@pytest.mark.parametrize('name', sorted(set(LAYERS) - {'DirectAddFusion', *DEPTHS}))
 def test_every_layer_has_attention_or_parts_with_it(name):
     x = [torch.randn(1, CHANNELS, 6, 5) for _ in range(inputs_of(name))]
     seen, _ = watched(build(name), *x)

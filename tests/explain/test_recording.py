@@ -126,3 +126,18 @@ def test_hooks_are_removed_after_an_error():
         with recorded(network, NOTHING, SIZE):
             raise RuntimeError('the user stopped')
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_every_depth_of_a_selection_is_recorded_by_channel():
+    network, x = backbone(type='SDAResNet', base_channels=8), torch.randn(1, 3, *SIZE)
+    given = []
+    network.layer2.sda.register_forward_hook(lambda layer, inputs, output: given.append(inputs))
+    with recorded(network, NOTHING, SIZE) as record:
+        network(x)
+    names = [f'layer{s}.sda.fcs.{i}' for s, n in enumerate((3, 4, 6, 3), 1) for i in range(n)]
+    assert [gate.layer for gate in record.gates] == names
+    assert {gate.kind for gate in record.gates} == {'SelectiveDepthAttention2d'}
+    second = torch.stack([gate.channels for gate in record.gates[3:7]])
+    with torch.no_grad():
+        expected = network.layer2.sda.attention(*given[0])
+    torch.testing.assert_close(second, expected[0, :, :, 0, 0])

@@ -1,0 +1,9 @@
+_base_ = '../_base_/faster-rcnn_fpn_1x_coco.py'
+
+model = dict(
+    backbone=dict(
+        type='SDAResNet',
+        depth=86,
+        init_cfg=dict(type='PretrainedIfPresent', checkpoint='checkpoints/sda-resnet86.pth'),
+    )
+)
