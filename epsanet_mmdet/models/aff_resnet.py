@@ -2,7 +2,6 @@
 
 from typing import Sequence
 
-import torch.utils.checkpoint as cp
 from mmdet.models.backbones import ResNet, ResNeXt, resnet, resnext
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
@@ -10,11 +9,12 @@ from torch import Tensor
 
 from ..errors import ArgumentError
 from ..layers import FUSIONS, check_fusion
+from .bottleneck import CombiningMixin
 from .norm_cfg import norm_layer_of
 from .resnet import PluginMixin
 
 
-class FusionMixin:
+class FusionMixin(CombiningMixin):
     """Mixin of mmdet's bottlenecks that fuses identity and residual instead of adding them.
 
     Args:
@@ -31,23 +31,8 @@ class FusionMixin:
             planes * self.expansion, reduction, norm_layer=norm_layer_of(self.norm_cfg)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.with_cp and x.requires_grad:
-            return self.relu(cp.checkpoint(self._fused, x, use_reentrant=False))
-        return self.relu(self._fused(x))
-
-    def _fused(self, x: Tensor) -> Tensor:
-        identity = x if self.downsample is None else self.downsample(x)
-        return self.fusion(identity, self._residual(x))
-
-    def _residual(self, x: Tensor) -> Tensor:
-        for i in (1, 2, 3):
-            x = getattr(self, f'norm{i}')(getattr(self, f'conv{i}')(x))
-            if i < 3:
-                x = self.relu(x)
-            if self.with_plugins:
-                x = self.forward_plugin(x, getattr(self, f'after_conv{i}_plugin_names'))
-        return x
+    def combine(self, identity: Tensor, residual: Tensor) -> Tensor:
+        return self.relu(self.fusion(identity, residual))
 
 
 class AFFBottleneck(FusionMixin, resnet.Bottleneck):

@@ -2,7 +2,6 @@
 
 from typing import Optional
 
-import torch.utils.checkpoint as cp
 from mmdet.models.backbones.resnet import Bottleneck, ResNet
 from mmdet.models.backbones.resnext import Bottleneck as GroupedBottleneck
 from mmdet.models.layers import ResLayer
@@ -11,31 +10,16 @@ from torch import Tensor, nn
 
 from ..errors import ArgumentError
 from ..layers import SelectiveDepthAttention2d
+from .bottleneck import CombiningMixin
 from .norm_cfg import norm_layer_of
 from .resnet import PluginMixin
 
 
-class DepthMixin:
+class DepthMixin(CombiningMixin):
     """Mixin of mmdet's bottlenecks: the output is the sum before the last ReLU."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.with_cp and x.requires_grad:
-            return cp.checkpoint(self._sum, x, use_reentrant=False)
-        return self._sum(x)
-
-    def _sum(self, x: Tensor) -> Tensor:
-        identity = x if self.downsample is None else self.downsample(x)
-        x = self._plugged(1, self.relu(self.norm1(self.conv1(x))))
-        x = self._plugged(2, self._spatial(x))
-        return identity + self._plugged(3, self.norm3(self.conv3(x)))
-
-    def _spatial(self, x: Tensor) -> Tensor:
-        return self.relu(self.norm2(self.conv2(x)))
-
-    def _plugged(self, i: int, x: Tensor) -> Tensor:
-        if not self.with_plugins:
-            return x
-        return self.forward_plugin(x, getattr(self, f'after_conv{i}_plugin_names'))
+    def combine(self, identity: Tensor, residual: Tensor) -> Tensor:
+        return identity + residual
 
 
 class SDABottleneck(DepthMixin, GroupedBottleneck):
