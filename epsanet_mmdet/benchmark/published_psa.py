@@ -34,10 +34,11 @@ class PublishedPSA(PSAModule):
 def published_formulation(network: nn.Module) -> nn.Module:
     """Return a copy of a network that computes every :class:`PSAModule` as :class:`PublishedPSA`.
 
-    The parameters and their names stay the same.
+    The parameters and their names stay the same. Modules with other attention than the published
+    softmax stay as they are.
     """
     network = copy.deepcopy(network)
     for module in network.modules():
-        if isinstance(module, PSAModule):
+        if isinstance(module, PSAModule) and module.attention_type == 'softmax':
             module.__class__ = PublishedPSA
     return network

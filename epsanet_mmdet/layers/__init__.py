@@ -9,7 +9,9 @@ from .eca import BidirectionalECA2d, DynamicMultiKernelECA2d, ECALayer2d
 from .fca import FcaLayer2d
 from .norm import CPUSyncBatchNorm2d, PooledBatchNorm2d
 from .psa import PSAModule
+from .pyconv import PyConv2d
 from .se import SELayer2d, SqueezeMLP
+from .sk import SKConv2d
 
 __all__ = [
     'AFF',
@@ -30,7 +32,9 @@ __all__ = [
     'PSAModule',
     'PooledBatchNorm2d',
     'PositionAttention2d',
+    'PyConv2d',
     'SELayer2d',
+    'SKConv2d',
     'SoftChannelAttention2d',
     'SpatialAttention2d',
     'SqueezeMLP',

@@ -4,7 +4,9 @@ from . import channels_last, plugins  # noqa: F401
 from .aff_fpn import AFFFPN
 from .aff_resnet import AFFResNet
 from .epsanet import EPSABlock, EPSANet
+from .pyconv_resnet import PyConvResNet
 from .resnet import CaffePoolResNet, CaffePoolResNeXt, StagePluginResNet
+from .sknet import SKNet
 
 __all__ = [
     'AFFFPN',
@@ -13,5 +15,7 @@ __all__ = [
     'CaffePoolResNet',
     'EPSABlock',
     'EPSANet',
+    'PyConvResNet',
+    'SKNet',
     'StagePluginResNet',
 ]

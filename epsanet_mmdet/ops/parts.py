@@ -58,10 +58,14 @@ def branches_of(convs: Sequence[nn.Module]) -> Optional[Branches]:
 def squeeze_of(psa: nn.Module, width: int) -> Optional[List[Tensor]]:
     """Return weights and biases of a PSA module's squeeze MLP, or None if it must be called.
 
+    Whoever computes attention from them computes a softmax, so other attention is declined.
+
     Args:
         psa: PSA module.
         width: Output channels of each branch.
     """
+    if psa.attention_type != 'softmax':
+        return None
     se, gap = psa.se, psa.gap
     if not may_be_bypassed(SqueezeMLP, se) or not may_be_bypassed(nn.AdaptiveAvgPool2d, gap):
         return None
