@@ -25,6 +25,8 @@ PARAMETERS = {
     'senet50': '28.07',
     'ecanet50': '25.56',
     'fcanet50': '28.07',
+    'pyconvresnet50': '24.85',
+    'sknet50': '27.48',
 }
 
 
