@@ -65,6 +65,7 @@ CONVOLUTIONS = {
         lambda c: layers.PyConv2d(c, c, (3, 5, 7), (1, 4, 8)),
         references.pyconv,
     ),
+    'SplitPSAModule': (lambda c: layers.SplitPSAModule(c, c), references.split_psa),
     'SKConv2d': (lambda c, **options: layers.SKConv2d(c, c, **options), references.sk),
 }
 

@@ -289,3 +289,11 @@ def sk(x, p):
     scores = linear(z, p['fc2.weight']).reshape(len(x), 2, -1)
     a, b = softmax(scores, 1).unbind(1)
     return a[:, :, None, None] * maps[0] + b[:, :, None, None] * maps[1]
+
+
+def split_psa(x, p):
+    kernels = [p[f'conv_{i}.weight'] for i in (1, 2, 3, 4)]
+    maps = [grouped_conv(part, kernel) for part, kernel in zip(x.chunk(4, 1), kernels)]
+    z = torch.stack([sigmoid(se_scores(f, p)) for f in maps], 1)
+    weights = softmax(z, 1).unbind(1)
+    return torch.cat([f * w[:, :, None, None] for f, w in zip(maps[::-1], weights[::-1])], 1)

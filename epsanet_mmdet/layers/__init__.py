@@ -6,6 +6,7 @@ from .cbam import CBAM2d, SoftChannelAttention2d, SpatialAttention2d
 from .coord_attention import CoordAttention2d
 from .danet import ChannelAttention2d, DualAttention2d, PositionAttention2d
 from .eca import BidirectionalECA2d, DynamicMultiKernelECA2d, ECALayer2d
+from .emba import SplitPSAModule
 from .fca import FcaLayer2d
 from .norm import CPUSyncBatchNorm2d, PooledBatchNorm2d
 from .psa import PSAModule
@@ -37,6 +38,7 @@ __all__ = [
     'SKConv2d',
     'SoftChannelAttention2d',
     'SpatialAttention2d',
+    'SplitPSAModule',
     'SqueezeMLP',
     'check_fusion',
 ]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .emba import SplitPSAModule, split_features
 from .fusable import fusable
 from .norm import affine_of
 from .psa import PSAModule
@@ -33,7 +34,8 @@ class DeployedPSA(nn.Module):
 
     def __init__(self, psa: PSAModule, norm: Optional[_BatchNorm] = None) -> None:
         super().__init__()
-        self.branches = PlainBranches(psa)
+        split = isinstance(psa, SplitPSAModule)
+        self.branches = SplitBranches(psa) if split else PlainBranches(psa)
         self.attention_type = psa.attention_type
         if psa.attention_type != 'none':
             # For single pixels, matrix products are several times faster than convolutions.
@@ -84,6 +86,13 @@ class PlainBranches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([conv(x) for conv in self.convs], dim=1)
+
+
+class SplitBranches(PlainBranches):
+    """The convolutions of a :class:`SplitPSAModule` in the order of its output."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return split_features(self.convs, x)
 
 
 def wider_groups(in_channels: int, groups: int, enough: int) -> int:

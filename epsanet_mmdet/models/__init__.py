@@ -3,6 +3,7 @@
 from . import channels_last, plugins  # noqa: F401
 from .aff_fpn import AFFFPN
 from .aff_resnet import AFFResNet
+from .embanet import EMBANet
 from .epsanet import EPSABlock, EPSANet
 from .pyconv_resnet import PyConvResNet
 from .resnet import CaffePoolResNet, CaffePoolResNeXt, StagePluginResNet
@@ -13,6 +14,7 @@ __all__ = [
     'AFFResNet',
     'CaffePoolResNeXt',
     'CaffePoolResNet',
+    'EMBANet',
     'EPSABlock',
     'EPSANet',
     'PyConvResNet',

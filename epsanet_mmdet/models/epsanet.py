@@ -51,6 +51,8 @@ class EPSABlock(CountsModes, Bottleneck):
         **kwargs: All options of mmdet's ``Bottleneck``.
     """
 
+    psa_class = PSAModule
+
     def __init__(
         self, inplanes: int, planes: int, width_factor: float, psa: dict, **kwargs
     ) -> None:
@@ -58,7 +60,7 @@ class EPSABlock(CountsModes, Bottleneck):
         # Bottleneck has `width * self.expansion` output channels.
         self.expansion = planes * EPSABlock.expansion // width
         super().__init__(inplanes, width, **kwargs)
-        self.conv2 = PSAModule(
+        self.conv2 = self.psa_class(
             width, width, stride=self.conv2_stride, dilation=self.dilation, **psa
         )
 
@@ -114,9 +116,9 @@ class EPSANet(CountsModes, PluginMixin, ResNet):
         attention_type: str = 'softmax',
         **kwargs,
     ) -> None:
-        check_choice('EPSANet', 'depth', depth, self.arch_settings)
-        check_choice('EPSANet', 'arch', arch, self.archs)
-        check_no_dcn('EPSANet', kwargs)
+        check_choice(type(self).__name__, 'depth', depth, self.arch_settings)
+        check_choice(type(self).__name__, 'arch', arch, self.archs)
+        check_no_dcn(type(self).__name__, kwargs)
         preset = self.archs[arch]
         width = preset.width if width is None else width
         if width < 1 or 256 % width:

@@ -15,8 +15,11 @@ from epsanet_mmdet.utils.flops import count_parameters
 CONFIGS = sorted(path.stem for path in (configs_dir() / 'pretrain').glob('*.py'))
 RECIPES = ('8xb32_in1k', '8xb128-amp-ema_coslr-60e_in1k')
 # Millions of parameters with 1000 classes, as published, but for SENet-50: its 28.09 have biases
-# in the SE layers, which the published counts of the detectors exclude.
+# in the SE layers, which the published counts of the detectors exclude. Those of EMBANet and
+# PyConvResNet are our counts.
 PARAMETERS = {
+    'embanet50-s-spc': '16.33',
+    'embanet50-l-spc': '24.72',
     'epsanet50-s': '22.56',
     'epsanet50-l': '27.90',
     'epsanet101-s': '38.90',

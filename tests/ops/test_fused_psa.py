@@ -133,3 +133,19 @@ def test_other_attention_than_a_softmax_is_computed_by_the_layer(attention_type,
     with counted() as fused:
         layer(x)
     assert fused['PSAModule'] == (attention_type == 'sigmoid')
+
+
+class Halved(PSAModule):
+    def attention(self, features):
+        return torch.full_like(features[..., :1, :1], 0.5)
+
+
+def _replaced(layer):
+    layer.attention = lambda features: torch.full_like(features[..., :1, :1], 0.5)
+    return layer
+
+
+@pytest.mark.parametrize('halve', [lambda: Halved(64, 64), lambda: _replaced(PSAModule(64, 64))])
+def test_attention_of_one_s_own_is_used(halve):
+    layer, x = halve(), torch.randn(2, 64, 9, 9)
+    torch.testing.assert_close(layer(x), layer.features(x).flatten(1, 2) / 2)
