@@ -11,6 +11,7 @@ from norm_statistics import randomise
 from torch import nn
 
 from epsanet_mmdet.benchmark.published_psa import PublishedPSA, published_formulation
+from epsanet_mmdet.deploy import prepare_for
 from epsanet_mmdet.layers import PSAModule, SplitPSAModule
 from epsanet_mmdet.models import EMBANet
 from epsanet_mmdet.models.deployed import deploy
@@ -80,6 +81,7 @@ def test_no_faster_implementation_of_psa_computes_it(attention_type):
         assert not any(fused.values())
         with plainly():
             assert_close(evaluated, [*model(images)] * 2, 1e-5)
+            assert_close(list(prepare_for(deployed, 'cuda')(images)), evaluated[:2], 1e-5)
     assert not any(isinstance(m, (PSAModule, nn.BatchNorm2d)) for m in deployed.modules())
 
 
