@@ -58,7 +58,25 @@ FUSIONS = {
     ),
 }
 
-LAYERS = {**ATTENTIONS, **FUSIONS}
+CONVOLUTIONS = {
+    'PSAModule without softmax': (
+        lambda c: layers.PSAModule(c, c, attention_type='sigmoid'),
+        references.psa_without_softmax,
+    ),
+    'PSAModule without attention': (
+        lambda c: layers.PSAModule(c, c, attention_type='none'),
+        references.psa_without_attention,
+    ),
+    'PyConv2d': (lambda c: layers.PyConv2d(c, c), references.pyconv),
+    'PyConv2d of 3 levels': (
+        lambda c: layers.PyConv2d(c, c, (3, 5, 7), (1, 4, 8)),
+        references.pyconv,
+    ),
+    'SplitPSAModule': (lambda c: layers.SplitPSAModule(c, c), references.split_psa),
+    'SKConv2d': (lambda c, **options: layers.SKConv2d(c, c, **options), references.sk),
+}
+
+LAYERS = {**ATTENTIONS, **FUSIONS, **CONVOLUTIONS}
 
 
 def inputs_of(name):

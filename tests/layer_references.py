@@ -45,6 +45,13 @@ def conv(z, w, b=None, dilation=1):
     return out if b is None else out + b[None, :, None, None]
 
 
+def grouped_conv(z, w, dilation=1):
+    """2-D convolution whose groups follow from the channels of its input and its kernel."""
+    groups = z.shape[1] // w.shape[1]
+    pairs = zip(z.chunk(groups, 1), w.chunk(groups, 0))
+    return torch.cat([conv(part, kernel, dilation=dilation) for part, kernel in pairs], 1)
+
+
 def conv1d(rows, taps):
     """Correlation of (B, C) along the channels with an odd number of taps."""
     reach = len(taps) // 2
@@ -270,3 +277,47 @@ def selective_depth(x, y, p):
     scores = [linear(relu(v), p[f'fcs.{i}.weight'], p[f'fcs.{i}.bias']) for i in (0, 1)]
     a = softmax(torch.stack(scores), 0)[..., None, None]
     return a[0] * x + a[1] * y
+
+
+def levels(x, p, name):
+    kernels = [p[key] for key in sorted(p) if key.startswith(name)]
+    return [grouped_conv(x, kernel) for kernel in kernels]
+
+
+def psa_without_softmax(x, p):
+    weighted = [gate(f, se_scores(f, p)) for f in levels(x, p, 'conv_')]
+    return torch.cat(weighted[::-1], 1)
+
+
+def se_scores(f, p):
+    hidden = relu(linear(gap(f), p['se.fc1.weight'], p['se.fc1.bias']))
+    return linear(hidden, p['se.fc2.weight'], p['se.fc2.bias'])
+
+
+def psa_without_attention(x, p):
+    return torch.cat(levels(x, p, 'conv_')[::-1], 1)
+
+
+def pyconv(x, p):
+    return torch.cat(levels(x, p, 'conv2_'), 1)
+
+
+def sk(x, p):
+    maps = []
+    for i, dilation in enumerate((1, 2)):
+        u = grouped_conv(x, p[f'branches.{i}.0.weight'], dilation)
+        u = batch_norm(u, p[f'branches.{i}.1.weight'], p[f'branches.{i}.1.bias'])
+        maps.append(relu(u))
+    z = linear(gap(maps[0] + maps[1]), p['fc1.weight'])
+    z = relu(batch_norm(z, p['norm.weight'], p['norm.bias']))
+    scores = linear(z, p['fc2.weight']).reshape(len(x), 2, -1)
+    a, b = softmax(scores, 1).unbind(1)
+    return a[:, :, None, None] * maps[0] + b[:, :, None, None] * maps[1]
+
+
+def split_psa(x, p):
+    kernels = [p[f'conv_{i}.weight'] for i in (1, 2, 3, 4)]
+    maps = [grouped_conv(part, kernel) for part, kernel in zip(x.chunk(4, 1), kernels)]
+    z = torch.stack([sigmoid(se_scores(f, p)) for f in maps], 1)
+    weights = softmax(z, 1).unbind(1)
+    return torch.cat([f * w[:, :, None, None] for f, w in zip(maps[::-1], weights[::-1])], 1)

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from ..layers import PSAModule
+from ..layers import PSAModule, SplitPSAModule
 
 
 class PublishedPSA(PSAModule):
@@ -34,10 +34,16 @@ class PublishedPSA(PSAModule):
 def published_formulation(network: nn.Module) -> nn.Module:
     """Return a copy of a network that computes every :class:`PSAModule` as :class:`PublishedPSA`.
 
-    The parameters and their names stay the same.
+    The parameters and their names stay the same. Modules with other attention than the published
+    softmax, or with a split input, stay as they are.
     """
     network = copy.deepcopy(network)
     for module in network.modules():
-        if isinstance(module, PSAModule):
+        if _is_published(module):
             module.__class__ = PublishedPSA
     return network
+
+
+def _is_published(module: nn.Module) -> bool:
+    whole = isinstance(module, PSAModule) and not isinstance(module, SplitPSAModule)
+    return whole and module.attention_type == 'softmax'

@@ -97,7 +97,7 @@ def recorded(network: nn.Module, boxes: Tensor, size: Tuple[int, int]) -> Iterat
     handles = []
     try:
         for name, module in network.named_modules():
-            if isinstance(module, PSAModule):
+            if isinstance(module, PSAModule) and module.attention_type == 'softmax':
                 handles.append(module.register_forward_hook(add_scales(name)))
             elif isinstance(module, SelectiveDepthAttention2d):
                 handles.append(module.register_forward_hook(add_depths(name)))

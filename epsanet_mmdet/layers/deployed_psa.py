@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .emba import SplitPSAModule, split_features
 from .fusable import fusable
 from .norm import affine_of
 from .psa import PSAModule
@@ -29,13 +30,18 @@ class DeployedPSA(nn.Module):
         See :class:`PSAModule`.
     """
 
+    attention_type = 'softmax'  # of modules that earlier versions pickled
+
     def __init__(self, psa: PSAModule, norm: Optional[_BatchNorm] = None) -> None:
         super().__init__()
-        self.branches = PlainBranches(psa)
-        # For single pixels, matrix products are several times faster than convolutions.
-        self.scores = nn.Sequential(
-            _linear(psa.se.fc1), nn.ReLU(), _linear(psa.se.fc2), nn.Sigmoid()
-        )
+        split = isinstance(psa, SplitPSAModule)
+        self.branches = SplitBranches(psa) if split else PlainBranches(psa)
+        self.attention_type = psa.attention_type
+        if psa.attention_type != 'none':
+            # For single pixels, matrix products are several times faster than convolutions.
+            self.scores = nn.Sequential(
+                _linear(psa.se.fc1), nn.ReLU(), _linear(psa.se.fc2), nn.Sigmoid()
+            )
         channels = psa.branches * psa.conv_1.out_channels
         weight = psa.conv_1.weight
         scale, shift = weight.new_ones(channels), weight.new_zeros(channels)
@@ -54,10 +60,14 @@ class DeployedPSA(nn.Module):
         Shape:
             (B, branches, C' / branches, H', W') -> (B, C', H', W').
         """
-        scores = self.scores(features.mean(dim=(3, 4)))
-        attention = scores.softmax(dim=1)[..., None, None] * self.scale
-        shift, attention = self.shift.to(features.dtype), attention.to(features.dtype)
-        return torch.addcmul(shift, features, attention).flatten(1, 2)
+        weights = self.scale
+        if self.attention_type != 'none':
+            scores = self.scores(features.mean(dim=(3, 4)))
+            if self.attention_type == 'softmax':
+                scores = scores.softmax(dim=1)
+            weights = scores[..., None, None] * self.scale
+        shift, weights = self.shift.to(features.dtype), weights.to(features.dtype)
+        return torch.addcmul(shift, features, weights).flatten(1, 2)
 
 
 class PlainBranches(nn.Module):
@@ -76,6 +86,13 @@ class PlainBranches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([conv(x) for conv in self.convs], dim=1)
+
+
+class SplitBranches(PlainBranches):
+    """The convolutions of a :class:`SplitPSAModule` in the order of its output."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return split_features(self.convs, x)
 
 
 def wider_groups(in_channels: int, groups: int, enough: int) -> int:

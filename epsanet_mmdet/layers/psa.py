@@ -5,9 +5,11 @@ from typing import List, Sequence
 import torch
 from torch import Tensor, nn
 
-from .checks import check_branches, check_positive
+from .checks import check_branches, check_choice, check_positive
 from .fusable import fusable
 from .se import SqueezeMLP
+
+ATTENTION_TYPES = ('softmax', 'sigmoid', 'none')
 
 
 @fusable
@@ -20,6 +22,9 @@ class PSAModule(nn.Module):
 
     ``F_i = conv_i(x)``, ``Z_i = sigmoid(se(gap(F_i)))``, ``A = softmax_i(Z)``,
     output ``[F_n * A_n, ..., F_1 * A_1]``.
+
+    Two simpler forms show what the attention contributes: without the softmax, ``A = Z``, and
+    without attention, ``A = 1``, which is a pyramidal convolution (:class:`PyConv2d`).
 
     The order of the branches is reversed and the parameters are named (``conv_1.weight``,
     ``se.fc1.weight``, ...) as in the authors' released code, so that checkpoints trained with it
@@ -37,15 +42,19 @@ class PSAModule(nn.Module):
         stride: Stride of all branches.
         dilation: Dilation of all branches.
         reduction: Reduction ratio of the squeeze MLP.
+        attention_type: ``'softmax'``, ``'sigmoid'`` (no softmax) or ``'none'`` (no attention, and
+            no squeeze MLP).
 
     Shape:
         (B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride)),
         for any H, W >= 1.
 
     Raises:
-        ArgumentError: If a number is less than 1, or the channels, kernel sizes and groups do not
-            match.
+        ArgumentError: If a number is less than 1, the channels, kernel sizes and groups do not
+            match, or the type of attention is unknown.
     """
+
+    attention_type = 'softmax'  # of modules that earlier versions pickled
 
     def __init__(
         self,
@@ -56,6 +65,7 @@ class PSAModule(nn.Module):
         stride: int = 1,
         dilation: int = 1,
         reduction: int = 16,
+        attention_type: str = 'softmax',
     ) -> None:
         super().__init__()
         check_positive(
@@ -65,7 +75,8 @@ class PSAModule(nn.Module):
             stride=stride,
             dilation=dilation,
         )
-        check_branches(in_channels, out_channels, kernel_sizes, groups)
+        check_branches('PSAModule', in_channels, out_channels, kernel_sizes, groups)
+        check_choice('PSAModule', 'attention_type', attention_type, ATTENTION_TYPES)
         branches = len(kernel_sizes)
         width = out_channels // branches
         for i, (kernel_size, group) in enumerate(zip(kernel_sizes, groups), start=1):
@@ -80,12 +91,16 @@ class PSAModule(nn.Module):
                 bias=False,
             )
             self.add_module(f'conv_{i}', conv)
-        self.gap = nn.AdaptiveAvgPool2d(1)
-        self.se = SqueezeMLP(width, reduction)
+        if attention_type != 'none':
+            self.gap = nn.AdaptiveAvgPool2d(1)
+            self.se = SqueezeMLP(width, reduction)
         self.branches = branches
+        self.attention_type = attention_type
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.features(x)
+        if self.attention_type == 'none':
+            return features.flatten(1, 2)
         return (features * self.attention(features)).flatten(1, 2)
 
     def features(self, x: Tensor) -> Tensor:
@@ -94,9 +109,14 @@ class PSAModule(nn.Module):
 
     def attention(self, features: Tensor) -> Tensor:
         """Return the weights of features, (B, branches, out_channels / branches, 1, 1)."""
+        if self.attention_type == 'none':
+            return torch.ones_like(features[..., :1, :1])
         scores = self.se(self.gap(features.flatten(0, 1))).unflatten(0, (-1, self.branches))
-        # CUDA's autocast computes every softmax in float32.
-        return scores.sigmoid().softmax(dim=1).to(features.dtype)
+        weights = scores.sigmoid()
+        if self.attention_type == 'softmax':
+            # CUDA's autocast computes every softmax in float32.
+            weights = weights.softmax(dim=1)
+        return weights.to(features.dtype)
 
     @property
     def convs(self) -> List[nn.Conv2d]:

@@ -3,11 +3,14 @@
 from . import channels_last, plugins  # noqa: F401
 from .aff_fpn import AFFFPN
 from .aff_resnet import AFFResNet, AFFResNeXt
+from .embanet import EMBANet
 from .epsanet import EPSABlock, EPSANet
+from .pyconv_resnet import PyConvResNet
 from .resnet import CaffePoolResNet, CaffePoolResNeXt, StagePluginResNet
 from .sda_epsanet import SDAEPSANet
 from .sda_res2net import SDARes2Net
 from .sda_resnet import SDAResNet
+from .sknet import SKNet
 
 __all__ = [
     'AFFFPN',
@@ -15,10 +18,13 @@ __all__ = [
     'AFFResNet',
     'CaffePoolResNeXt',
     'CaffePoolResNet',
+    'EMBANet',
     'EPSABlock',
     'EPSANet',
     'SDAEPSANet',
     'SDARes2Net',
     'SDAResNet',
+    'PyConvResNet',
+    'SKNet',
     'StagePluginResNet',
 ]

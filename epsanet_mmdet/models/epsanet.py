@@ -10,8 +10,9 @@ from torch import nn
 from ..checkpoint import require_match
 from ..errors import ArgumentError
 from ..layers import PSAModule
+from ..layers.checks import check_choice
 from ..layers.fusable import fusable
-from .resnet import PluginMixin
+from .resnet import PluginMixin, check_no_dcn
 
 
 class Arch(NamedTuple):
@@ -45,9 +46,12 @@ class EPSABlock(CountsModes, Bottleneck):
         inplanes (int): Input channels.
         planes (int): A quarter of the output channels.
         width_factor (float): Channels of the PSA module divided by ``planes``.
-        psa (dict): ``kernel_sizes``, ``groups`` and ``reduction`` of the PSA module.
+        psa (dict): ``kernel_sizes``, ``groups``, ``reduction`` and ``attention_type`` of the PSA
+            module.
         **kwargs: All options of mmdet's ``Bottleneck``.
     """
+
+    psa_class = PSAModule
 
     def __init__(
         self, inplanes: int, planes: int, width_factor: float, psa: dict, **kwargs
@@ -56,7 +60,7 @@ class EPSABlock(CountsModes, Bottleneck):
         # Bottleneck has `width * self.expansion` output channels.
         self.expansion = planes * EPSABlock.expansion // width
         super().__init__(inplanes, width, **kwargs)
-        self.conv2 = PSAModule(
+        self.conv2 = self.psa_class(
             width, width, stride=self.conv2_stride, dilation=self.dilation, **psa
         )
 
@@ -81,10 +85,13 @@ class EPSANet(CountsModes, PluginMixin, ResNet):
         width (int, optional): Overrides that of ``arch``: the channels of the PSA modules in the
             first stage, which double from stage to stage; a divisor of 256.
         reduction (int): Reduction ratio of the squeeze MLP in the PSA modules.
+        attention_type (str): ``'softmax'``, or for ablations ``'sigmoid'`` or ``'none'``, see
+            :class:`PSAModule`.
         **kwargs: All options of mmdet's ``ResNet`` except ``dcn``, which would replace PSA.
 
     Raises:
-        ArgumentError: If the depth or arch is unknown, or the branches do not fit the width.
+        ArgumentError: If the depth, arch or type of attention is unknown, or the branches do not
+            fit the width.
     """
 
     arch_settings = {
@@ -106,14 +113,12 @@ class EPSANet(CountsModes, PluginMixin, ResNet):
         groups: Optional[Sequence[int]] = None,
         width: Optional[int] = None,
         reduction: int = 16,
+        attention_type: str = 'softmax',
         **kwargs,
     ) -> None:
-        _check_choice('depth', depth, self.arch_settings)
-        _check_choice('arch', arch, self.archs)
-        if kwargs.get('dcn') is not None:
-            raise ArgumentError(
-                "EPSANet has no dcn, which would replace PSA; use mmdet's ResNet for dcn"
-            )
+        check_choice(type(self).__name__, 'depth', depth, self.arch_settings)
+        check_choice(type(self).__name__, 'arch', arch, self.archs)
+        check_no_dcn(type(self).__name__, kwargs)
         preset = self.archs[arch]
         width = preset.width if width is None else width
         if width < 1 or 256 % width:
@@ -123,6 +128,7 @@ class EPSANet(CountsModes, PluginMixin, ResNet):
             kernel_sizes=tuple(preset.kernel_sizes if kernel_sizes is None else kernel_sizes),
             groups=tuple(preset.groups if groups is None else groups),
             reduction=reduction,
+            attention_type=attention_type,
         )
         # mmdet's ResNet zero-initialises only its own block classes.
         random_init = kwargs.get('init_cfg') is None and kwargs.get('pretrained') is None
@@ -134,9 +140,3 @@ class EPSANet(CountsModes, PluginMixin, ResNet):
         if self.zero_init_blocks:
             kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name='norm3'))
         return super().make_res_layer(width_factor=self.width_factor, psa=self.psa, **kwargs)
-
-
-def _check_choice(name: str, value, choices) -> None:
-    if value not in choices:
-        options = ', '.join(map(repr, choices))
-        raise ArgumentError(f'EPSANet has no {name}={value!r}; choose one of {options}')

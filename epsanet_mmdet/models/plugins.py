@@ -98,6 +98,7 @@ class PSAConv2d(layers.PSAModule):
         kernel_sizes: Odd kernel size of each branch.
         branch_groups: Groups of each branch, see above.
         reduction: Reduction ratio of the squeeze MLP.
+        attention_type: See :class:`PSAModule`.
 
     Shape:
         (B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride)).
@@ -123,6 +124,7 @@ class PSAConv2d(layers.PSAModule):
         kernel_sizes: Sequence[int] = (3, 5, 7, 9),
         branch_groups: Optional[Sequence[int]] = None,
         reduction: int = 16,
+        attention_type: str = 'softmax',
     ) -> None:
         if kernel_size != 3 or padding != dilation:
             raise ArgumentError(
@@ -142,6 +144,7 @@ class PSAConv2d(layers.PSAModule):
             stride=stride,
             dilation=dilation,
             reduction=reduction,
+            attention_type=attention_type,
         )
         self.in_channels = in_channels
         self.out_channels = out_channels

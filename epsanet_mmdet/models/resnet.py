@@ -45,6 +45,15 @@ def check_positions(plugins: Optional[Sequence[dict]]) -> None:
             )
 
 
+def check_no_dcn(backbone: str, options: dict) -> None:
+    """Raise an ArgumentError if the options of a backbone replace its own convolutions."""
+    if options.get('dcn') is not None:
+        raise ArgumentError(
+            f"{backbone} has no dcn, which would replace its own convolutions; use mmdet's ResNet "
+            'for dcn'
+        )
+
+
 @MODELS.register_module()
 class StagePluginResNet(PluginMixin, ResNet):
     """ResNet with plugin layers after its stages, where the papers of BAM and DANet put them.

@@ -4,8 +4,10 @@ from typing import List, NamedTuple, Optional, Sequence
 
 from torch import Tensor, nn
 
-from ..layers import SqueezeMLP
+from ..layers import PSAModule, SqueezeMLP
 from .support import PLAIN_TENSORS, may_be_bypassed
+
+METHODS = {name: getattr(PSAModule, name) for name in ('features', 'attention')}
 
 
 class Branches(NamedTuple):
@@ -58,10 +60,18 @@ def branches_of(convs: Sequence[nn.Module]) -> Optional[Branches]:
 def squeeze_of(psa: nn.Module, width: int) -> Optional[List[Tensor]]:
     """Return weights and biases of a PSA module's squeeze MLP, or None if it must be called.
 
+    Whoever computes with them computes PSA's own features and softmax, so a module that has others
+    is declined.
+
     Args:
         psa: PSA module.
         width: Output channels of each branch.
     """
+    if psa.attention_type != 'softmax':
+        return None
+    for name, method in METHODS.items():
+        if getattr(type(psa), name) is not method or name in psa.__dict__:
+            return None
     se, gap = psa.se, psa.gap
     if not may_be_bypassed(SqueezeMLP, se) or not may_be_bypassed(nn.AdaptiveAvgPool2d, gap):
         return None

@@ -6,11 +6,14 @@ from weakref import ref
 
 from torch import Tensor, nn
 
+from ..layers import PSAModule
+
 OPTIONS = {
     nn.AdaptiveAvgPool2d: ('output_size',),
     nn.BatchNorm2d: ('eps', 'momentum'),
     nn.Conv2d: ('kernel_size', 'stride', 'padding', 'dilation', 'groups', 'padding_mode'),
     nn.MaxPool2d: ('kernel_size', 'stride', 'padding', 'dilation', 'ceil_mode', 'return_indices'),
+    PSAModule: ('attention_type',),
 }
 HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 

@@ -50,15 +50,22 @@ def copy_block(teacher: Bottleneck, student: Bottleneck, permutation: Permutatio
 def reset_attention(psa: PSAModule) -> int:
     """Give every branch the same attention for any input.
 
-    The last layer of the squeeze MLP becomes zero, so the softmax returns 1 / branches. That layer
-    receives gradients from the first step, the layer before it from the second.
+    The last layer of the squeeze MLP becomes zero, so the softmax returns 1 / branches, and
+    sigmoids without a softmax 1 / 2. That layer receives gradients from the first step, the layer
+    before it from the second.
 
     Returns:
-        The number of branches; the filters have to be multiplied by it.
+        The inverse of the attention; the filters have to be multiplied by it.
     """
-    nn.init.zeros_(psa.se.fc2.weight)
-    nn.init.zeros_(psa.se.fc2.bias)
-    return psa.branches
+    if psa.attention_type != 'none':
+        nn.init.zeros_(psa.se.fc2.weight)
+        nn.init.zeros_(psa.se.fc2.bias)
+    return inverse_attention(psa)
+
+
+def inverse_attention(psa: PSAModule) -> int:
+    """Return the inverse of the attention that every branch has after a reset."""
+    return {'softmax': psa.branches, 'sigmoid': 2, 'none': 1}[psa.attention_type]
 
 
 def sliced_weight(weight: Tensor, branch: Branch, permutation: Permutation) -> Tensor:
@@ -72,7 +79,7 @@ def sliced_weight(weight: Tensor, branch: Branch, permutation: Permutation) -> T
         permutation: Of the block.
 
     Returns:
-        (branch outputs, inputs / groups, k, k), not yet multiplied by the number of branches.
+        (branch outputs, inputs / groups, k, k), not yet multiplied by the inverse attention.
     """
     rows = permutation.outputs[branch.start : branch.stop].reshape(branch.groups, -1)
     columns = permutation.inputs.reshape(branch.groups, -1)
@@ -120,11 +127,11 @@ def correct_mean(
         permutation: Of the block.
         inputs: Moments of the teacher's input channels.
     """
-    mean = inputs.mean.to(weight)
+    mean, scale = inputs.mean.to(weight), inverse_attention(psa)
     whole = weight.sum((2, 3)) @ mean
     permuted = mean[torch.from_numpy(permutation.inputs)]
     for branch in branches_of(psa):
-        taps = branch.conv.weight.sum((2, 3)).unflatten(0, (branch.groups, -1)) / psa.branches
+        taps = branch.conv.weight.sum((2, 3)).unflatten(0, (branch.groups, -1)) / scale
         seen = torch.einsum('goc,gc->go', taps, permuted.view(branch.groups, -1)).flatten()
         outputs = torch.from_numpy(permutation.outputs[branch.start : branch.stop])
         norm2.running_mean[branch.start : branch.stop] += seen - whole[outputs]

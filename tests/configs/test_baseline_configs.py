@@ -15,7 +15,7 @@ from epsanet_mmdet.utils.flops import count_parameters
 
 FOLDERS = (
     *('resnet', 'senet', 'ecanet', 'fcanet', 'cbam', 'bam', 'gcnet', 'danet', 'coordatt'),
-    *('aff', 'psa', 'sdanet'),
+    *('aff', 'psa', 'sdanet', 'embanet', 'epsanet/ablation', 'pyconv', 'sknet'),
 )
 CONFIGS = sorted(path.stem for folder in FOLDERS for path in (configs_dir() / folder).glob('*.py'))
 

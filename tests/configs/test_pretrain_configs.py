@@ -20,6 +20,8 @@ RECIPES = ('8xb32_in1k', '8xb128-amp-ema_coslr-60e_in1k')
 # Millions of parameters with 1000 classes: the published ones, AFF's with one more digit, or else
 # those that the README of the configs explains.
 PARAMETERS = {
+    'embanet50-s-spc': '16.33',
+    'embanet50-l-spc': '24.72',
     'epsanet50-s': '22.56',
     'epsanet50-l': '27.90',
     'epsanet101-s': '38.90',
@@ -44,6 +46,8 @@ PARAMETERS = {
     'sda-senet86': '49.13',
     'sda-res2net86': '45.25',
     'sda-epsanet86': '39.39',
+    'pyconvresnet50': '24.85',
+    'sknet50': '27.48',
 }
 
 

@@ -147,6 +147,9 @@ def test_the_file_states_its_inputs_outputs_and_metadata(tmp_path):
         'mask-rcnn_iaff-resnet50_fpn_1x_coco',
         'mask-rcnn_psa-res2net50_fpn_1x_coco',
         'mask-rcnn_epsanet50-s-scratch_fpn_gn-all_6x_coco',
+        'mask-rcnn_epsanet50-s-no-softmax_fpn_1x_coco',
+        'mask-rcnn_embanet50-s-spc_fpn_1x_coco',
+        'mask-rcnn_sknet50_fpn_1x_coco',
     ],
 )
 def test_other_backbones_and_necks(config, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from layer_cases import ATTENTIONS, CHANNELS, LAYERS, inputs_of
+from layer_cases import ATTENTIONS, CHANNELS, FUSIONS, LAYERS, inputs_of
 from mmcv.cnn.bricks import ContextBlock
 from mmengine.registry import MODELS
 from torch import nn
@@ -115,7 +115,7 @@ def test_global_context_is_the_weighted_mean():
     assert torch.equal(weights_and_output(mean, x)[0], torch.ones(2, 1, 7, 5))
 
 
-@pytest.mark.parametrize('name', sorted(set(LAYERS) - {'DirectAddFusion', *DEPTHS}))
+@pytest.mark.parametrize('name', sorted({*ATTENTIONS, *FUSIONS} - {'DirectAddFusion', *DEPTHS}))
 def test_every_layer_has_attention_or_parts_with_it(name):
     x = [torch.randn(1, CHANNELS, 6, 5) for _ in range(inputs_of(name))]
     seen, _ = watched(build(name), *x)

@@ -71,6 +71,14 @@ def test_every_psa_module_is_recorded_in_order_and_the_output_stays_the_same():
     assert len(record.scales) == 16
 
 
+@pytest.mark.parametrize('attention_type', ['sigmoid', 'none'])
+def test_only_weights_of_a_softmax_are_weights_of_scales(attention_type):
+    network = backbone(type='EPSANet', attention_type=attention_type)
+    with recorded(network, BOXES, SIZE) as record:
+        network(torch.randn(1, 3, *SIZE))
+    assert not record.scales and not record.gates
+
+
 def test_no_objects_are_no_rows():
     network = backbone(type='EPSANet', num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,))
     with recorded(network, NOTHING, SIZE) as record:

@@ -10,7 +10,7 @@ from epsanet_reference import psa
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from epsanet_mmdet.layers import PSAModule
+from epsanet_mmdet.layers import PSAModule, PyConv2d
 from epsanet_mmdet.layers.deployed_psa import DeployedPSA
 
 SMALL = dict(kernel_sizes=(3, 5, 7, 9), groups=(1, 4, 8, 16))
@@ -160,6 +160,7 @@ def test_channels_last_gives_the_same():
         (dict(dilation=0), 'dilation'),
         (dict(reduction=0), 'reduction'),
         (dict(in_channels=0), 'in_channels'),
+        (dict(attention_type='relu'), "'softmax', 'sigmoid', 'none'"),
     ],
 )
 def test_refuses_bad_arguments_in_one_line_that_names_them(arguments, named):
@@ -236,3 +237,27 @@ def test_a_model_that_was_pickled_whole_with_grouped_convolutions_loads():
     written = pickle.dumps(layer, protocol=0).replace(plain, ours)
     assert ours in written
     torch.testing.assert_close(pickle.loads(written)(x), layer(x))
+
+
+def test_a_model_that_was_pickled_before_there_were_types_of_attention_has_a_softmax():
+    layer, x = PSAModule(64, 64), torch.randn(2, 64, 9, 9)
+    deployed = DeployedPSA(layer)
+    for module in (copy.deepcopy(layer), deployed):
+        del module.__dict__['attention_type']
+        torch.testing.assert_close(pickle.loads(pickle.dumps(module))(x), layer(x))
+
+
+def test_without_softmax_the_parameters_are_the_same():
+    plain = PSAModule(64, 64, attention_type='sigmoid')
+    plain.load_state_dict(PSAModule(64, 64).state_dict())
+
+
+def test_without_attention_it_is_a_pyramidal_convolution_in_reversed_order():
+    psa, pyramid = PSAModule(64, 64, attention_type='none'), PyConv2d(64, 64)
+    assert [name for name, _ in psa.named_parameters()] == [f'conv_{i}.weight' for i in range(1, 5)]
+    state = {name.replace('conv_', 'conv2_'): t for name, t in psa.state_dict().items()}
+    pyramid.load_state_dict(state)
+    x = torch.randn(2, 64, 9, 9)
+    levels = pyramid(x).chunk(4, dim=1)
+    torch.testing.assert_close(psa(x), torch.cat(levels[::-1], dim=1))
+    assert (psa.attention(psa.features(x)) == 1).all()

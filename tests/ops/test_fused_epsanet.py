@@ -13,6 +13,7 @@ from torch import nn
 from epsanet_mmdet.benchmark import activation_bytes
 from epsanet_mmdet.models import EPSANet
 from epsanet_mmdet.models.epsanet import EPSABlock
+from epsanet_mmdet.ops.block import block_parts
 from epsanet_mmdet.ops.cpu import kernels
 
 needs_kernel = pytest.mark.skipif(
@@ -175,6 +176,41 @@ def test_elsewhere_it_learns_as_mmdet_s_block(change):
     with counted() as fused:
         model(torch.randn(2, 3, 64, 64))
     assert fused['EPSABlock'] == 0
+
+
+@pytest.mark.parametrize('attention_type', ['sigmoid', 'none'])
+def test_other_attention_than_a_softmax_is_computed_as_in_mmdet_s_block(attention_type):
+    options = dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1))
+    model = network(attention_type=attention_type, frozen_stages=-1, **options)
+    assert block_parts(model.layer1[0], 64) is None, 'nothing else knows the parts, on GPUs too'
+    images = torch.randn(2, 3, 61, 90)
+    for training in (False, True):
+        model.train(training)
+        with counted() as fused:
+            ours = outputs_and_gradients(model, images.clone())
+        assert fused['EPSABlock'] == fused['PSAModule'] == 0
+        with plainly():
+            assert_close(ours, outputs_and_gradients(model, images.clone()), 1e-4)
+    with torch.no_grad(), counted() as fused:
+        evaluated = model.eval()(images)
+    assert fused['EPSABlock'] == fused['PSAModule'] == 0
+    with torch.no_grad(), plainly():
+        assert_close(evaluated, model(images), 1e-5)
+
+
+@needs_kernel
+@torch.no_grad()
+def test_attention_that_changes_after_the_first_pass_is_used():
+    options = dict(num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,))
+    model, images = network(**options), torch.randn(2, 3, 61, 90)
+    before = model(images)[0]
+    model.layer1[0].conv2.attention_type = 'sigmoid'
+    with counted() as fused:
+        after = model(images)[0]
+    assert fused['EPSABlock'] == 2
+    with plainly():
+        assert_close(after, model(images)[0], 1e-5)
+    assert not after.allclose(before, rtol=0.01)
 
 
 @torch.no_grad()

@@ -111,3 +111,41 @@ def test_a_softmax_in_float32_does_not_widen_the_features(training, deployed, mo
     with torch.set_grad_enabled(training), counted() as fused:
         assert layer(x).dtype == torch.bfloat16
     assert fused['DeployedPSA' if deployed else 'PSAModule'] == 1
+
+
+@pytest.mark.parametrize('attention_type', ['sigmoid', 'none'])
+def test_other_attention_than_a_softmax_is_computed_by_the_layer(attention_type, instruction_set):
+    layer = PSAModule(64, 64, attention_type=attention_type)
+    network = nn.Sequential(layer, nn.BatchNorm2d(64)).eval()
+    nn.init.normal_(network[1].running_mean)
+    deployed, x = deploy(network), torch.randn(2, 64, 9, 11)
+    with counted() as fused:
+        actual = results(layer, x)
+        with torch.no_grad():
+            actual += [layer(x), deployed(x)]
+    assert (fused['PSAModule'], fused['DeployedPSA']) == (0, 1)
+    with plainly():
+        expected = results(layer, x)
+        with torch.no_grad():
+            expected += [layer(x), network(x)]
+    assert_close(actual, expected, 2e-4, floor=1e-3)
+    layer.attention_type = 'softmax' if attention_type == 'sigmoid' else 'none'
+    with counted() as fused:
+        layer(x)
+    assert fused['PSAModule'] == (attention_type == 'sigmoid')
+
+
+class Halved(PSAModule):
+    def attention(self, features):
+        return torch.full_like(features[..., :1, :1], 0.5)
+
+
+def _replaced(layer):
+    layer.attention = lambda features: torch.full_like(features[..., :1, :1], 0.5)
+    return layer
+
+
+@pytest.mark.parametrize('halve', [lambda: Halved(64, 64), lambda: _replaced(PSAModule(64, 64))])
+def test_attention_of_one_s_own_is_used(halve):
+    layer, x = halve(), torch.randn(2, 64, 9, 9)
+    torch.testing.assert_close(layer(x), layer.features(x).flatten(1, 2) / 2)

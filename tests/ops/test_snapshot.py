@@ -45,6 +45,7 @@ CHANGES = {
     'another forward': lambda n: setattr(n.relu, 'forward', lambda x: x),
     'another module': lambda n: setattr(n, 'relu', nn.ReLU6()),
     'an option': lambda n: setattr(n.layer1[0].conv1, 'stride', (2, 2)),
+    'the attention': lambda n: setattr(n.layer1[0].conv2, 'attention_type', 'sigmoid'),
     'an epsilon': lambda n: setattr(n.bn1, 'eps', 0.1),
     'the mode': lambda n: n.bn1.train(),
     'data and the mode': _write_data_and_evaluate,

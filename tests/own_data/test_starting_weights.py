@@ -101,6 +101,13 @@ def test_a_resnet_is_transplanted(root, teacher_file):
     assert (given['arch'], given['depth']) == ('small', 50)
 
 
+def test_an_ablation_cannot_be_transplanted_to(root, teacher_file):
+    transplant = partial(run_transplant, teacher_file)
+    model = 'mask-rcnn_epsanet50-s-no-softmax'
+    line = error_line(ArgumentError, make, root, model, transplant=transplant)
+    assert f"'{model}'" in line and "attention_type='sigmoid'" in line
+
+
 def test_only_an_epsanet_can_be_transplanted_to(root, teacher_file):
     transplant = partial(run_transplant, teacher_file)
     line = error_line(ArgumentError, make, root, 'mask-rcnn_resnet50', transplant=transplant)

@@ -18,6 +18,9 @@ from epsanet_mmdet.weight_transfer.images import batches
 from epsanet_mmdet.weight_transfer.norms import Moments
 from epsanet_mmdet.weight_transfer.permutation import Permutation, branches_of
 
+# By type of attention, its inverse where the branches score equally.
+INVERSES = {'softmax': 4, 'sigmoid': 2, 'none': 1}
+
 
 def shuffled(channels, width, seed=0):
     random = np.random.default_rng(seed)
@@ -60,12 +63,13 @@ def test_a_double_width_without_groups_computes_the_same():
 
 
 @torch.no_grad()
-def test_attention_is_uniform_for_any_input():
-    psa = PSAModule(32, 32, groups=(1, 2, 4, 8), reduction=4)
-    assert reset_attention(psa) == 4
+@pytest.mark.parametrize('attention_type, inverse', INVERSES.items())
+def test_attention_is_uniform_for_any_input(attention_type, inverse):
+    psa = PSAModule(32, 32, groups=(1, 2, 4, 8), reduction=4, attention_type=attention_type)
+    assert reset_attention(psa) == inverse
     for x in (torch.randn(2, 32, 5, 5), 100 * torch.rand(2, 32, 5, 5)):
         features = torch.cat([getattr(psa, f'conv_{i}')(x) for i in (4, 3, 2, 1)], 1)
-        torch.testing.assert_close(psa(x), features / 4)
+        torch.testing.assert_close(psa(x), features / inverse)
 
 
 def test_attention_still_learns():
@@ -84,8 +88,9 @@ def test_attention_still_learns():
 
 
 @torch.no_grad()
-def test_the_mean_of_unseen_inputs_is_compensated():
-    psa = PSAModule(32, 32, groups=(1, 2, 4, 8), reduction=4)
+@pytest.mark.parametrize('attention_type', INVERSES)
+def test_the_mean_of_unseen_inputs_is_compensated(attention_type):
+    psa = PSAModule(32, 32, groups=(1, 2, 4, 8), reduction=4, attention_type=attention_type)
     conv, norm = nn.Conv2d(32, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32).eval()
     order, mean = shuffled(32, 32), torch.rand(32)
     write_sliced(psa, conv.weight, order)

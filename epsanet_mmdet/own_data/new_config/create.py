@@ -71,6 +71,11 @@ def new_config(
     if transplant and (weights or backbone.type != 'EPSANet'):
         other = '--weights' if weights else f"'{model}', whose backbone is a {backbone.type}"
         raise ArgumentError(f'--transplant makes weights of an EPSANet; it excludes {other}')
+    if transplant and backbone.get('attention_type', 'softmax') != 'softmax':
+        raise ArgumentError(
+            f"--transplant makes weights for attention with a softmax; '{model}' has "
+            f'attention_type={backbone.attention_type!r}, so start it without --transplant'
+        )
     chosen = read_starting_weights(weights, backbone) if weights else None
     checked = check_dataset(data, images)
     _require_clean(checked, data)
