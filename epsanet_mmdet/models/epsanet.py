@@ -124,9 +124,6 @@ class EPSANet(CountsModes, PluginMixin, ResNet):
             groups=tuple(preset.groups if groups is None else groups),
             reduction=reduction,
         )
-        # mmdet's ResNet zero-initialises only its own block classes.
-        random_init = kwargs.get('init_cfg') is None and kwargs.get('pretrained') is None
-        self.zero_init_blocks = random_init and kwargs.get('zero_init_residual', True)
         super().__init__(depth, **kwargs)
         require_match(self)
 
