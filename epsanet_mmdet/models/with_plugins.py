@@ -27,10 +27,10 @@ def with_plugins(base: str, plugins: Sequence[dict], **kwargs: Any) -> nn.Module
         plugins: The layers, in the form of mmdet's ``plugins``. Each is a dictionary of
 
             - ``cfg`` (dict): Config of the layer.
-            - ``position`` (str): ``'after_NAME'``, or ``'instead_of_NAME'`` for layers that replace
-              a convolution larger than 1x1, such as ``PSAConv2d``. NAME is the attribute that holds the
-              convolution, or the list of convolutions: ``'after_conv2'``, ``'after_fpn_convs'``.
-              A layer follows the norm and the activation of the convolution.
+            - ``position`` (str): ``'after_NAME'``, or ``'instead_of_NAME'`` for a layer that
+              replaces a convolution larger than 1x1, such as ``PSAConv2d``. NAME is the attribute
+              that holds the convolution or a list of them: ``'after_conv2'``,
+              ``'after_fpn_convs'``. A layer follows the norm and the activation of the convolution.
             - ``block`` (str, optional): Class of the module with this attribute, needed if there
               are several.
             - ``stages`` (tuple[bool], optional): A flag for each stage. In models without stages,
