@@ -108,7 +108,7 @@ def _require_known(config: Config, model: str) -> None:
     kind = config.model.get('type')
     if kind not in DETECTORS:
         raise ArgumentError(
-            f'a new config has the settings of {", ".join(DETECTORS)}, and \'{model}\' is a {kind}; '
+            f"a new config has the settings of {', '.join(DETECTORS)}, and '{model}' is a {kind}; "
             'choose another model, or write a config by hand: docs/own_data.md, "Other detectors"'
         )
 
