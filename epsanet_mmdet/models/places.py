@@ -35,6 +35,7 @@ class Place(NamedTuple):
 
     @property
     def verb(self) -> str:
+        """``'after'`` or ``'instead_of'``."""
         return 'after' if self.position.startswith('after_') else 'instead_of'
 
     @property
@@ -58,12 +59,15 @@ def find_places(model: nn.Module) -> Places:
     Its stages are its children of the names ``layer1``, ``stage1`` and so on.
     """
     stages = [name for name, _ in model.named_children() if re.fullmatch(r'(layer|stage)\d+', name)]
-    places = []
+    places, seen = [], set()
     modules = dict(model.named_modules(remove_duplicate=False))
     for path, module in modules.items():
         parent = modules[path.rpartition('.')[0]] if path else None
         if parent is None or isinstance(parent, ConvModule):
             continue
+        if isinstance(module, FOLLOWED) and module in seen:  # several names of one module
+            continue
+        seen.add(module)
         names = path.split('.')
         name = next((n for n in reversed(names) if not n.isdigit()), None)
         stage = _stage(names, stages)

@@ -232,6 +232,17 @@ def test_convolutions_that_levels_share_stay_shared():
     assert len({level[0].bn for level in head.cls_convs}) == 3
 
 
+def test_a_module_of_two_names_gets_one_layer():
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            conv = ConvModule(8, 8, 3, padding=1)
+            self.convs = nn.ModuleList([conv, conv])
+
+    model = build(Shared, dict(cfg=SE, position='after_convs'))
+    assert model.convs[1].plugin_names == ['se_layer2d']
+
+
 def test_psa_in_a_depthwise_place_has_the_narrowest_groups():
     options, (_, psa), _ = case('MobileNetV2')
     conv = build('MobileNetV2', psa, **options).layer2[0].depthwise_conv.conv
