@@ -102,7 +102,7 @@ def features(
     """Return the output of each stage.
 
     Args:
-        state: In the authors' names, of a bottleneck ResNet or ResNeXt.
+        state: In the authors' names, of a ResNet or ResNeXt.
         x: Images (B, 3, H, W).
         attention: Ahead of a block's addition.
         after_stage: After each stage.
@@ -118,14 +118,14 @@ def features(
         block = 0
         while f'layer{stage}.{block}.conv1.weight' in state:
             stride = 2 if stage > 1 and block == 0 else 1
-            x = bottleneck(state, f'layer{stage}.{block}', x, attention, stride, stride_in)
+            x = residual(state, f'layer{stage}.{block}', x, attention, stride, stride_in)
             block += 1
         x = after_stage(state, stage, x) if after_stage else x
         outputs.append(x)
     return outputs
 
 
-def bottleneck(
+def residual(
     state: State,
     name: str,
     x: Tensor,
@@ -134,10 +134,11 @@ def bottleneck(
     stride_in: int,
 ) -> Tensor:
     y = x
-    for i in (1, 2, 3):
+    last = 3 if f'{name}.conv3.weight' in state else 2  # two in ResNet-18 and ResNet-34
+    for i in range(1, last + 1):
         y = conv(state, f'{name}.conv{i}', y, stride if i == stride_in else 1)
         y = batch_norm(state, f'{name}.bn{i}', y)
-        y = y.relu() if i < 3 else y
+        y = y.relu() if i < last else y
     y = attention(state, name, y) if attention else y
     if f'{name}.downsample.0.weight' in state:
         x = conv(state, f'{name}.downsample.0', x, stride)

@@ -11,6 +11,9 @@ from .compare import Comparison, compare
 MATCH_MINIMUM = 0.75
 RESHAPED_MAXIMUM = 0.04  # more classes change fewer shapes, another kernel size in PSA more
 
+# Attributes of modules that list the names of their plugins: mmdet's blocks, `WithPlugins`.
+PLUGIN_NAMES = (*(f'after_conv{i}_plugin_names' for i in (1, 2, 3)), 'plugin_names')
+
 
 def require_match(module: nn.Module) -> None:
     """Make a module refuse to load the ``state_dict`` of another architecture.
@@ -61,7 +64,7 @@ def is_match(found: Comparison) -> bool:
 
 
 def _plugin_prefixes(module: nn.Module) -> Tuple[str, ...]:
-    """Return the prefixes of plugins and fusions, which are additions to ResNet's blocks."""
+    """Return the prefixes of plugins and fusions, which are additions to a network."""
     fusions = (
         f'{name}.'
         for name, part in module.named_modules()
@@ -70,8 +73,8 @@ def _plugin_prefixes(module: nn.Module) -> Tuple[str, ...]:
     return tuple(fusions) + tuple(
         f'{name}.{plugin}.'
         for name, block in module.named_modules()
-        for position in ('after_conv1', 'after_conv2', 'after_conv3')
-        for plugin in getattr(block, f'{position}_plugin_names', ())
+        for names in PLUGIN_NAMES
+        for plugin in getattr(block, names, ())
     )
 
 

@@ -10,6 +10,7 @@ from mmdet.datasets.transforms import InferencerLoader, PackDetInputs, Resize
 from ..errors import ArgumentError
 from ..version import __version__
 from .selection import final_options
+from .supported import check_supported
 
 
 def describe_detector(inferencer: DetInferencer) -> Dict[str, str]:
@@ -29,9 +30,11 @@ def describe_detector(inferencer: DetInferencer) -> Dict[str, str]:
     ========================  ====================================================================
 
     Raises:
-        ArgumentError: If the config's test pipeline changes images otherwise than by resizing.
+        ArgumentError: If the detector cannot be exported whole, or the config's test pipeline
+            changes images otherwise than by resizing.
     """
     model = inferencer.model
+    check_supported(model)  # other heads have other options
     options = final_options(model)
     return dict(
         classes=json.dumps(list(model.dataset_meta['classes'])),

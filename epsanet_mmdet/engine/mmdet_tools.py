@@ -96,7 +96,9 @@ def prepare_arguments(
     ):
         if path and path != 'auto':
             check_checkpoint_path(path)
-    check_positions(config.get('model', {}).get('backbone', {}).get('plugins'))
+    backbone = config.get('model', {}).get('backbone', {})
+    if backbone.get('type') != 'WithPlugins':  # which has positions of its own and checks them
+        check_positions(backbone.get('plugins'))
     check_data(config, sections)
     if tool == 'train.py':
         check_pretrained(config)

@@ -6,11 +6,12 @@ from .aff_resnet import AFFResNet, AFFResNeXt
 from .embanet import EMBANet
 from .epsanet import EPSABlock, EPSANet
 from .pyconv_resnet import PyConvResNet
-from .resnet import CaffePoolResNet, CaffePoolResNeXt, StagePluginResNet
+from .resnet import CaffePoolResNet, CaffePoolResNeXt, PluginResNet, StagePluginResNet
 from .sda_epsanet import SDAEPSANet
 from .sda_res2net import SDARes2Net
 from .sda_resnet import SDAResNet
 from .sknet import SKNet
+from .with_plugins import with_plugins
 
 __all__ = [
     'AFFFPN',
@@ -21,10 +22,12 @@ __all__ = [
     'EMBANet',
     'EPSABlock',
     'EPSANet',
+    'PluginResNet',
+    'PyConvResNet',
     'SDAEPSANet',
     'SDARes2Net',
     'SDAResNet',
-    'PyConvResNet',
     'SKNet',
     'StagePluginResNet',
+    'with_plugins',
 ]

@@ -130,9 +130,6 @@ class EPSANet(CountsModes, PluginMixin, ResNet):
             reduction=reduction,
             attention_type=attention_type,
         )
-        # mmdet's ResNet zero-initialises only its own block classes.
-        random_init = kwargs.get('init_cfg') is None and kwargs.get('pretrained') is None
-        self.zero_init_blocks = random_init and kwargs.get('zero_init_residual', True)
         super().__init__(depth, **kwargs)
         require_match(self)
 

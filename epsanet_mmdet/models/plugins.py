@@ -10,6 +10,7 @@ import inspect
 import math
 from typing import Optional, Sequence
 
+from mmcv.cnn import build_conv_layer
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -68,6 +69,32 @@ def with_norm_cfg(cfg: dict, norm_cfg: dict) -> dict:
     return cfg
 
 
+def replaced_conv(conv: nn.Conv2d, cfg: dict) -> nn.Module:
+    """Return a convolution layer, such as PSA, with the shape of another convolution.
+
+    Args:
+        conv: The convolution to replace.
+        cfg: Config of the layer, with a ``type`` that mmcv builds as a convolution.
+
+    Raises:
+        ArgumentError: If the layer cannot replace such a convolution.
+    """
+    sizes = (conv.kernel_size, conv.stride, conv.padding, conv.dilation)
+    # Layers of mmcv accept an integer; only square ones have one.
+    size, stride, padding, dilation = (s[0] if len(set(s)) == 1 else s for s in sizes)
+    return build_conv_layer(
+        cfg,
+        conv.in_channels,
+        conv.out_channels,
+        size,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=conv.groups,
+        bias=conv.bias is not None,
+    )
+
+
 for _layer in PLUGIN_LAYERS:
     _plugin = as_plugin(_layer)
     globals()[_plugin.__name__] = _plugin  # where pickle looks for it
@@ -84,7 +111,10 @@ class PSAConv2d(layers.PSAModule):
 
     By default, a grouped convolution (ResNeXt) passes its ``groups`` on to every branch. An
     ungrouped one uses the groups of EPSANet small, each lowered to the largest number that divides
-    both the input channels and the branch's output channels (Res2Net's convolutions are narrow).
+    both the input channels and the branch's output channels (Res2Net's convolutions are narrow). A
+    depthwise one (MobileNetV2) gives every branch as many groups as it has output channels, the
+    most that PSA allows: an output channel then reads as many neighbouring input channels as there
+    are branches, instead of one.
 
     Args:
         in_channels: Channels of the input.
@@ -129,8 +159,8 @@ class PSAConv2d(layers.PSAModule):
         if kernel_size != 3 or padding != dilation:
             raise ArgumentError(
                 f'PSAConv2d replaces 3x3 convolutions that keep the map size, but got kernel_size='
-                f'{kernel_size}, padding={padding}, dilation={dilation}; in a backbone, select it '
-                f'through dcn and stage_with_dcn instead of conv_cfg'
+                f'{kernel_size}, padding={padding}, dilation={dilation}; choose 3x3 convolutions, '
+                f'in a ResNet through dcn and stage_with_dcn instead of conv_cfg'
             )
         if bias:
             raise ArgumentError('PSAConv2d has no bias, but got bias=True; use a norm_cfg')
@@ -159,6 +189,7 @@ def _fitting_groups(
     in_channels: int, out_channels: int, branches: int, groups: int
 ) -> tuple[int, ...]:
     if groups > 1:
-        return (groups,) * branches
+        depthwise = groups == in_channels == out_channels
+        return (out_channels // branches if depthwise else groups,) * branches
     wanted = (1, *(4 * 2**i for i in range(branches - 1)))
     return tuple(math.gcd(g, in_channels, out_channels // branches) for g in wanted)

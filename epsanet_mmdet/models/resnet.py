@@ -9,6 +9,7 @@ from mmdet.registry import MODELS
 from torch import nn
 
 from ..errors import ArgumentError
+from .basic_block import PluginBasicBlock
 from .plugins import with_norm_cfg
 
 POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
@@ -17,11 +18,14 @@ POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
 class PluginMixin:
     """Mixin of mmdet's ResNets that checks ``plugins`` and passes ``norm_cfg`` on to them.
 
-    A ``norm_cfg`` in a plugin's own ``cfg`` takes precedence.
+    A ``norm_cfg`` in a plugin's own ``cfg`` takes precedence. ``zero_init_blocks`` is true if the
+    blocks should start as identities. mmdet's ResNet takes care of that for its own blocks only.
     """
 
     def __init__(self, *args, plugins: Optional[Sequence[dict]] = None, **kwargs) -> None:
         check_positions(plugins)
+        random_init = kwargs.get('init_cfg') is None and kwargs.get('pretrained') is None
+        self.zero_init_blocks = random_init and kwargs.get('zero_init_residual', True)
         super().__init__(*args, plugins=plugins, **kwargs)
 
     def make_stage_plugins(self, plugins: list[dict], stage_idx: int) -> list[dict]:
@@ -55,7 +59,34 @@ def check_no_dcn(backbone: str, options: dict) -> None:
 
 
 @MODELS.register_module()
-class StagePluginResNet(PluginMixin, ResNet):
+class PluginResNet(PluginMixin, ResNet):
+    """ResNet whose options ``plugins`` and ``dcn`` also work for ResNet-18 and ResNet-34.
+
+    mmdet's own ResNet refuses them there. For the other depths, the two are the same.
+
+    Args:
+        depth (int): See mmdet's ``ResNet``.
+        **kwargs: All options of mmdet's ``ResNet``. For their effect in ResNet-18 and ResNet-34,
+            see :class:`PluginBasicBlock`.
+
+    Raises:
+        ArgumentError: If a plugin has an unknown ``position``.
+    """
+
+    arch_settings = {
+        **ResNet.arch_settings,
+        18: (PluginBasicBlock, (2, 2, 2, 2)),
+        34: (PluginBasicBlock, (3, 4, 6, 3)),
+    }
+
+    def make_res_layer(self, **kwargs) -> ResLayer:
+        if kwargs['block'] is PluginBasicBlock and self.zero_init_blocks:
+            kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name='norm2'))
+        return super().make_res_layer(**kwargs)
+
+
+@MODELS.register_module()
+class StagePluginResNet(PluginResNet):
     """ResNet with plugin layers after its stages, where the papers of BAM and DANet put them.
 
     mmdet's own ``plugins`` adds a layer to every block of a stage. Here, it follows the last

@@ -1,4 +1,4 @@
-"""Tensor names of other ResNet implementations, and those of mmdet's ResNet with our plugins."""
+"""Tensor names of other implementations, and those of mmdet's backbones with our plugins."""
 
 import re
 from typing import Dict, Mapping
@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from .mobilenet_names import MOBILENET_V2
 from .open_aff import from_open_aff, is_open_aff
 
 # Patterns of their full names, and ours. Attention is at the end of a block, as in the detection
@@ -31,6 +32,7 @@ NAMES = (
     (r'stage(\d)\.(fcs?\..+)', r'layer\1.sda.\2'),
     # Cadene's stem
     (r'layer0\.((?:conv|bn)1\.\w+)', r'\1'),
+    *MOBILENET_V2,
 )
 # The authors' CBAM and BAM, whose code differs from their papers.
 NAMES_AS_CODED = (

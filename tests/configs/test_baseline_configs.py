@@ -17,7 +17,9 @@ FOLDERS = (
     *('resnet', 'senet', 'ecanet', 'fcanet', 'cbam', 'bam', 'gcnet', 'danet', 'coordatt'),
     *('aff', 'psa', 'sdanet', 'embanet', 'epsanet/ablation', 'pyconv', 'sknet'),
 )
-CONFIGS = sorted(path.stem for folder in FOLDERS for path in (configs_dir() / folder).glob('*.py'))
+CONFIGS = sorted(
+    path.stem for folder in FOLDERS for path in (configs_dir() / folder).glob('*_1x_coco.py')
+)
 
 # Trainable parameters in millions, first stage frozen, 80 classes. Published, but for ECA-Net's
 # Mask R-CNN, which has 81-class heads: the next test has those figures.

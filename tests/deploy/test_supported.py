@@ -24,6 +24,8 @@ def refused(detector):
         ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', 'CascadeRoIHead'),
         ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', 'FCOSHead'),
         ('detr/detr_r50_8xb2-150e_coco.py', 'DETR'),
+        ('rtmdet/rtmdet_tiny_8xb32-300e_coco.py', 'DistancePointBBoxCoder'),
+        ('yolox/yolox_s_8xb8-300e_coco.py', 'YOLOXHead'),
         ('point_rend/point-rend_r50-caffe_fpn_ms-1x_coco.py', 'PointRendRoIHead'),
     ],
 )

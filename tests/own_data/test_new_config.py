@@ -13,7 +13,7 @@ from small_data import CLASSES, coco_content, write_coco, write_json, write_voc,
 
 from epsanet_mmdet.config.class_heads import find_class_heads
 from epsanet_mmdet.engine.mmdet_tools import check_data
-from epsanet_mmdet.errors import ConfigError, DataError
+from epsanet_mmdet.errors import ArgumentError, ConfigError, DataError
 from epsanet_mmdet.own_data.formats.split import Split
 from epsanet_mmdet.own_data.new_config import new_config
 from epsanet_mmdet.own_data.new_config.planning import Machine, make_plan
@@ -161,6 +161,9 @@ def test_mistakes_on_the_command_line_are_named(tmp_path):
     make(root)
     with pytest.raises(ConfigError, match='exists'):
         make(root)
+    for other in ('rtmdet_tiny-psa_8xb32-300e_coco', 'yolox_s-eca_8xb8-300e_coco'):
+        with pytest.raises(ArgumentError, match=f"'{other}' is a (RTMDet|YOLOX); .* by hand: docs"):
+            make(root, other)
     with pytest.raises(DataError, match='cannot choose'):
         write_json(tmp_path / 'more' / 'a.json', coco_content(tmp_path / 'more', 3, first=50))
         new_config([str(root), str(tmp_path / 'more')], MODEL, 'b.py')

@@ -22,6 +22,7 @@ from .weights import find_weights, read_starting_weights
 from .writing import Data, Source, config_text
 
 MIN_IMAGES = 10  # that weights can be fitted to
+DETECTORS = ('RetinaNet', 'FasterRCNN', 'MaskRCNN')  # whose recipes the settings belong to
 
 
 def new_config(
@@ -56,7 +57,8 @@ def new_config(
         DataError: If the data set has errors.
         ConfigError: If there is no such model, the file exists, or the data have names that no
             config can hold.
-        ArgumentError: If model and machine do not allow the choices, or they exclude each other.
+        ArgumentError: If the model is of another kind than :data:`DETECTORS`, model and machine do
+            not allow the choices, or they exclude each other.
         ExtraError: If a chosen package is not installed.
         CheckpointError: If the weights cannot be read or are of another backbone.
     """
@@ -65,6 +67,7 @@ def new_config(
     path = out or f'{model}_{Path(data[0]).resolve().stem}.py'
     _require_new(path)
     config = read_config(base)
+    _require_known(config, model)
     masks = 'mask_head' in (config.model.get('roi_head') or {})
     switches.check(model, masks, gpu=machine.gpu_gib > 0)
     backbone = config.model.backbone
@@ -104,6 +107,15 @@ def _find_model(model: str) -> str:
         return find_config(f'{model}_fpn_1x_coco')
     except ConfigError:
         return find_config(model)
+
+
+def _require_known(config: Config, model: str) -> None:
+    kind = config.model.get('type')
+    if kind not in DETECTORS:
+        raise ArgumentError(
+            f"a new config has the settings of {', '.join(DETECTORS)}, and '{model}' is a {kind}; "
+            'choose another model, or write a config by hand: docs/own_data.md, "Other detectors"'
+        )
 
 
 def _require_new(path: str) -> None:

@@ -1,0 +1,24 @@
+# mmdet's YOLOX-s with the data checks and hooks of this project, like default_runtime.py and
+# datasets/coco_detection.py.
+_base_ = 'mmdet::yolox/yolox_s_8xb8-300e_coco.py'
+
+custom_imports = dict(imports=['epsanet_mmdet'], allow_failed_imports=False)
+default_hooks = dict(
+    checkpoint=dict(type='AtomicCheckpointHook'),
+    checkpoint_match=dict(type='CheckpointMatchHook'),
+    num_class_check=dict(type='NumClassCheckHook'),
+    exact_resume=dict(type='ExactResumeHook'),
+    finite_loss=dict(type='FiniteLossHook'),
+    amp_operators=dict(type='AmpOperatorsHook'),
+    preemption=dict(type='PreemptionHook'),
+    skipped_data=dict(type='SkippedDataHook'),
+)
+
+dataset_type = 'CheckedCocoDataset'
+data_root = '{{$DATA_ROOT:data/coco}}/'
+train_dataset = dict(dataset=dict(type=dataset_type, data_root=data_root))
+train_dataloader = dict(dataset=train_dataset)
+val_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
+test_evaluator = val_evaluator
