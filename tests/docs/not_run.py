@@ -29,6 +29,7 @@ OTHERS = {
     r'(^|[A-Z]=\S+ )make (demo|test)': 'sets up an environment; .ci runs it',
     r'pip (un)?install': 'changes the installed packages',
     r'^docker ': 'needs Docker',
+    r'public_data\.py': 'downloads; run by tests/benchmarks',
     r'^nvidia-smi|^nvcc|get_compiling_cuda_version': 'needs a GPU',
     r'^python3 -m venv|^source ': 'makes or enters an environment',
     r'completion (zsh|fish)': 'needs these shells; tests/cli/test_completion.py',
