@@ -40,6 +40,15 @@ def _quiet_mmengine():
     MMLogger.get_current_instance().setLevel(logging.WARNING)
 
 
+@pytest.hookimpl(trylast=True)  # after the fixtures have ended
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Remove the checkpoints of a test, which pytest keeps with its folder: all have 30 GB."""
+    folder = getattr(item, 'funcargs', {}).get('tmp_path')
+    for file in folder.rglob('*.pth') if folder else ():
+        if file.is_file():
+            file.unlink()
+
+
 def shared_data(name: str) -> Path:
     path = SHARED_DATA / name
     if not path.is_dir():
