@@ -115,7 +115,7 @@ def test_an_error_of_a_command_is_one_line(capsys, monkeypatch):
     [
         (['torch'], "pip install 'torch>="),
         (['mmengine', 'mmcv', 'mmdet'], "pip install 'epsanet_mmdet[upstream]'"),
-        (['mmcv'], "pip install 'mmcv>="),
+        (['mmcv'], 'mmcv>='),  # or onedl-mmcv
     ],
     ids=str,
 )
@@ -128,5 +128,5 @@ def test_missing_packages_are_named_in_one_line_with_the_remedy(absent, remedy):
     done = start()
     assert done.returncode == 1
     assert done.stderr.startswith('error: ') and done.stderr.count('\n') == 1
-    assert remedy in done.stderr
+    assert 'pip install' in done.stderr and remedy in done.stderr
     assert 'Traceback' in start('--debug').stderr

@@ -40,4 +40,4 @@ def test_the_newer_settings_of_torch(setting, precision):
         'print(compute_of(torch.zeros(1, 16, 2, 2)).precision)\n'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    assert done.stdout.strip() == precision, done.stderr
+    assert done.stdout.splitlines()[-1:] == [precision], done.stderr  # OneDL prints, too
