@@ -1,6 +1,8 @@
 """Reading of image files that may be damaged or hostile."""
 
+import functools
 import hashlib
+import io
 import os
 import struct
 from contextlib import contextmanager
@@ -202,8 +204,21 @@ def _opencv_reads(path: str) -> bool:
 def _orientation(image: Image.Image) -> int:
     if image.format == 'TIFF':  # Pillow rotates these itself
         return 1
+    if image.format == 'WEBP' and not _opencv_turns_webp():
+        return 1
     value = image.getexif().get(ORIENTATION, 1)
     return value if value in range(1, 9) else 1
+
+
+@functools.cache
+def _opencv_turns_webp() -> bool:
+    """Return True if OpenCV rotates WebP images according to EXIF: 5.0 does, 4.11 does not."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    file = io.BytesIO()
+    Image.new('RGB', (2, 1)).save(file, 'WEBP', exif=exif)
+    turned = cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    return turned.shape[:2] == (2, 1)
 
 
 def _displayed(size: Tuple[int, int], orientation: int) -> Tuple[int, int]:

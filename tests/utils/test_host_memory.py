@@ -35,7 +35,7 @@ def page_faults(device, megabytes, **variables):
     result = subprocess.run(
         command, env={**environment, **variables}, capture_output=True, text=True, check=True
     )
-    return int(result.stdout)
+    return int(result.stdout.splitlines()[-1])  # OneDL prints, too
 
 
 def pages(megabytes):

@@ -115,7 +115,7 @@ def test_checking_a_file_changes_nothing(tmp_path):
     assert files(tmp_path) == ['a.pth'] and (tmp_path / 'a.pth').read_bytes() == b'old'
 
 
-READ_ONLY = next((d for d in ('/sys', '/proc') if os.path.isdir(d)), None)
+READ_ONLY = next((d for d in ('/sys', '/proc') if os.path.ismount(d)), None)
 
 
 @pytest.mark.skipif(READ_ONLY is None, reason='needs /sys or /proc')
