@@ -1,8 +1,8 @@
 """The fusions of two feature maps, by the names that configs use."""
 
-from ..errors import ArgumentError
 from .aff import AFF, IAFF, DirectAddFusion
 from .aff_variants import GatedSumFusion, PointwiseAFF, RefinementFusion
+from .checks import check_choice
 
 FUSIONS = {
     'add': DirectAddFusion,
@@ -16,6 +16,4 @@ FUSIONS = {
 
 def check_fusion(owner: str, name: str) -> None:
     """Raise an ArgumentError that lists the fusions, unless there is one of this name."""
-    if name not in FUSIONS:
-        options = ', '.join(map(repr, FUSIONS))
-        raise ArgumentError(f'{owner} has no fusion={name!r}; choose one of {options}')
+    check_choice(owner, 'fusion', name, FUSIONS)

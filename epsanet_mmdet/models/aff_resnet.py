@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import ArgumentError
 from ..layers import FUSIONS, check_fusion
+from ..layers.checks import check_choice
 from .bottleneck import CombiningMixin
 from .norm_cfg import norm_layer_of
 from .resnet import PluginMixin
@@ -84,9 +85,7 @@ class AFFResNet(PluginMixin, ResNet):
         **kwargs,
     ) -> None:
         owner = type(self).__name__
-        if depth not in self.arch_settings:
-            options = ', '.join(map(str, self.arch_settings))
-            raise ArgumentError(f'{owner} has no depth={depth!r}; choose one of {options}')
+        check_choice(owner, 'depth', depth, self.arch_settings)
         stages = kwargs.get('num_stages', 4)
         if isinstance(fusion, str) or len(fusion) != stages:
             raise ArgumentError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import ArgumentError
 from ..layers import SelectiveDepthAttention2d
+from ..layers.checks import check_choice
 from .bottleneck import CombiningMixin
 from .norm_cfg import norm_layer_of
 from .resnet import PluginMixin
@@ -66,10 +67,7 @@ class SDABase(PluginMixin, ResNet):
     def __init__(
         self, depth: int, sda_reduction: int = 16, sda_min_hidden: int = 64, **kwargs
     ) -> None:
-        if depth not in self.arch_settings:
-            options = ', '.join(map(str, self.arch_settings))
-            name = type(self).__name__
-            raise ArgumentError(f'{name} has no depth={depth!r}; choose one of {options}')
+        check_choice(type(self).__name__, 'depth', depth, self.arch_settings)
         self.sda = dict(reduction=sda_reduction, min_hidden=sda_min_hidden)
         super().__init__(depth, **kwargs)
 
