@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import ArgumentError
 from ..layers import FUSIONS, check_fusion
 from ..layers.checks import check_choice
-from .bottleneck import CombiningMixin
+from .bottleneck import BOTTLENECK_DEPTHS, CombiningMixin
 from .norm_cfg import norm_layer_of
 from .resnet import PluginMixin
 
@@ -68,11 +68,7 @@ class AFFResNet(PluginMixin, ResNet):
             fusions differs from that of the stages.
     """
 
-    arch_settings = {
-        depth: settings
-        for depth, settings in ResNet.arch_settings.items()
-        if settings[0] is resnet.Bottleneck
-    }
+    arch_settings = BOTTLENECK_DEPTHS
     fused_block = AFFBottleneck
 
     def __init__(

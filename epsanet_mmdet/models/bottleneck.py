@@ -1,7 +1,12 @@
-"""Bottlenecks of mmdet that combine identity and residual in other ways."""
+"""The depths of mmdet's ResNet with bottlenecks, and bottlenecks that do not just add."""
 
 import torch.utils.checkpoint as cp
+from mmdet.models.backbones.resnet import Bottleneck, ResNet
 from torch import Tensor
+
+BOTTLENECK_DEPTHS = {
+    depth: settings for depth, settings in ResNet.arch_settings.items() if settings[0] is Bottleneck
+}
 
 
 class CombiningMixin:

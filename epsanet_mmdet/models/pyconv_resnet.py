@@ -9,6 +9,7 @@ from torch import nn
 
 from ..layers import PyConv2d
 from ..layers.checks import check_choice
+from .bottleneck import BOTTLENECK_DEPTHS
 from .resnet import PluginMixin, check_no_dcn
 
 KERNEL_SIZES = ((3, 5, 7, 9), (3, 5, 7), (3, 5), (3,))
@@ -75,11 +76,7 @@ class PyConvResNet(PluginMixin, ResNet):
         ArgumentError: If the depth or arch is unknown, or there is a dcn.
     """
 
-    arch_settings = {
-        depth: settings
-        for depth, settings in ResNet.arch_settings.items()
-        if settings[0] is Bottleneck
-    }
+    arch_settings = BOTTLENECK_DEPTHS
     archs = {
         'plain': Arch(((1, 4, 8, 16), (1, 4, 8), (1, 4), (1,)), width=64),
         'hg': Arch(((32, 32, 32, 32), (32, 64, 64), (32, 64), (32,)), width=128),

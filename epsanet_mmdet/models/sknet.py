@@ -7,6 +7,7 @@ from torch import nn
 
 from ..layers import SKConv2d
 from ..layers.checks import check_choice
+from .bottleneck import BOTTLENECK_DEPTHS
 from .norm_cfg import norm_layer_of
 from .resnet import CaffePoolMixin, PluginMixin, check_no_dcn
 
@@ -58,11 +59,7 @@ class SKNet(CaffePoolMixin, PluginMixin, ResNet):
             dcn.
     """
 
-    arch_settings = {
-        depth: settings
-        for depth, settings in ResNet.arch_settings.items()
-        if settings[0] is Bottleneck
-    }
+    arch_settings = BOTTLENECK_DEPTHS
 
     def __init__(self, depth: int, groups: int = 32, reduction: int = 16, **kwargs) -> None:
         check_choice('SKNet', 'depth', depth, self.arch_settings)
