@@ -65,6 +65,7 @@ MOVED = {
     'norm_cfg': 'models.norm_cfg',
     'options': 'config.options',
     'plugins': 'models.plugins',
+    'own_data.new_config.splitting': 'own_data.splitting',
     'pretraining.command': 'pretraining.train',
     'python_text': 'config.python_text',
     'report': 'evaluation',

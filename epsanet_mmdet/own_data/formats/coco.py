@@ -78,6 +78,11 @@ def looks_like_coco(path: Path) -> bool:
 
 def write_coco(path: str, split: Split, note: str) -> None:
     """Write a split as COCO JSON."""
+    write_whole(coco_text(split, note), path)
+
+
+def coco_text(split: Split, note: str) -> str:
+    """Return a split as COCO JSON, the same for the same split and note."""
     content: Dict[str, object] = dict(info=dict(description=note))
     for key in LISTS:
         content[key] = [
@@ -86,7 +91,7 @@ def write_coco(path: str, split: Split, note: str) -> None:
             else entry
             for entry in getattr(split, key)
         ]
-    write_whole(json.dumps(content), path)
+    return json.dumps(content)
 
 
 def _image_dir(path: Path, names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Creating a config for your own data."""
 
 import os.path as osp
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Optional, Sequence
 
@@ -12,14 +13,14 @@ from ...errors import ArgumentError, ConfigError, DataError
 from ...utils.storage import write_whole
 from ..formats.coco import write_coco
 from ..formats.split import Split
-from ..lint import CheckedData, check_dataset
 from ..lint.sets import mask_count
+from ..splitting import Roles
+from ..training_data import find_sources, read_roles
 from .balance import balance_classes
 from .planning import Machine, make_plan
-from .splitting import Roles, assign_roles
 from .switches import Switches
 from .weights import find_weights, read_starting_weights
-from .writing import Data, Source, config_text
+from .writing import Data, config_text
 
 MIN_IMAGES = 10  # that weights can be fitted to
 DETECTORS = ('RetinaNet', 'FasterRCNN', 'MaskRCNN')  # whose recipes the settings belong to
@@ -80,9 +81,7 @@ def new_config(
             f'attention_type={backbone.attention_type!r}, so start it without --transplant'
         )
     chosen = read_starting_weights(weights, backbone) if weights else None
-    checked = check_dataset(data, images)
-    _require_clean(checked, data)
-    roles = assign_roles(checked)
+    roles = read_roles(data, images)
     if masks and any(mask_count(split) < len(split.annotations) for split in roles.splits.values()):
         boxes = model.replace('mask-rcnn', 'faster-rcnn')
         raise DataError(
@@ -123,17 +122,6 @@ def _require_new(path: str) -> None:
         raise ConfigError(f"'{path}' exists; name another file with --out")
 
 
-def _require_clean(checked: CheckedData, paths: Sequence[str]) -> None:
-    groups = checked.findings.of('error')
-    if groups:
-        first, *_ = next(iter(groups.values()))
-        raise DataError(
-            f'the data set has {checked.findings.count("error")} errors, such as {first.place}: '
-            f'{first.message}; list them with epsanet check {" ".join(map(str, paths))}, '
-            'and correct them or use its --fix'
-        )
-
-
 def _transplant(transplant: Callable[..., Any], backbone: Config, roles: Roles, path: str) -> str:
     """Write the weights of an EPSANet beside the config, and return their file."""
     out = str(Path(path).with_name(f'{Path(path).stem}_backbone.pth'))
@@ -146,37 +134,19 @@ def _transplant(transplant: Callable[..., Any], backbone: Config, roles: Roles, 
 
 def _describe(roles: Roles, path: str, masks: bool) -> Data:
     """Write the annotations that are not COCO files yet, and name all paths."""
-    ann_files, folders, given = {}, [], []
-    for role, split in roles.splits.items():
-        folders.append(osp.realpath(split.image_dir))
-        if split.format == 'coco' and not (roles.held_out and role != 'test'):
-            ann_files[role] = osp.realpath(split.source)
-            given.append(osp.dirname(ann_files[role]))
-        else:
-            ann_files[role] = _convert(split, path, role)
-    root = osp.commonpath(folders + given)
-    if root == osp.sep:  # nothing in common
-        root = osp.commonpath(folders)
-    sources = {}
-    for role, folder in zip(ann_files, folders):
-        inside = osp.relpath(ann_files[role], root)
-        prefix = osp.relpath(folder, root)
-        sources[role] = Source(
-            ann_files[role] if inside.startswith('..') else inside,
-            '' if prefix == '.' else f'{prefix}/',
-        )
+    sources = find_sources(roles, partial(_convert, path))
     how = 'a fifth, held out by a hash of the names' if roles.held_out else 'as provided'
     why = (
         f'{len(roles.train.images)} images for training, {len(roles.val.images)} for validation '
         f'({how}), from {roles.train.source} ({roles.train.format})'
     )
-    return Data(osp.join(root, ''), tuple(roles.train.classes), masks, sources, why)
+    return Data(sources.root, tuple(roles.train.classes), masks, sources.by_role, why)
 
 
-def _convert(split: Split, path: str, role: str) -> str:
+def _convert(path: str, role: str, split: Split) -> str:
     config = Path(path)
     config.parent.mkdir(parents=True, exist_ok=True)
-    ann_file = config.with_name(f'{config.stem}_{role}.json')
-    _require_new(str(ann_file))
-    write_coco(str(ann_file), split, f'written by epsanet new-config from {split.source}')
-    return osp.realpath(ann_file)
+    ann_file = str(config.with_name(f'{config.stem}_{role}.json'))
+    _require_new(ann_file)
+    write_coco(ann_file, split, f'written by epsanet new-config from {split.source}')
+    return ann_file

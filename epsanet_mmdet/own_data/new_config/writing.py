@@ -11,6 +11,7 @@ from mmengine.config import Config
 from ...config import python_text
 from ...config.class_heads import find_class_heads
 from ...config.load import configs_dir
+from ..training_data import Source
 from .augmentation import make_pipelines
 from .balance import Balance
 from .extras import make_hooks, make_loggers
@@ -27,28 +28,21 @@ SCRATCH_BACKBONE = dict(
 )
 
 
-class Source(NamedTuple):
-    """Where the images and annotations of a split are, in the form of mmdet's data sets."""
-
-    ann_file: str
-    image_prefix: str
-
-    @property
-    def joined(self) -> str:
-        """The annotation file with its data root, as an evaluator needs it."""
-        if osp.isabs(self.ann_file):
-            return self.ann_file
-        return python_text.Name(f'data_root + {python_text.write(self.ann_file)}')
-
-
 class Data(NamedTuple):
-    """The data as a config names them; ``sources`` are by role, as in :class:`.splitting.Roles`."""
+    """The data as a config names them; ``sources`` are by role, as in :class:`..splitting.Roles`."""
 
     root: str
     classes: Tuple[str, ...]
     masks: bool
     sources: Dict[str, Source]
     why: str
+
+    def joined(self, role: str) -> str:
+        """Return an annotation file with its data root, as an evaluator needs it."""
+        ann_file = self.sources[role].ann_file
+        if osp.isabs(ann_file):
+            return ann_file
+        return python_text.Name(f'data_root + {python_text.write(ann_file)}')
 
 
 def config_text(

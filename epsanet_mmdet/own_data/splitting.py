@@ -5,9 +5,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import Dict, List, NamedTuple
 
-from ...errors import DataError
-from ..formats.split import Split
-from ..lint import CheckedData
+from ..errors import DataError
+from .formats.split import Split
+from .lint import CheckedData
 
 SHARE = 0.2  # of the images are held out where there are none to validate on
 
