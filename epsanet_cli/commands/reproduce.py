@@ -12,11 +12,15 @@ from ..parser import CommandParser
 
 # Arguments that replace a plan's values, by the values' keys.
 CHANGES = {
+    'data': 'data.paths',
+    'images': 'data.images',
     'data_root': 'data.root',
     'train_ann': 'data.train_ann',
     'val_ann': 'data.val_ann',
+    'test_ann': 'data.test_ann',
     'train_images': 'data.train_images',
     'val_images': 'data.val_images',
+    'test_images': 'data.test_images',
     'classes': 'data.classes',
     'seeds': 'seeds',
     'weights': 'weights',
@@ -43,15 +47,29 @@ def add_arguments(parser: CommandParser) -> None:
         '--report-only', action='store_true', help='write tables and page without running any job'
     )
     parser.add_config_options('every config')
-    data = parser.add_argument_group('data, in COCO format; paths are relative to the root')
+    data = parser.add_argument_group('data, in COCO, Pascal VOC or YOLO format')
+    data.add_argument(
+        '--data',
+        nargs='+',
+        metavar='PATH',
+        help='folders of a data set, COCO JSON files, or a YOLO data.yaml',
+    )
+    data.add_argument(
+        '--images', help='image folder, for COCO JSON (default: the tool searches for it)'
+    )
+    data = parser.add_argument_group('or COCO annotations by name; paths are relative to the root')
     data.add_argument('--data-root', help='root folder of the data set')
     data.add_argument('--train-ann', help='training annotations')
     data.add_argument('--val-ann', help='validation annotations')
+    data.add_argument('--test-ann', help='test annotations (default: the validation annotations)')
     data.add_argument(
         '--train-images', help='folder of the training images (default: the tool searches for it)'
     )
     data.add_argument(
         '--val-images', help='folder of the validation images (default: the tool searches for it)'
+    )
+    data.add_argument(
+        '--test-images', help='folder of the test images (default: the tool searches for it)'
     )
     data.add_argument(
         '--classes', nargs='+', help='class names (default: those of the training annotations)'

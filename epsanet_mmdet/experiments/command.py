@@ -3,6 +3,7 @@
 import functools
 from typing import Any, Dict, Optional
 
+from ..config.data import data_paths
 from .fingerprint import short_hash
 from .launch import PREEMPTED
 from .pages import write_page
@@ -28,7 +29,7 @@ def reproduce(
         work_dir: Output folder.
         changes: Values by dotted key that replace the plan's.
         options: Values of every config by dotted key, like ``--cfg-options``.
-        dry_run: Check everything and list the jobs, without running any.
+        dry_run: Check everything, and list the data and the jobs, without running any.
         report_only: Write the tables and the page of finished jobs, without running any.
 
     Returns:
@@ -59,6 +60,10 @@ def reproduce(
 
 
 def _describe(prepared: PreparedPlan) -> None:
+    job = prepared.jobs[0]
+    for name, described in job.settings['data'].items():
+        ann_file = data_paths(job.config[f'{name}_dataloader'].dataset).ann_file
+        say(f'{name} data: {described["images"]} images of {ann_file}')
     for i, job in enumerate(prepared.jobs, 1):
         state = 'done' if job.result else 'resumes' if job.begun else 'to do'
         settings = f'settings {short_hash(job.settings)}'

@@ -165,7 +165,8 @@ def describe_data(config: Config) -> Dict[str, Dict]:
 
     Raises:
         ConfigError: If a dataloader does not read a single COCO data set.
-        DataError: If files are missing, or the categories are not the config's classes.
+        DataError: If files are missing, the categories are not the config's classes, or masks are
+            needed and objects have boxes only.
     """
     found = {}
     for name, section in (('train', DATALOADERS[0]), ('test', DATALOADERS[2])):
@@ -174,16 +175,21 @@ def describe_data(config: Config) -> Dict[str, Dict]:
             raise ConfigError(f'{section} does not read a single COCO data set; plans need one')
         classes = (dataset.get('metainfo') or {}).get('classes') or CocoDataset.METAINFO['classes']
         subset = bool(dataset.get('class_subset'))
-        found[name] = _describe(*data_paths(dataset), tuple(classes), subset)
+        found[name] = _describe(*data_paths(dataset), tuple(classes), subset, _needs_masks(dataset))
     return found
 
 
 @functools.cache  # all variants of a plan read the same files
-def _describe(root: str, ann_file: str, images: str, classes: Tuple, subset: bool) -> Dict:
+def _describe(
+    root: str, ann_file: str, images: str, classes: Tuple, subset: bool, masks: bool
+) -> Dict:
     check_paths(ann_file, images, root)
     check_annotations(ann_file, classes, subset)
+    content = load_json(ann_file)
+    if masks:
+        _check_masks(ann_file, content['annotations'])
     try:
-        names = [image['file_name'] for image in load_json(ann_file)['images']]
+        names = [image['file_name'] for image in content['images']]
     except (KeyError, TypeError):
         raise DataError(f"'{ann_file}' has images without file_name; run epsanet check")
     if not names:
@@ -197,6 +203,21 @@ def _describe(root: str, ann_file: str, images: str, classes: Tuple, subset: boo
             f"'{missing[0]}'; check the folder, or fix the data set with epsanet check"
         )
     return dict(annotations=_file_hash(ann_file), images=len(names), bytes=sum(sizes))
+
+
+def _needs_masks(dataset: Dict) -> bool:
+    """Return True if a data set stops at objects without masks."""
+    masks = any(step.get('with_mask') for step in dataset.get('pipeline') or ())
+    return masks and not dataset.get('skip_bad_images')
+
+
+def _check_masks(ann_file: str, annotations: List) -> None:
+    boxes = sum(isinstance(a, dict) and not a.get('segmentation') for a in annotations)
+    if boxes:
+        raise DataError(
+            f"{boxes} of {len(annotations)} objects of '{ann_file}' have a box and no mask, which "
+            'the configs of this plan need; run one of box detectors, such as small-data-boxes'
+        )
 
 
 def _size(path: str) -> Optional[int]:

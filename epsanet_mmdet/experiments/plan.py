@@ -26,27 +26,52 @@ class Part(Struct, forbid_unknown_fields=True):
 
 
 class Data(Part):
-    """A COCO-format data set. None keeps the values of the configs.
+    """A data set: paths in any format of docs/own_data.md, or a root with COCO annotations.
+
+    None keeps the values of the configs.
 
     Args:
-        root: Folder that the other paths are relative to.
+        paths: Folders of a data set, COCO JSON files, or a YOLO ``data.yaml``.
+        images: Folder of the images of COCO annotations in ``paths``. Default: searched for.
+        root: Folder that the paths below are relative to.
         train_ann: Training annotations.
-        val_ann: Validation annotations, which the tests use.
+        val_ann: Validation annotations.
+        test_ann: Test annotations. Default: the validation annotations.
         train_images: Folder of the training images. Default: searched for.
         val_images: Folder of the validation images. Default: searched for.
+        test_images: Folder of the test images. Default: searched for.
         classes: Class names in the order of the files. Default: those of the training annotations.
     """
 
+    paths: Union[str, Annotated[List[str], Meta(min_length=1)], None] = None
+    images: Optional[str] = None
     root: Optional[str] = None
     train_ann: Optional[str] = None
     val_ann: Optional[str] = None
+    test_ann: Optional[str] = None
     train_images: Optional[str] = None
     val_images: Optional[str] = None
+    test_images: Optional[str] = None
     classes: Optional[List[str]] = None
 
     def __post_init__(self) -> None:
         if bool(self.train_ann) != bool(self.val_ann):
             raise ValueError('set both train_ann and val_ann, or neither (--train-ann, --val-ann)')
+        if self.test_ann and not self.val_ann:
+            raise ValueError('test_ann (--test-ann) needs train_ann and val_ann')
+        if isinstance(self.paths, str):
+            self.paths = [self.paths]
+        coco = [name for name in self.__struct_fields__[2:] if getattr(self, name) is not None]
+        if self.paths and coco:
+            raise ValueError(
+                f'paths (--data) and {coco[0]} exclude each other: paths are searched for '
+                'annotations and classes; remove one of them'
+            )
+        if self.images and not self.paths:
+            raise ValueError(
+                'images (--images) belongs to paths (--data); beside root, set train_images and '
+                'val_images'
+            )
 
 
 class Training(Part):
@@ -217,10 +242,10 @@ class Plan(Part):
             raise ValueError(f'seed {repeated[0]} is listed twice; each seed counts once')
         if repeated := _repeated([variant.name for variant in self.variants]):
             raise ValueError(f"two variants have the name '{repeated[0]}'; rename one of them")
-        if self.needs_data and not (self.data.root and self.data.train_ann):
+        if self.needs_data and not (self.data.paths or self.data.root and self.data.train_ann):
             raise ValueError(
-                'it needs your own data set: set --data-root, --train-ann and --val-ann '
-                '(COCO annotations, relative to the root)'
+                'it needs your own data set: set --data to its folder (COCO, Pascal VOC, YOLO), or '
+                '--data-root, --train-ann and --val-ann'
             )
 
     @property

@@ -11,6 +11,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from msgspec.structs import replace
 from torch import nn
 
 from ..checkpoint.weight_files import check_checkpoint_path
@@ -22,6 +23,7 @@ from ..engine.disk_space import checkpoint_bytes
 from ..errors import CheckpointError, ConfigError, DataError, UserError
 from ..utils.flops import count_flops, count_parameters
 from ..utils.storage import check_file_writable
+from .data import convert_data
 from .fingerprint import check_equal, describe_data, settings_of
 from .job import Job
 from .plan import Launcher, Plan, Variant
@@ -55,14 +57,16 @@ class PreparedPlan:
         options: Values of every config by dotted key, like ``--cfg-options``.
 
     Raises:
-        UserError: One line that names what is wrong; nothing was written.
+        UserError: One line that names what is wrong; nothing was written but the annotations of
+            ``plan.data.paths``.
     """
 
     def __init__(
         self, plan: Plan, work_dir: Path, options: Optional[Dict[str, Any]] = None
     ) -> None:
-        self.plan, self.work_dir = plan, work_dir
         check_names(str(work_dir.absolute()), '--work-dir')
+        plan = replace(plan, data=convert_data(plan.data, work_dir / 'annotations'))
+        self.plan, self.work_dir = plan, work_dir
         self.configs: Dict[str, Config] = {}
         for variant in plan.variants:
             config = resolve_variant(plan, variant, {**KEPT_CHECKPOINTS, **(options or {})})

@@ -60,11 +60,12 @@ def set_data(config: Config, data: Data) -> None:
         train_ann = osp.join(root, data.train_ann)
         classes = classes or read_classes(train_ann)
         check_names(classes, train_ann, 'categories')
-        train_images = data.train_images or find_images(root, data.train_ann)
-        val_images = data.val_images or find_images(root, data.val_ann)
-        _set_paths(config, 'train', root, data.train_ann, train_images)
-        for stage in ('val', 'test'):
-            _set_paths(config, stage, root, data.val_ann, val_images)
+        val = data.val_ann, data.val_images
+        test = (data.test_ann, data.test_images) if data.test_ann else val
+        stages = dict(train=(data.train_ann, data.train_images), val=val, test=test)
+        for stage, (ann_file, images) in stages.items():
+            images = find_images(root, ann_file) if images is None else images
+            _set_paths(config, stage, root, ann_file, images)
     if classes is not None:
         for section in DATALOADERS:
             if config.get(section):
@@ -111,8 +112,8 @@ def find_images(root: str, ann_file: str) -> str:
     _, folder = _read_summary(path)
     if folder is None:
         raise DataError(
-            f"the images of '{path}' were not found near it; set --train-images and --val-images, "
-            'relative to the root'
+            f"the images of '{path}' were not found near it; set --train-images and --val-images "
+            '(and --test-images), relative to the root'
         )
     return osp.relpath(folder, root or '.')
 

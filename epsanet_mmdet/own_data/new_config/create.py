@@ -69,7 +69,7 @@ def new_config(
     _require_new(path)
     config = read_config(base)
     _require_known(config, model)
-    masks = 'mask_head' in (config.model.get('roi_head') or {})
+    masks = bool((config.model.get('roi_head') or {}).get('mask_head'))
     switches.check(model, masks, gpu=machine.gpu_gib > 0)
     backbone = config.model.backbone
     if transplant and (weights or backbone.type != 'EPSANet'):

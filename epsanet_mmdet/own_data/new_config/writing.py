@@ -29,7 +29,7 @@ SCRATCH_BACKBONE = dict(
 
 
 class Data(NamedTuple):
-    """The data as a config names them; ``sources`` are by role, as in :class:`..splitting.Roles`."""
+    """The data as a config names them; ``sources`` are by role, as in ``Roles``."""
 
     root: str
     classes: Tuple[str, ...]
