@@ -26,14 +26,12 @@ class Part(Struct, forbid_unknown_fields=True):
 
 
 class Data(Part):
-    """A data set: paths in any format of docs/own_data.md, or a root with COCO annotations.
+    """A data set: COCO annotations by name, or paths in any format of docs/own_data.md.
 
     None keeps the values of the configs.
 
     Args:
-        paths: Folders of a data set, COCO JSON files, or a YOLO ``data.yaml``.
-        images: Folder of the images of COCO annotations in ``paths``. Default: searched for.
-        root: Folder that the paths below are relative to.
+        root: Folder that annotations and image folders are relative to.
         train_ann: Training annotations.
         val_ann: Validation annotations.
         test_ann: Test annotations. Default: the validation annotations.
@@ -41,10 +39,10 @@ class Data(Part):
         val_images: Folder of the validation images. Default: searched for.
         test_images: Folder of the test images. Default: searched for.
         classes: Class names in the order of the files. Default: those of the training annotations.
+        paths: Folders of a data set, COCO JSON files, or a YOLO ``data.yaml``.
+        images: Folder of the images of COCO annotations in ``paths``. Default: searched for.
     """
 
-    paths: Union[str, Annotated[List[str], Meta(min_length=1)], None] = None
-    images: Optional[str] = None
     root: Optional[str] = None
     train_ann: Optional[str] = None
     val_ann: Optional[str] = None
@@ -53,6 +51,8 @@ class Data(Part):
     val_images: Optional[str] = None
     test_images: Optional[str] = None
     classes: Optional[List[str]] = None
+    paths: Union[str, Annotated[List[str], Meta(min_length=1)], None] = None
+    images: Optional[str] = None
 
     def __post_init__(self) -> None:
         if bool(self.train_ann) != bool(self.val_ann):
@@ -61,11 +61,11 @@ class Data(Part):
             raise ValueError('test_ann (--test-ann) needs train_ann and val_ann')
         if isinstance(self.paths, str):
             self.paths = [self.paths]
-        coco = [name for name in self.__struct_fields__[2:] if getattr(self, name) is not None]
-        if self.paths and coco:
+        used = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
+        if self.paths and not {'paths', 'images'}.issuperset(used):
             raise ValueError(
-                f'paths (--data) and {coco[0]} exclude each other: paths are searched for '
-                'annotations and classes; remove one of them'
+                f'paths (--data) and {used[0]} exclude each other: annotations and classes are '
+                'searched for in the paths; remove one of them'
             )
         if self.images and not self.paths:
             raise ValueError(
