@@ -23,10 +23,10 @@ from ..engine.disk_space import checkpoint_bytes
 from ..errors import CheckpointError, ConfigError, DataError, UserError
 from ..utils.flops import count_flops, count_parameters
 from ..utils.storage import check_file_writable
-from .data import convert_data
 from .fingerprint import check_equal, describe_data, settings_of
 from .job import Job
 from .plan import Launcher, Plan, Variant
+from .plan_data import convert_data
 from .plan_file import read_plan
 from .settings import resolve_variant
 

@@ -11,7 +11,7 @@ CHECKED = {
     r'dist_(train|test)\.sh|nproc_per_node=8': 'needs 8 GPUs',
     r'slurm_train\.sh': 'needs Slurm',
     r'reproduce\.py coco-': 'needs 8 GPUs and COCO',
-    r'reproduce\.py small-data .*--dry-run': 'needs 15 GB of disk; run by tests/experiments',
+    r'reproduce\.py small-data.*--dry-run': 'needs 15 GB of disk; run by tests/experiments',
     r'PENN_FUDAN': 'trains for hours',
     r'epsanet50-s_8xb32_in1k --cfg-options': 'needs ImageNet and days on GPUs',
     r'pretrain\.py epsanet50-s_1xb16_shapes': 'trains for an hour',
