@@ -91,6 +91,12 @@ def test_polygons_train_masks_and_boxes_do_not(polygons, tmp_path):
     assert config.train_dataloader.dataset.pipeline[1].with_mask is polygons
 
 
+def test_a_model_whose_mask_head_is_none_trains_boxes(tmp_path):
+    root = write_yolo(tmp_path / 'data')
+    config = Config.fromfile(make(root, 'faster-rcnn_epsanet50-s_fpn_small-data'))
+    assert config.val_evaluator.metric == 'bbox'
+
+
 @pytest.mark.parametrize('model', ['mask-rcnn', 'faster-rcnn', 'retinanet'])
 def test_everything_trains_from_random_weights(model, tmp_path):
     config = Config.fromfile(make(write_coco(tmp_path / 'data', 5, 2), f'{model}_epsanet50-s'))
