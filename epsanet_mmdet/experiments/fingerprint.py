@@ -160,8 +160,8 @@ def describe_data(config: Config) -> Dict[str, Dict]:
     """Check the data sets of a config, and identify them by their content.
 
     Returns:
-        For ``'train'`` and ``'test'`` the hash of the annotations, and the number and the bytes of
-        the images.
+        For ``'train'``, ``'test'`` and, where it is another data set, ``'val'`` the hash of the
+        annotations, and the number and the bytes of the images.
 
     Raises:
         ConfigError: If a dataloader does not read a single COCO data set.
@@ -169,13 +169,17 @@ def describe_data(config: Config) -> Dict[str, Dict]:
             needed and objects have boxes only.
     """
     found = {}
-    for name, section in (('train', DATALOADERS[0]), ('test', DATALOADERS[2])):
-        dataset = (config.get(section) or {}).get('dataset', {})
+    train, val, test = DATALOADERS
+    datasets = {name: (config.get(name) or {}).get('dataset', {}) for name in (train, test, val)}
+    if data_paths(datasets[val]) in (data_paths(datasets[test]), data_paths({})):
+        del datasets[val]
+    for section, dataset in datasets.items():
         if 'ann_file' not in dataset or 'img' not in (dataset.get('data_prefix') or {}):
             raise ConfigError(f'{section} does not read a single COCO data set; plans need one')
         classes = (dataset.get('metainfo') or {}).get('classes') or CocoDataset.METAINFO['classes']
         subset = bool(dataset.get('class_subset'))
-        found[name] = _describe(*data_paths(dataset), tuple(classes), subset, _needs_masks(dataset))
+        described = _describe(*data_paths(dataset), tuple(classes), subset, _needs_masks(dataset))
+        found[section.removesuffix('_dataloader')] = described
     return found
 
 

@@ -49,7 +49,7 @@ def test_the_splits_of_a_data_set_reach_the_loaders(tmp_path, written):
     variant = Variant(BOXES)
     config = resolve_variant(Plan([Comparison([variant])], data=data), variant, {})
     described = describe_data(config)
-    assert (described['train']['images'], described['test']['images']) == (3, 2)
+    assert {role: described[role]['images'] for role in described} == dict(train=3, test=2, val=1)
     for role in ('train', 'val', 'test'):
         dataset = config[f'{role}_dataloader'].dataset
         assert Path(dataset.ann_file).name.startswith(f'{role}-')
@@ -64,6 +64,7 @@ def test_without_a_test_split_the_val_split_is_tested(tmp_path, written):
     variant = Variant(BOXES)
     config = resolve_variant(Plan([Comparison([variant])], data=data), variant, {})
     assert config.test_dataloader.dataset.ann_file == data.val_ann
+    assert list(describe_data(config)) == ['train', 'test']
 
 
 def test_a_moved_or_repeated_data_set_has_the_same_annotations(tmp_path, written, monkeypatch):
