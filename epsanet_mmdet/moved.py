@@ -76,7 +76,7 @@ MOVED = {
     'reproduction.checks': 'experiments.prepare',
     'reproduction.comparison': 'experiments.fingerprint',
     'reproduction.files': 'experiments.job',
-    'reproduction.progress': 'experiments.run',
+    'reproduction.progress': 'experiments.progress',
     'runner': 'engine.runner',
     'seeded_batches': 'engine.seeding',
     'spreadsheet': 'utils.text',

@@ -5,7 +5,7 @@ nothing. Tables, plots and a page are written to the work folder. Plans: docs/re
 """
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 
 from ..completion import plans
 from ..parser import CommandParser
@@ -32,6 +32,7 @@ CHANGES = {
     'auto_scale_lr': 'training.auto_scale_lr',
     'launcher': 'launcher.type',
     'gpus': 'launcher.gpus',
+    'jobs': 'launcher.jobs',
     'partition': 'launcher.partition',
     'sbatch_args': 'launcher.sbatch_args',
 }
@@ -101,10 +102,25 @@ def add_arguments(parser: CommandParser) -> None:
         '--launcher', choices=('none', 'pytorch', 'slurm'), help='how to start the processes'
     )
     launcher.add_argument('--gpus', type=int, help='processes per job')
+    launcher.add_argument('--jobs', type=int, help='jobs at a time on this machine (default: 1)')
+    launcher.add_argument(
+        '--minutes',
+        type=minutes,
+        help='end after this time, as on SIGTERM: trainings save their states, and the same '
+        'command continues',
+    )
     launcher.add_argument('--partition', help='Slurm partition')
     launcher.add_argument(
         '--sbatch-args', nargs='+', metavar='=ARG', help='additional arguments for sbatch'
     )
+
+
+def minutes(text: str) -> float:
+    """Return a time that ``--minutes`` accepts."""
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise ArgumentTypeError(f"'{text}' is not a time from 0 to 1e6 minutes")
+    return value
 
 
 def main(args: Namespace) -> None:
@@ -120,5 +136,6 @@ def main(args: Namespace) -> None:
             options=read_key_values(args.options),
             dry_run=args.dry_run,
             report_only=args.report_only,
+            minutes=args.minutes,
         )
     )

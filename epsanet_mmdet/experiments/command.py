@@ -5,10 +5,11 @@ from typing import Any, Dict, Optional
 
 from ..config.data import data_paths
 from .fingerprint import short_hash
+from .interruption import Interrupted
 from .launch import PREEMPTED
 from .pages import write_page
 from .prepare import PreparedPlan, disk_needed, prepare_plan
-from .run import Interrupted, run_plan
+from .run import run_plan
 from .table import to_markdown, write_tables
 
 say = functools.partial(print, flush=True)
@@ -21,6 +22,7 @@ def reproduce(
     options: Optional[Dict[str, Any]] = None,
     dry_run: bool = False,
     report_only: bool = False,
+    minutes: Optional[float] = None,
 ) -> int:
     """Run a plan, and write its tables and page.
 
@@ -31,6 +33,7 @@ def reproduce(
         options: Values of every config by dotted key, like ``--cfg-options``.
         dry_run: Check everything, and list the data and the jobs, without running any.
         report_only: Write the tables and the page of finished jobs, without running any.
+        minutes: End after this time, as on SIGTERM.
 
     Returns:
         The exit status: 0, 1 if a job failed, 75 after an interruption.
@@ -46,7 +49,7 @@ def reproduce(
     failures = []
     if not report_only:
         try:
-            failures = run_plan(prepared, say)
+            failures = run_plan(prepared, say, minutes)
         except Interrupted:
             say('interrupted; finished work is kept, and the same command continues')
             return PREEMPTED

@@ -21,6 +21,10 @@ LOCK_SECONDS = 120  # for a process to save its state and end
 CHECKPOINTS = ('epoch_*.pth', 'iter_*.pth', 'interrupted.pth')  # from which training resumes
 
 
+class Locked(DataError):
+    """Another process is running the job."""
+
+
 @dataclass
 class Job:
     """One variant with one seed.
@@ -123,7 +127,8 @@ def lock(folder: Path, seconds: float = LOCK_SECONDS) -> int:
         A descriptor; the lock ends when all processes that have it closed it or ended.
 
     Raises:
-        DataError: If another process keeps the lock, or the folder cannot be written.
+        Locked: If another process keeps the lock.
+        DataError: If the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +147,7 @@ def lock(folder: Path, seconds: float = LOCK_SECONDS) -> int:
         except OSError:  # a file system without locks
             return descriptor
     os.close(descriptor)
-    raise DataError(
+    raise Locked(
         f"'{folder}' is being used by another process; wait for it, or set another --work-dir"
     )
 

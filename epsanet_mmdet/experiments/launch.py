@@ -2,13 +2,12 @@
 
 import ctypes
 import math
-import os
 import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from ..engine.hooks.preemption import EXIT_STATUS as PREEMPTED
 from ..errors import ConfigError
@@ -31,7 +30,7 @@ def command(job: Job, launcher: Launcher) -> List[str]:
     ]
 
 
-def start(job: Job, launcher: Launcher, lock: int) -> subprocess.Popen:
+def start(job: Job, launcher: Launcher, lock: int, environment: Dict[str, str]) -> subprocess.Popen:
     """Start a job with its output in ``console.log``.
 
     The job holds the lock until it ends, and gets SIGTERM when this process dies.
@@ -44,7 +43,7 @@ def start(job: Job, launcher: Launcher, lock: int) -> subprocess.Popen:
             stderr=subprocess.STDOUT,
             pass_fds=(lock,),
             preexec_fn=_end_with_parent,
-            env={**os.environ, 'PYTHONWARNINGS': os.environ.get('PYTHONWARNINGS', 'ignore')},
+            env=environment,
         )
 
 

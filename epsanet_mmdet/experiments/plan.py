@@ -101,6 +101,7 @@ class Launcher(Part):
         type: ``'none'`` for one process, ``'pytorch'`` for several on this machine, ``'slurm'``
             to submit every job with sbatch.
         gpus: Processes of a job, one per GPU.
+        jobs: Jobs that run at a time (not with Slurm, which decides).
         gpus_per_node: Most processes on one node (Slurm).
         gres: Slurm's name of a GPU; empty to train without.
         cpus_per_task: Cores per process (Slurm).
@@ -111,6 +112,7 @@ class Launcher(Part):
 
     type: str = 'none'
     gpus: Positive = 1
+    jobs: Positive = 1
     gpus_per_node: Positive = 8
     gres: Optional[str] = 'gpu'
     cpus_per_task: Positive = 5
@@ -123,6 +125,8 @@ class Launcher(Part):
             raise ValueError(f"type is '{self.type}'; choose from {', '.join(LAUNCHERS)}")
         if self.type == 'none':
             self.gpus = 1
+        if self.type == 'slurm' and self.jobs > 1:
+            raise ValueError(f'jobs is {self.jobs}, but Slurm decides that; leave it out')
         for text in (self.job_name, self.gres, self.partition, *self.sbatch_args):
             if text and not text.isprintable():  # a line end would begin a command of the script
                 raise ValueError(f'{text!r} has control characters; leave them out')

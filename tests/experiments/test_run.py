@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Dict, List
 
 import pytest
-from finished_jobs import finish_jobs
 from tiny_plan import TOOL, reproduce, write_config, write_plan
 
 from epsanet_mmdet.errors import DataError
 from epsanet_mmdet.experiments import prepare_plan, run_plan
 from epsanet_mmdet.experiments.job import lock
-from epsanet_mmdet.experiments.run import remaining_seconds
 
 STATUS_OF_INTERRUPTION = 75
 KILLS = 10
@@ -32,7 +30,7 @@ def read(path):
 
 @pytest.fixture(scope='module')
 def done(tmp_path_factory):
-    """A plan whose first variant fails in training, its output folder, and the finished process."""
+    """A plan whose first variant fails beside the second, its folder, and the finished process."""
     folder = tmp_path_factory.mktemp('done')
     wrong = "custom_hooks = [dict(type='NoSuchHook')]"
     rows = [
@@ -40,7 +38,7 @@ def done(tmp_path_factory):
         dict(name='good', config=write_config(folder, 'good')),
     ]
     plan = write_plan(folder, rows=rows, allow=['custom_hooks'], baseline='good')
-    return plan, folder / 'work', reproduce(plan, folder / 'work')
+    return plan, folder / 'work', reproduce(plan, folder / 'work', '--jobs', '2')
 
 
 def test_a_job_is_trained_tested_and_measured(done):
@@ -140,23 +138,6 @@ def test_a_full_disk_ends_the_plan_with_one_line(tmp_path):
     assert not (work / 'senet').exists()
     assert not (work / 'resnet' / 'seed0' / 'result.json').exists()
     assert not list(work.glob('*/seed0/train/*.pth'))
-
-
-def test_the_remaining_time_follows_from_finished_jobs_and_the_position_of_the_running_one(
-    tmp_path,
-):
-    prepared = prepare_plan(str(write_plan(tmp_path, seeds=[0, 1])), str(tmp_path / 'work'))
-    assert remaining_seconds(prepared.jobs) is None
-    finish_jobs(prepared)  # resnet takes 209 s, senet 409 s, with 60 logged iterations
-    first, second, *rest = prepared.jobs
-    for job in rest:
-        (job.folder / 'result.json').unlink()
-        (job.folder / 'seconds.json').unlink()
-    assert remaining_seconds(prepared.jobs) == pytest.approx(209 + 409)
-    (rest[0].folder / 'seconds.json').write_text('{"train": 100}')
-    assert remaining_seconds(prepared.jobs) == pytest.approx(209 + 409 - 100)
-    rest[0].config.train_cfg.max_epochs = 60  # of 2 iterations each: half of them are logged
-    assert remaining_seconds(prepared.jobs, rest[0]) == pytest.approx(100 + (209 + 409) / 2)
 
 
 def table(work_dir: Path) -> List[Dict[str, str]]:

@@ -1,0 +1,37 @@
+"""Ending a plan on signals, or after a time."""
+
+import signal
+from contextlib import contextmanager
+from typing import Iterator, Optional
+
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(Exception):
+    """The plan was interrupted; finished jobs are kept."""
+
+
+@contextmanager
+def interruptible(minutes: Optional[float] = None) -> Iterator[None]:
+    """Raise Interrupted on the signals that end a process, so that its jobs can be ended first.
+
+    Args:
+        minutes: Also raise it after this time.
+    """
+
+    def interrupt(number, frame):
+        raise Interrupted
+
+    signals = (*SIGNALS, signal.SIGALRM) if minutes else SIGNALS
+    earlier = {number: signal.signal(number, interrupt) for number in signals}
+    try:
+        if minutes:
+            signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted
+    finally:
+        if minutes:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
