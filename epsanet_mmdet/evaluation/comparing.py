@@ -14,6 +14,7 @@ from .metrics import IOU_TYPES, SUMMARY, Evaluations, evaluate, mean, precision_
 from .plots import plot_curves, plot_rows
 from .sections import criterion, facts_section, gallery_section, plot_precision
 from .training_log import Curve, TrainingLog, read_training_log
+from .verdict import compared_verdict_section
 
 FIGURES = SUMMARY[:6]  # the average precisions
 SIZES = SUMMARY[3:6]
@@ -80,10 +81,13 @@ def comparison_page(
     Raises:
         DataError: If annotations or results cannot be read.
     """
-    sections = []
     several = len(summary['comparisons']) > 1
-    for number, comparison in enumerate(summary['comparisons'], 1):
-        prefix = f'{comparison["name"] or number}: ' if several else ''
+    comparisons = [
+        (f'{comparison["name"] or number}: ' if several else '', comparison)
+        for number, comparison in enumerate(summary['comparisons'], 1)
+    ]
+    sections = [compared_verdict_section(*comparison) for comparison in comparisons]
+    for number, (prefix, comparison) in enumerate(comparisons, 1):
         gt, variants, image_dir = _collect(comparison, runs)
         sections.append(_results_section(prefix, comparison))
         if gt is None:

@@ -1,14 +1,14 @@
 """COCO's metrics, as pycocotools computes them."""
 
-import statistics
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
 
 from ..datasets.coco_evaluation import coco_eval_class
 from .data import silenced
+from .seeds import spread
 
 SUMMARY = ('AP', 'AP50', 'AP75', 'AP small', 'AP medium', 'AP large')
 SUMMARY += ('AR 1', 'AR 10', 'AR 100', 'AR small', 'AR medium', 'AR large')
@@ -90,13 +90,9 @@ def precision_curve(
     return dict(zip(RECALLS, precision.mean(axis=(0, 1, 3)).tolist())) if precision.size else {}
 
 
-def summarise(seeds: Sequence[Evaluation], figure: str) -> Optional[Dict[str, Optional[float]]]:
+def summarise(seeds: Sequence[Evaluation], figure: str) -> Optional[Dict[str, Any]]:
     """Return mean and sample standard deviation of a metric over seeds; None if it is undefined."""
-    values = [seed.summary[figure] for seed in seeds]
-    if None in values:
-        return None
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return dict(mean=statistics.mean(values), deviation=deviation)
+    return spread([seed.summary[figure] for seed in seeds])
 
 
 def mean(values: Sequence[Optional[float]]) -> Optional[float]:

@@ -1,4 +1,4 @@
-"""The sections on top of a report: AP with its uncertainty, and the score to use."""
+"""The sections on top of a page: AP or differences with their uncertainty, and the score to use."""
 
 from typing import Any, Dict, Optional
 
@@ -9,6 +9,7 @@ from ..utils.page import Section, render_section
 from .bootstrap import Interval
 from .metrics import IOU_TYPES, SUMMARY, Evaluations, summarise
 from .plots import plot_curves
+from .seeds import is_shown
 from .thresholds import ScoreCurve
 
 
@@ -37,6 +38,30 @@ def verdict_section(
         images=len(gt.imgs),
         objects=sum(not annotation['iscrowd'] for annotation in gt.anns.values()),
         **_best(curve),
+    )
+
+
+def compared_verdict_section(prefix: str, comparison: Dict[str, Any]) -> Optional[Section]:
+    """Return which variants differ from the baseline; None before there are differences.
+
+    Args:
+        prefix: Begins the heading.
+        comparison: See :func:`epsanet_mmdet.experiments.table.summarise`.
+    """
+    rows = [row for row in comparison['rows'] if row['to_baseline']]
+    iou_types = [t for t in IOU_TYPES if any(t in row['to_baseline'] for row in rows)]
+    if not rows:
+        return None
+    baseline = next(r for r in comparison['rows'] if r['name'] == comparison['baseline'])
+    differences = [[(row['to_baseline'].get(t) or {}).get('AP') for t in iou_types] for row in rows]
+    seeds = [len(set(row['seeds']) & set(baseline['seeds'])) for row in rows]
+    return render_section(
+        f'{prefix}Verdict',
+        'compared_verdict',
+        baseline=baseline['label'],
+        names=[IOU_TYPES[iou_type] for iou_type in iou_types],
+        rows=list(zip([row['label'] for row in rows], differences, seeds)),
+        shown=is_shown,
     )
 
 

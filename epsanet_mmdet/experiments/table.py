@@ -6,6 +6,7 @@ import statistics
 from typing import Any, Dict, List, Optional
 
 from ..evaluation.metrics import IOU_TYPES, SUMMARY
+from ..evaluation.seeds import paired_difference, spread
 from ..utils.environment import versions
 from ..utils.page import hours, percent
 from ..utils.storage import write_json, write_whole
@@ -21,7 +22,8 @@ def summarise(prepared: PreparedPlan) -> Dict[str, Any]:
     """Collect the results of the finished jobs, as ``table.json`` stores them.
 
     Returns:
-        AP from 0 to 1 and times in seconds. Deviations are those of the sample, None for a single
+        AP from 0 to 1 and times in seconds. Deviations are those of the sample, and differences to
+        the baseline have the ends of their 95 % confidence intervals; both are None for a single
         seed.
     """
     results = {(job.variant.name, job.seed): job.result for job in prepared.jobs}
@@ -55,7 +57,7 @@ def _summarise_variant(prepared: PreparedPlan, variant: Variant, results: Dict) 
     for iou_type in IOU_TYPES:
         measured = [r['metrics'][iou_type] for r in own.values() if iou_type in r['metrics']]
         if measured:
-            figures[iou_type] = {name: _statistics([m[name] for m in measured]) for name in METRICS}
+            figures[iou_type] = {name: spread([m[name] for m in measured]) for name in METRICS}
     published = published_results(variant.published) if variant.published else None
     jobs = [job for job in prepared.jobs if job.variant is variant and job.result]
     costs = prepared.costs[variant.name]
@@ -73,28 +75,19 @@ def _summarise_variant(prepared: PreparedPlan, variant: Variant, results: Dict) 
     )
 
 
-def _statistics(values: List[Optional[float]]) -> Optional[Dict[str, Any]]:
-    if not values or None in values:
-        return None
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return dict(mean=statistics.mean(values), deviation=deviation, values=values)
-
-
 def _to_baseline(row: Dict, base: Dict) -> Dict[str, Dict[str, Optional[Dict]]]:
-    """Return the differences seed by seed, over the seeds that both have."""
     return {
-        iou_type: {name: _paired(row, base, iou_type, name) for name in METRICS}
+        iou_type: {
+            name: paired_difference(*(_by_seed(r, iou_type, name) for r in (row, base)))
+            for name in METRICS
+        }
         for iou_type in row['figures']
         if iou_type in base['figures']
     }
 
 
-def _paired(row: Dict, base: Dict, iou_type: str, name: str) -> Optional[Dict[str, Any]]:
-    own, other = (
-        dict(zip(r['seeds'], (r['figures'][iou_type][name] or {}).get('values', ())))
-        for r in (row, base)
-    )
-    return _statistics([own[seed] - other[seed] for seed in own if seed in other])
+def _by_seed(row: Dict, iou_type: str, name: str) -> Dict[int, float]:
+    return dict(zip(row['seeds'], (row['figures'][iou_type][name] or {}).get('values', ())))
 
 
 def _to_published(figures: Dict, published: Dict) -> Dict[str, Dict[str, Optional[float]]]:
@@ -129,10 +122,10 @@ def to_markdown(summary: Dict[str, Any]) -> str:
         lines += [f'- {note}' for note in comparison['notes']]
         lines += [''] if comparison['notes'] else []
     lines += [
-        'AP in percent on the test images, mean ± sample standard deviation over seeds. Δ is the '
-        'difference to the baseline, over the seeds that both have, or to the published AP. '
-        'Parameters are the trainable ones. FLOPs are those of the backbone and neck for a '
-        '3x800x1280 image. Times include training, test and all restarts.',
+        'AP in percent on the test images, mean ± sample standard deviation over seeds. Δ AP is '
+        'the difference to the baseline over the seeds that both have: its mean and 95 % '
+        'confidence interval (Student). Parameters are the trainable ones. FLOPs are those of the '
+        'backbone and neck for a 3x800x1280 image. Times include training, test and all restarts.',
         '',
     ]
     for packages in summary['versions']:
@@ -187,7 +180,8 @@ def _csv_line(comparison: str, row: Dict) -> Dict[str, Any]:
             line[f'{title} {name}'] = _percentage(figure.get('mean'))
             line[f'{title} {name} deviation'] = _percentage(figure.get('deviation'))
         to_baseline = _ap(row, 'to_baseline', iou_type) or {}
-        line[f'{title} AP to baseline'] = _percentage(to_baseline.get('mean'))
+        for key, suffix in dict(mean='', low=' low', high=' high').items():
+            line[f'{title} AP to baseline{suffix}'] = _percentage(to_baseline.get(key))
         line[f'{title} AP published'] = _percentage(_ap(row, 'published', iou_type))
         line[f'{title} AP to published'] = _percentage(_ap(row, 'to_published', iou_type))
     return {**line, **{key: row[key] for key in ('parameters', 'flops', 'seconds')}}

@@ -21,14 +21,23 @@ TEMPLATES = Environment(
 
 
 def percent(value: Any, signed: bool = False) -> str:
-    """Return a fraction, or a mean and deviation of fractions, in percent; an en dash for None."""
+    """Return a fraction in percent; an en dash for None.
+
+    Args:
+        value: The fraction, or a mapping with the ``mean`` of several and their ``deviation``, or
+            the ends ``low`` and ``high`` of its interval, which may be None.
+        signed: Write the sign of positive values.
+    """
     if value is None:
         return '–'
-    sign = '+' if signed else ''
-    if isinstance(value, dict):
-        text = f'{100 * value["mean"]:{sign}.1f}'
-        return text if value['deviation'] is None else f'{text} ± {100 * value["deviation"]:.1f}'
-    return f'{100 * value:{sign}.1f}'
+    if not isinstance(value, dict):
+        return f'{100 * value:{"+" if signed else ""}.1f}'
+    mean = percent(value['mean'], signed)
+    if value.get('deviation') is not None:
+        return f'{mean} ± {percent(value["deviation"])}'
+    if value.get('low') is not None:
+        return f'{mean} [{percent(value["low"], signed)}, {percent(value["high"], signed)}]'
+    return mean
 
 
 def hours(seconds: Optional[float]) -> str:

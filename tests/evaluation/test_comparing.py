@@ -9,10 +9,11 @@ from msgspec.structs import replace
 from small_data import CLASSES
 from tiny_plan import plan_content, write_plan
 
+from epsanet_mmdet.evaluation.verdict import compared_verdict_section
 from epsanet_mmdet.experiments import prepare_plan
 from epsanet_mmdet.experiments.pages import write_page
 from epsanet_mmdet.experiments.prepare import PreparedPlan
-from epsanet_mmdet.experiments.table import write_tables
+from epsanet_mmdet.experiments.table import summarise, write_tables
 
 EVIL = '<script>alert(1)</script> $_'
 
@@ -38,8 +39,9 @@ def page(prepared):
 def test_the_page_has_every_part(page, prepared):
     text = page.read_text(encoding='utf-8')
     for words in (
-        *('Results', 'Object size and class', 'Precision and recall', 'Training', 'Jobs', 'Run'),
-        *('Images, worst first', 'published AP', 'SDA-xNet', '0123456789ab', 'a machine'),
+        *('Verdict', 'Results', 'Object size and class', 'Precision and recall', 'Training'),
+        *('Jobs', 'Run', 'Images, worst first', 'published AP', 'SDA-xNet', '0123456789ab'),
+        'a machine',
         *CLASSES,
     ):
         assert words in text
@@ -64,6 +66,20 @@ def test_images_with_most_errors_come_first(page, prepared):
     wrong = [sum(map(int, pair)) for pair in counts]
     totals = [sum(wrong[i : i + rows]) for i in range(0, len(wrong), rows)]
     assert totals == sorted(totals, reverse=True)
+
+
+def test_the_verdict_shows_an_interval_only_without_0(prepared):
+    def verdict(low, high):
+        ap = dict(mean=0.02, low=low, high=high, values=[])
+        summary['comparisons'][0]['rows'][1]['to_baseline']['bbox']['AP'] = ap
+        body = compared_verdict_section('', summary['comparisons'][0]).body
+        return re.findall('<td>(.*?)</td>', body)[0]
+
+    summary = summarise(prepared)
+    assert verdict(0.005, 0.035) == '<b>+2.0 [+0.5, +3.5]</b>'
+    assert verdict(-0.035, -0.005) == '<b>+2.0 [-3.5, -0.5]</b>'
+    assert verdict(-0.01, 0.05) == verdict(0.0, 0.04) == 'no difference shown'
+    assert verdict(None, None) == '+2.0, no interval'
 
 
 def test_plots_are_also_written_as_files(page):

@@ -1,4 +1,4 @@
-"""The table has the same means, deviations and differences in all three formats."""
+"""The table has the same means, deviations and intervals in all three formats."""
 
 import csv
 import io
@@ -42,7 +42,9 @@ def test_means_and_deviations_are_those_of_the_seeds(prepared):
             difference = own - values(prepared, 'resnet', kind, figure)
             against = other['to_baseline'][kind][figure]
             assert against['mean'] == pytest.approx(difference.mean())
-            assert against['deviation'] == pytest.approx(difference.std(ddof=1))
+            margin = 4.302653 * difference.std(ddof=1) / np.sqrt(3)  # Student, 2 degrees of freedom
+            assert against['low'] == pytest.approx(difference.mean() - margin)
+            assert against['high'] == pytest.approx(difference.mean() + margin)
     assert base['to_baseline'] is None
 
 
@@ -56,7 +58,7 @@ def test_differences_to_the_published_results(prepared):
     assert summarise(prepared)['comparisons'][0]['rows'][1]['to_published'] == {}
 
 
-def test_a_single_seed_has_no_deviation_and_none_no_figures(prepared):
+def test_a_single_seed_has_no_deviation_nor_interval_and_none_no_figures(prepared):
     for job in prepared.jobs:
         if job.seed or job.variant.name == 'resnet':
             (job.folder / 'result.json').unlink()
@@ -67,6 +69,18 @@ def test_a_single_seed_has_no_deviation_and_none_no_figures(prepared):
     assert other['to_baseline'] == {}
     text = to_markdown(summarise(prepared))
     assert '1 of 6 jobs done' in text and '±' not in text.split('AP in percent')[0]
+
+
+def test_the_difference_of_a_single_seed_has_no_interval(prepared):
+    for job in prepared.jobs:
+        if job.seed:
+            (job.folder / 'result.json').unlink()
+    summary = summarise(prepared)
+    difference = summary['comparisons'][0]['rows'][1]['to_baseline']['bbox']['AP']
+    assert difference['low'] is difference['high'] is None
+    line = list(csv.DictReader(io.StringIO(to_csv(summary))))[1]
+    assert line['box AP to baseline low'] == line['box AP to baseline high'] == ''
+    assert f'| {100 * difference["mean"]:+.1f} |' in to_markdown(summary)
 
 
 def test_differences_are_over_the_seeds_that_both_have(prepared):
@@ -107,6 +121,11 @@ def test_the_three_formats_agree(prepared):
         assert float(line['mask AP']) == pytest.approx(mean, abs=1e-5)
         deviation = 100 * row['figures']['segm']['AP']['deviation']
         assert f'{mean:.1f} ± {deviation:.1f}' in text
+    difference = summary['comparisons'][0]['rows'][1]['to_baseline']['segm']['AP']
+    ends = [100 * difference[key] for key in ('mean', 'low', 'high')]
+    for key, value in zip(('', ' low', ' high'), ends):
+        assert float(rows[1][f'mask AP to baseline{key}']) == pytest.approx(value, abs=1e-5)
+    assert '{:+.1f} [{:+.1f}, {:+.1f}]'.format(*ends) in text
     assert 'a \\| b' in text and '0123456789ab' in text and 'a machine' in text
 
 
