@@ -66,7 +66,8 @@ def _log(rng: np.random.Generator, share: float) -> str:
     entries = []
     for step in range(1, 61):
         loss = float(3 / (1 + share * step / 10) + rng.normal(0, 0.05))
-        entries.append(dict(loss=loss, epoch=1 + step // 20, iter=step, step=step))
+        position = dict(epoch=1 + step // 20, iter=step, step=step)
+        entries.append(dict(loss=loss, time=share * (1 + step / 60), **position))
         if step % 20 == 0:
             score = share * step / 80
             entries.append({'coco/bbox_mAP': score, 'coco/segm_mAP': score / 2, 'step': step // 20})

@@ -11,8 +11,9 @@ from .data import load_ground_truth, load_results
 from .gallery import worst_pictures
 from .matching import Match, match
 from .metrics import IOU_TYPES, SUMMARY, Evaluations, evaluate, mean, precision_curve
-from .plots import plot_curves, plot_rows
+from .plots import plot_costs, plot_curves, plot_rows
 from .sections import criterion, facts_section, gallery_section, plot_precision
+from .seeds import mean_interval
 from .training_log import Curve, TrainingLog, read_training_log
 from .verdict import compared_verdict_section
 
@@ -145,6 +146,9 @@ def _results_section(prefix: str, comparison: Dict) -> Section:
         caption = f'{IOU_TYPES[iou_type]} AP: every seed, mean and sample standard deviation'
         caption += ', and published' if published else ''
         plots.append((caption, plot_rows(values, published)))
+        points, cost = plotted_costs(comparison, iou_type)
+        caption = f'{IOU_TYPES[iou_type]} AP (mean and 95 % confidence interval) by {cost}'
+        plots.append((caption, plot_costs(points, cost)))
     return render_section(
         f'{prefix}Results',
         'results',
@@ -158,13 +162,31 @@ def _results_section(prefix: str, comparison: Dict) -> Section:
 
 def plotted_rows(comparison: Dict, iou_type: str) -> Tuple[Dict, Dict]:
     """Return each variant's AP of every seed, and its published AP if there is one."""
-    rows = [row for row in comparison['rows'] if (row['figures'].get(iou_type) or {}).get('AP')]
+    rows = _tested_rows(comparison, iou_type)
     published = {
         row['label']: row['published'][iou_type]['AP']
         for row in rows
         if row['published'] and iou_type in row['published']
     }
     return {row['label']: row['figures'][iou_type]['AP']['values'] for row in rows}, published
+
+
+def plotted_costs(comparison: Dict, iou_type: str) -> Tuple[Dict, str]:
+    """Return each variant's cost and AP with its interval, and which cost it is.
+
+    It is the time of a training iteration, or FLOPs if a variant's time is not known.
+    """
+    rows = _tested_rows(comparison, iou_type)
+    if all(row['iteration_seconds'] for row in rows):
+        name, costs = 'time per training iteration (s)', [row['iteration_seconds'] for row in rows]
+    else:
+        name, costs = 'FLOPs of backbone and neck (G)', [row['flops'] / 1e9 for row in rows]
+    aps = [mean_interval(row['figures'][iou_type]['AP']['values']) for row in rows]
+    return dict(zip([row['label'] for row in rows], zip(costs, aps))), name
+
+
+def _tested_rows(comparison: Dict, iou_type: str) -> List[Dict]:
+    return [row for row in comparison['rows'] if (row['figures'].get(iou_type) or {}).get('AP')]
 
 
 def _classes_section(prefix: str, gt: COCO, variants: Sequence[Variant], iou_type: str) -> Section:

@@ -157,6 +157,31 @@ def plot_rows(values: Dict[str, List[float]], published: Dict[str, Optional[floa
     return figure
 
 
+@plot
+def plot_costs(points: Dict[str, Tuple[float, Dict[str, Optional[float]]]], xlabel: str) -> Figure:
+    """Draw the AP of each variant against its cost.
+
+    Args:
+        points: Cost, and AP as :func:`epsanet_mmdet.evaluation.seeds.mean_interval`, by variant.
+        xlabel: Name and unit of the cost.
+    """
+    figure, axes = _axes()
+    for i, (name, (cost, ap)) in enumerate(points.items()):
+        margin = None if ap['low'] is None else 50 * (ap['high'] - ap['low'])
+        axes.errorbar(
+            cost,
+            100 * ap['mean'],
+            yerr=margin,
+            fmt='o' if i < len(COLOURS) else 's',
+            color=COLOURS[i % len(COLOURS)],
+            capsize=4,
+            label=_visible(name),
+        )
+    axes.set(xlabel=xlabel, ylabel='AP (%)')
+    axes.legend(fontsize=8, loc='upper left', bbox_to_anchor=(1, 1))
+    return figure
+
+
 def _axes(size=(6, 3.6)):
     figure = Figure(size, layout='constrained')
     return figure, figure.subplots()

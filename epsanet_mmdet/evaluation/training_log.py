@@ -69,6 +69,16 @@ def read_last_loss(work_dir: Union[str, Path]) -> Optional[dict]:
     return None
 
 
+def read_iteration_seconds(work_dir: Union[str, Path]) -> List[float]:
+    """Return the logged times of training iterations in seconds, each a mean since the last one."""
+    return [
+        entry['time']
+        for path in _log_files(work_dir)
+        for entry in _entries(path.read_text(encoding='utf-8'))
+        if 'loss' in entry and 'time' in entry
+    ]
+
+
 def _log_files(work_dir: Union[str, Path]) -> List[Path]:
     return sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
 

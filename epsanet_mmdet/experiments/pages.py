@@ -4,9 +4,9 @@ import re
 from datetime import datetime
 from typing import Any, Dict, List, Tuple
 
-from ..evaluation.comparing import TestedRun, comparison_page, plotted_rows
+from ..evaluation.comparing import TestedRun, comparison_page, plotted_costs, plotted_rows
 from ..evaluation.metrics import IOU_TYPES
-from ..evaluation.plots import plot_rows, save_plot
+from ..evaluation.plots import plot_costs, plot_rows, save_plot
 from ..utils.storage import write_whole
 from .fingerprint import short_hash
 from .job import Job, result_files
@@ -57,6 +57,8 @@ def _write_plots(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
             for suffix in ('svg', 'png') if values else ():
                 folder.mkdir(exist_ok=True)
                 save_plot(plot_rows, folder / f'{prefix}{title}-ap.{suffix}', values, published)
+                costs = plotted_costs(comparison, iou_type)
+                save_plot(plot_costs, folder / f'{prefix}{title}-ap-by-cost.{suffix}', *costs)
 
 
 def _describe_job(job: Job) -> Dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional
 
 from ..evaluation.metrics import IOU_TYPES, SUMMARY
 from ..evaluation.seeds import paired_difference, spread
+from ..evaluation.training_log import read_iteration_seconds
 from ..utils.environment import versions
 from ..utils.page import hours, percent
 from ..utils.storage import write_json, write_whole
@@ -16,6 +17,7 @@ from .prepare import PreparedPlan
 from .published import published_results
 
 METRICS = SUMMARY[:6]  # the average precisions
+COSTS = ('parameters', 'flops', 'seconds', 'iteration_seconds')
 
 
 def summarise(prepared: PreparedPlan) -> Dict[str, Any]:
@@ -61,6 +63,7 @@ def _summarise_variant(prepared: PreparedPlan, variant: Variant, results: Dict) 
     published = published_results(variant.published) if variant.published else None
     jobs = [job for job in prepared.jobs if job.variant is variant and job.result]
     costs = prepared.costs[variant.name]
+    times = [t for job in jobs for t in read_iteration_seconds(job.folder / 'train')]
     return dict(
         name=variant.name,
         label=variant.label,
@@ -72,6 +75,7 @@ def _summarise_variant(prepared: PreparedPlan, variant: Variant, results: Dict) 
         parameters=costs.parameters,
         flops=costs.flops,
         seconds=statistics.mean(sum(job.seconds.values()) for job in jobs) if jobs else None,
+        iteration_seconds=statistics.median(times) if times else None,
     )
 
 
@@ -125,7 +129,8 @@ def to_markdown(summary: Dict[str, Any]) -> str:
         'AP in percent on the test images, mean ± sample standard deviation over seeds. Δ AP is '
         'the difference to the baseline over the seeds that both have: its mean and 95 % '
         'confidence interval (Student). Parameters are the trainable ones. FLOPs are those of the '
-        'backbone and neck for a 3x800x1280 image. Times include training, test and all restarts.',
+        'backbone and neck for a 3x800x1280 image. Times include training, test and all restarts; '
+        'the time per iteration is the median of the training logs.',
         '',
     ]
     for packages in summary['versions']:
@@ -153,10 +158,18 @@ def _markdown_results(comparison: Dict, iou_type: str, name: str) -> List[str]:
 
 
 def _markdown_costs(comparison: Dict) -> List[str]:
-    lines = ['| cost, by backbone | parameters (M) | FLOPs (G) | time |', '|---|---:|---:|---:|']
+    lines = [
+        '| cost, by backbone | parameters (M) | FLOPs (G) | time | time per iteration (s) |',
+        '|---|---:|---:|---:|---:|',
+    ]
     for row in comparison['rows']:
         parameters, flops = f'{row["parameters"] / 1e6:.2f}', f'{row["flops"] / 1e9:.2f}'
-        cells = [row['label'].replace('|', '\\|'), parameters, flops, hours(row['seconds'])]
+        iteration = row['iteration_seconds']
+        cells = [
+            row['label'].replace('|', '\\|'),
+            *(parameters, flops, hours(row['seconds'])),
+            '–' if iteration is None else f'{iteration:.3f}',
+        ]
         lines.append(f'| {" | ".join(cells)} |')
     return lines
 
@@ -184,7 +197,7 @@ def _csv_line(comparison: str, row: Dict) -> Dict[str, Any]:
             line[f'{title} AP to baseline{suffix}'] = _percentage(to_baseline.get(key))
         line[f'{title} AP published'] = _percentage(_ap(row, 'published', iou_type))
         line[f'{title} AP to published'] = _percentage(_ap(row, 'to_published', iou_type))
-    return {**line, **{key: row[key] for key in ('parameters', 'flops', 'seconds')}}
+    return {**line, **{key: row[key] for key in COSTS}}
 
 
 def _ap(row: Dict, figures: str, iou_type: str) -> Any:

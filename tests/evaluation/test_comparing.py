@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from small_data import CLASSES
 from tiny_plan import plan_content, write_plan
 
+from epsanet_mmdet.evaluation.comparing import plotted_costs
 from epsanet_mmdet.evaluation.verdict import compared_verdict_section
 from epsanet_mmdet.experiments import prepare_plan
 from epsanet_mmdet.experiments.pages import write_page
@@ -82,8 +83,22 @@ def test_the_verdict_shows_an_interval_only_without_0(prepared):
     assert verdict(None, None) == '+2.0, no interval'
 
 
+def test_ap_is_drawn_against_the_time_of_an_iteration_or_else_against_flops(prepared):
+    comparison = summarise(prepared)['comparisons'][0]
+    rows = comparison['rows']
+    points, cost = plotted_costs(comparison, 'segm')
+    assert 'time' in cost and list(points) == [row['label'] for row in rows]
+    for row, (x, ap) in zip(rows, points.values()):
+        assert x == row['iteration_seconds']
+        assert ap['low'] < row['figures']['segm']['AP']['mean'] == ap['mean'] < ap['high']
+    rows[1]['iteration_seconds'] = None
+    points, cost = plotted_costs(comparison, 'segm')
+    assert 'FLOPs' in cost
+    assert [x for x, _ in points.values()] == [row['flops'] / 1e9 for row in rows]
+
+
 def test_plots_are_also_written_as_files(page):
-    for name in ('box-ap', 'mask-ap'):
+    for name in ('box-ap', 'mask-ap', 'box-ap-by-cost', 'mask-ap-by-cost'):
         assert (page.parent / 'plots' / f'{name}.svg').read_text().count('<svg') == 1
         assert (page.parent / 'plots' / f'{name}.png').read_bytes().startswith(b'\x89PNG')
 

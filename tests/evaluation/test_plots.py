@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from epsanet_mmdet.evaluation.plots import IN_PAGE, band, plot_curves, plot_rows
+from epsanet_mmdet.evaluation.plots import IN_PAGE, band, plot_costs, plot_curves, plot_rows
 from epsanet_mmdet.evaluation.sections import join_curves, training_section
 from epsanet_mmdet.evaluation.training_log import TrainingLog
 
@@ -19,7 +19,12 @@ def parsed(svg):
 
 def test_a_plot_has_no_colour_of_its_own_and_no_background():
     curves = {f'c{i}': [{0: i, 1: 2}, {0: 0, 1: i}] for i in range(9)}
-    for svg in (plot_curves(curves, 'x', 'y', mark=0.5), plot_rows({'a': [0.1, 0.3]}, {'a': 0.2})):
+    points = {'a': (2.0, dict(mean=0.3, low=0.2, high=0.4)), 'b': (1.0, dict(mean=0.2, low=None))}
+    for svg in (
+        plot_curves(curves, 'x', 'y', mark=0.5),
+        plot_rows({'a': [0.1, 0.3]}, {'a': 0.2}),
+        plot_costs(points, 'cost'),
+    ):
         assert not re.search('#[0-9a-f]{6}[;"]', svg)
         used = set(re.findall(r'(?:fill|stroke): (?!none|url)([^;"]*)', svg))
         assert used and used <= set(IN_PAGE.values())

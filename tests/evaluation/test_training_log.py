@@ -4,7 +4,12 @@ import json
 
 from coco_case import write_log
 
-from epsanet_mmdet.evaluation.training_log import TAIL, read_last_loss, read_training_log
+from epsanet_mmdet.evaluation.training_log import (
+    TAIL,
+    read_iteration_seconds,
+    read_last_loss,
+    read_training_log,
+)
 
 
 def train(step, loss, epoch=1):
@@ -33,7 +38,14 @@ def test_metrics_of_a_schedule_in_iterations_are_by_iteration(tmp_path):
     assert read_training_log(tmp_path).metrics_unit == 'iteration'
 
 
+def test_times_are_those_of_training_iterations(tmp_path):
+    write_log(tmp_path, '20250101_000000', [{**train(10, 3.0), 'time': 0.5}, val(1, 0.1)])
+    write_log(tmp_path, '20250102_000000', [{**train(20, 2.0), 'time': 0.25}, train(30, 1.0)])
+    assert read_iteration_seconds(tmp_path) == [0.5, 0.25]
+
+
 def test_a_folder_without_logged_values_has_no_log(tmp_path):
+    assert read_iteration_seconds(tmp_path) == []
     assert read_training_log(tmp_path) is None
     write_log(tmp_path, 'run', [])
     assert read_training_log(tmp_path) is None and read_last_loss(tmp_path) is None

@@ -7,6 +7,8 @@ import pytest
 from finished_jobs import finish_jobs
 from tiny_plan import TOOL, write_plan
 
+from epsanet_cli.commands.reproduce import add_arguments
+from epsanet_cli.parser import CommandParser
 from epsanet_mmdet.experiments import prepare_plan
 from epsanet_mmdet.experiments.command import reproduce
 
@@ -28,6 +30,16 @@ def test_what_is_wrong_is_named_in_one_line(arguments, words, tmp_path):
     assert last.startswith('error: ') and words in last
     assert 'Traceback' not in process.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('text', ['0', '-1', 'nan', 'inf', 'soon'])
+def test_minutes_are_a_positive_time(text, capsys):
+    parser = CommandParser()
+    add_arguments(parser)
+    assert parser.parse_args(['plan', '--minutes', '0.5']).minutes == 0.5
+    with pytest.raises(SystemExit):
+        parser.parse_args(['plan', f'--minutes={text}'])
+    assert text in capsys.readouterr().err
 
 
 def test_a_dry_run_lists_the_jobs_and_starts_none(tmp_path, capsys):

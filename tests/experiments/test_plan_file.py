@@ -103,6 +103,8 @@ def test_changed_weights_replace_those_of_single_variants(write):
         (dict(training=dict(image_scale=[3])), ['training.image_scale', 'length 2']),
         (dict(launcher=dict(type='mpi')), ['mpi', 'slurm']),
         (dict(launcher=dict(type='slurm', gpus=12)), ['12', 'multiple']),
+        (dict(launcher=dict(type='slurm', jobs=2)), ['jobs', 'Slurm decides']),
+        (dict(launcher=dict(jobs=0)), ['launcher.jobs', '0', '>= 1']),
         (dict(launcher=dict(type='slurm', job_name='a\ntouch b')), ['control characters']),
         (dict(launcher=dict(type='slurm', sbatch_args=['-p\nb'])), ['control characters']),
         (dict(overrides=['a=1']), ['overrides']),

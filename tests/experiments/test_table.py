@@ -109,6 +109,18 @@ def test_costs_are_those_of_the_built_detector(prepared):
     assert row['flops'] > 1e9
 
 
+def test_the_time_per_iteration_is_the_median_over_the_logs_of_all_seeds(prepared):
+    rows = summarise(prepared)['comparisons'][0]['rows']
+    for row, share in zip(rows, (1 / 3, 2 / 3)):  # the logged times of finished_jobs
+        assert row['iteration_seconds'] == pytest.approx(share * (1 + 30.5 / 60))
+    for path in prepared.jobs[0].folder.parent.glob('*/train/*/vis_data/scalars.json'):
+        path.unlink()
+    summary = summarise(prepared)
+    assert summary['comparisons'][0]['rows'][0]['iteration_seconds'] is None
+    assert next(csv.DictReader(io.StringIO(to_csv(summary))))['iteration_seconds'] == ''
+    assert '–' in to_markdown(summary)
+
+
 def test_the_three_formats_agree(prepared):
     summary = write_tables(prepared)
     folder = prepared.work_dir
