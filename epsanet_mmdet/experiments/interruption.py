@@ -20,6 +20,8 @@ def interruptible(minutes: Optional[float] = None) -> Iterator[None]:
     """
 
     def interrupt(number, frame):
+        if minutes:
+            signal.setitimer(signal.ITIMER_REAL, 0)  # the jobs are being ended already
         raise Interrupted
 
     signals = (*SIGNALS, signal.SIGALRM) if minutes else SIGNALS
