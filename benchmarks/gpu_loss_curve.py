@@ -20,6 +20,7 @@ from shapes_training import train, training_config
 from epsanet_mmdet.benchmark.passes import choose_precision
 from epsanet_mmdet.datasets.shapes import write_shapes
 from epsanet_mmdet.ops.gpu.setting import use_gpu_kernels
+from epsanet_mmdet.utils.device import usable_device
 from epsanet_mmdet.utils.storage import write_whole
 
 WINDOW = 20  # iterations that the loss is averaged over
@@ -47,7 +48,7 @@ def loss_curves(
         size: Height and width of the images, pixels.
         device: Device that trains.
     """
-    dtype = choose_precision(precision, torch.device(device))
+    dtype = choose_precision(precision, usable_device(device))
     curves = {}
     with TemporaryDirectory() as folder:
         data = str(Path(folder, 'data'))

@@ -239,6 +239,8 @@ def explain(error: BaseException) -> str:
             'weights never needs; do not use this file, or save its plain state_dict where you '
             'trust it'
         )
+    if isinstance(error, torch.OutOfMemoryError):
+        return "does not fit into the GPU's free memory; end other programs that use this GPU"
     if isinstance(error, MemoryError) or re.search("can't allocate|bad_alloc", message):
         return 'is refused: it takes more memory than a file of its size may; do not use this file'
     if 'torchscript' in message.lower():
