@@ -23,9 +23,13 @@ from triton.runtime.jit import JITFunction
 
 from epsanet_mmdet.models import EPSANet
 from epsanet_mmdet.ops.block import block_parts
+from epsanet_mmdet.ops.gpu.branch_gradients import weight_gradients
+from epsanet_mmdet.ops.gpu.branches import geometry
 from epsanet_mmdet.ops.gpu.compute import Compute
 from epsanet_mmdet.ops.gpu.evaluation import EvaluatedBlock
+from epsanet_mmdet.ops.gpu.packing import packing
 from epsanet_mmdet.ops.gpu.plan import FLOAT32, HALF, TF32
+from epsanet_mmdet.ops.parts import Branches
 
 # Shared memory that a program may use, of NVIDIA's programming guide, and multiprocessors of an
 # A100, an RTX 4090 and an H100.
@@ -108,7 +112,7 @@ def network_kernels(
     width: int = 1280,
     stages: int = 4,
 ) -> List[Usage]:
-    """Return what the kernels of all blocks of EPSANet-50 use.
+    """Return what kernels of EPSANet-50 use: in evaluation, and for gradients of branches' weights.
 
     Args:
         arch: ``'small'`` or ``'large'``.
@@ -127,8 +131,21 @@ def network_kernels(
         x = torch.empty(images, *sides, channels, dtype=compute.dtype, device='meta')
         for stage in network.res_layers[:stages]:
             for block in list(getattr(network, stage))[:2]:  # the others are like the second
-                x = EvaluatedBlock(block_parts(block, x.shape[3]), compute)(x)
+                parts = block_parts(block, x.shape[3])
+                _launch_weight_gradients(parts.branches, x, compute)
+                x = EvaluatedBlock(parts, compute)(x)
     return [usage(name, kernel) for name, kernel in kernels.items()]
+
+
+def _launch_weight_gradients(branches: Branches, x: torch.Tensor, compute: Compute) -> None:
+    own = geometry(branches, len(x), x.shape[1:3], compute)
+    shapes = tuple(weight.shape for weight in branches.weights)
+    packed = packing(shapes, own.plans, False, x.device)
+    padded, _ = own.pad(x, branches.in_channels)
+    grad = x.new_empty(len(x), *own.out, len(shapes) * branches.width)
+    total = x.new_empty(len(packed.index), dtype=torch.float32)
+    for launch in weight_gradients(own, packed, padded, grad, total):
+        launch()
 
 
 def main() -> None:

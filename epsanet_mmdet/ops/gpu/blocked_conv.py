@@ -22,6 +22,16 @@ def _dot(a, b, acc, PRECISION: tl.constexpr, UPCAST: tl.constexpr):
     return tl.dot(a, b, acc, input_precision=PRECISION)
 
 
+@triton.jit
+def _split_dot(a, b, acc, UPCAST: tl.constexpr):
+    a_high, b_high = a.to(tl.bfloat16), b.to(tl.bfloat16)
+    a_low = (a - a_high.to(tl.float32)).to(tl.bfloat16)
+    b_low = (b - b_high.to(tl.float32)).to(tl.bfloat16)
+    acc = _dot(a_low, b_high, acc, 'ieee', UPCAST)
+    acc = _dot(a_high, b_low, acc, 'ieee', UPCAST)
+    return _dot(a_high, b_high, acc, 'ieee', UPCAST)
+
+
 @triton.jit(do_not_specialize=['blocks', 'blocks_x', 'tiles', 'height', 'width'])
 def _conv_kernel(
     x, w, y, sums, squares,
@@ -128,7 +138,8 @@ def _constants(
         WINDOW_X=blocking.window[1],
         DEPTH=depth,
         PRECISION=precision,
-        UPCAST=x.dtype == torch.bfloat16 and triton.knobs.runtime.interpret,
+        UPCAST=triton.knobs.runtime.interpret
+        and (x.dtype == torch.bfloat16 or precision == 'bf16x3'),
         M=tile.blocks,
         K=tile.depth,
         num_warps=tile.warps,
@@ -154,13 +165,14 @@ def _weight_gradient_kernel(
     M: tl.constexpr, K: tl.constexpr,
 ):  # fmt: skip
     N: tl.constexpr = ROWS * COLUMNS * OUTPUTS
-    CHUNKS: tl.constexpr = DEPTH // K
+    CHUNKS: tl.constexpr = (DEPTH + K - 1) // K
     program = tl.program_id(0)
     product, part = program // CHUNKS % PRODUCTS, program // (CHUNKS * PRODUCTS)
     k, column = program % CHUNKS * K + tl.arange(0, K), tl.arange(0, N)
     tap = k // INPUTS
     value = (tap // WINDOW_X) * sxh + (tap % WINDOW_X) * sxw + k % INPUTS
     output, pixel = column % OUTPUTS, column // OUTPUTS
+    inside_window = k < DEPTH
     x += (product // SPLIT) * INPUTS
     g += product * OUTPUTS
     acc = tl.zeros((K, N), dtype=tl.float32)
@@ -171,15 +183,22 @@ def _weight_gradient_kernel(
         block = tl.where(valid, block, 0)
         block_y, block_x = block // blocks_x, block % blocks_x
         start = block_y * (ROWS * STRIDE) * sxh + block_x * (COLUMNS * STRIDE) * sxw
-        a = tl.load(x + (image * sxn + start[:, None] + value[None, :]))
+        place = x + (image * sxn + start[:, None] + value[None, :])
+        if DEPTH % K:
+            a = tl.load(place, mask=inside_window[None, :], other=0.0)
+        else:
+            a = tl.load(place)
         at_y = block_y[:, None] * ROWS + (pixel // COLUMNS)[None, :]
         at_x = block_x[:, None] * COLUMNS + (pixel % COLUMNS)[None, :]
         inside = valid[:, None] & (at_y < height) & (at_x < width)
         source = g + image * sgn + at_y * sgh + at_x * sgw + output[None, :]
         b = tl.load(source, mask=inside, other=0.0)
-        acc = _dot(tl.trans(a), b, acc, PRECISION, UPCAST)
-    place = part.to(tl.int64) * so + (product * N + column)[None, :] * DEPTH + k[:, None]
-    tl.store(out + place, acc)
+        if PRECISION == 'bf16x3':
+            acc = _split_dot(tl.trans(a), b, acc, UPCAST)
+        else:
+            acc = _dot(tl.trans(a), b, acc, PRECISION, UPCAST)
+    target = out + part.to(tl.int64) * so + (product * N + column)[None, :] * DEPTH + k[:, None]
+    tl.store(target, acc, mask=inside_window[:, None])
 
 
 @verified(weight_gradient_case, check_weight_gradient)
@@ -193,14 +212,15 @@ def weight_gradient(
         grad: Gradient of the output, (B, H, W, out_channels) with contiguous channels.
         out: (parts, products, columns, depth), float32, with contiguous parts.
         blocking: How the convolution is blocked.
-        tile: How the matrix product is cut; its depth divides that of ``out``.
+        tile: How the matrix product is cut; its depth is the number of values of the window whose
+            gradients a program computes.
         precision: Precision of products of float32 values.
     """
     batch, height, width, channels = grad.shape
     blocks_y, blocks_x = -(-height // blocking.rows), -(-width // blocking.columns)
     tiles = tile_count(height, width, blocking, tile)
     parts, depth = len(out), out.shape[-1]
-    _weight_gradient_kernel[(parts * blocking.products * (depth // tile.depth),)](
+    _weight_gradient_kernel[(parts * blocking.products * -(-depth // tile.depth),)](
         x, grad, out,
         blocks_y * blocks_x, blocks_x, tiles, batch * tiles, -(-batch * tiles // parts),
         height, width, *x.stride()[:3], *grad.stride()[:3], out.stride(0),

@@ -1,5 +1,6 @@
 """Gradients of the branches of a PSA module on GPUs."""
 
+from math import ceil
 from typing import Callable, List, Optional, Set, Tuple
 
 import torch
@@ -7,8 +8,9 @@ from torch import Tensor
 
 from ..parts import Branches
 from .blocked_conv import blocked_conv, tile_count, weight_gradient
-from .branches import Geometry, gradient_geometry
+from .branches import Geometry, concurrently, gradient_geometry
 from .packing import Packing, packing
+from .plan import ConvPlan, weight_gradient_tile
 from .verify import bound, check_close, nchw
 
 _CHECKED: Set[tuple] = set()
@@ -43,34 +45,56 @@ def branch_gradients(
     shapes = tuple(weight.shape for weight in branches.weights)
     turned = packing(shapes, own.plans, True, x.device).pack(flat, compute.dtype)
     of_x = x.new_empty(batch, *geometry.size, channels)
-    for i, (plan, weight) in enumerate(zip(own.plans, turned)):
-        source = own.source(padded, plan)[..., i * width : (i + 1) * width]
-        blocked_conv(source, weight, of_x, *plan, compute.precision, accumulate=i > 0)
+
+    def compute_of_x() -> None:
+        for i, (plan, weight) in enumerate(zip(own.plans, turned)):
+            source = own.source(padded, plan)[..., i * width : (i + 1) * width]
+            blocked_conv(source, weight, of_x, *plan, compute.precision, accumulate=i > 0)
+
     of_weights = [None] * len(branches.weights)
     if any(weight.requires_grad for weight in branches.weights):
-        of_weights = _of_weights(branches, geometry, packed, x, grad)
+        total = x.new_empty(len(packed.index), dtype=torch.float32)
+        calls = weight_gradients(geometry, packed, x, grad, total)
+        concurrently([compute_of_x, *calls], x)
+        parts = packed.unpack(total).split([weight.numel() for weight in branches.weights])
+        of_weights = [g.view(w.shape).to(w.dtype) for g, w in zip(parts, branches.weights)]
+    else:
+        compute_of_x()
     if x.is_cuda and (batch, geometry) not in _CHECKED:
         _check(branches, geometry, x, grad, of_x, of_weights)
         _CHECKED.add((batch, geometry))
     return of_x, of_weights
 
 
-def _of_weights(
-    branches: Branches, geometry: Geometry, packed: Packing, x: Tensor, grad: Tensor
-) -> List[Tensor]:
-    weights, width, plans = branches.weights, branches.width, geometry.plans
-    # Enough programs for the GPU, each with a whole number of tiles.
-    programs = sum(
-        shape[0] * shape[2] // plan.tile.depth for shape, plan in zip(packed.shapes, plans)
-    ) / len(weights)
-    most = min(len(x) * tile_count(*geometry.out, *plan) for plan in plans)
-    parts = max(1, min(most, round(2 * geometry.compute.multiprocessors / programs)))
-    partial = x.new_empty(parts, len(packed.index), dtype=torch.float32)
-    for i, (plan, out) in enumerate(zip(plans, packed.split(partial))):
-        own, source = slice(i * width, (i + 1) * width), geometry.source(x, plan)
-        weight_gradient(source, grad[..., own], out, *plan, geometry.compute.precision)
-    of_weights = packed.unpack(partial).split([weight.numel() for weight in weights])
-    return [g.view(w.shape).to(w.dtype) for g, w in zip(of_weights, weights)]
+def weight_gradients(
+    geometry: Geometry, packed: Packing, x: Tensor, grad: Tensor, total: Tensor
+) -> List[Callable[[], None]]:
+    """Return a function for each branch that computes the gradient of its packed weight.
+
+    Args:
+        geometry: How the features of the branches were computed.
+        packed: Packing of their weights.
+        x: The padded map.
+        grad: Gradient of the features.
+        total: Receives the gradients of the packed weights, concatenated; float32.
+    """
+    compute, width = geometry.compute, grad.shape[3] // len(geometry.plans)
+    tile, precision = weight_gradient_tile(compute.precision)
+
+    def call(plan: ConvPlan, grad: Tensor, out: Tensor) -> Callable[[], None]:
+        # Enough programs for the GPU, each with a whole number of tiles.
+        programs = len(out) * ceil(out.shape[2] / tile.depth)
+        most = len(x) * tile_count(*geometry.out, plan.blocking, tile)
+        parts = max(1, min(most, round(2 * compute.multiprocessors / programs)))
+        partial = out.new_empty(parts, *out.shape)
+
+        def of_weight() -> None:
+            weight_gradient(geometry.source(x, plan), grad, partial, plan.blocking, tile, precision)
+            torch.sum(partial, 0, out=out)
+
+        return of_weight
+
+    return list(map(call, geometry.plans, grad.split(width, -1), packed.split(total)))
 
 
 def _check(

@@ -124,11 +124,11 @@ def branch_features(
             geometry.compute.precision, *sums[..., own],
         )  # fmt: skip
 
-    _concurrently([functools.partial(compute, i) for i in range(len(plans))], padded)
+    concurrently([functools.partial(compute, i) for i in range(len(plans))], padded)
     return features, sums
 
 
-def _concurrently(calls: List[Callable[[], None]], x: Tensor) -> None:
+def concurrently(calls: List[Callable[[], None]], x: Tensor) -> None:
     """Make calls; in a CUDA graph, let the GPU run them at the same time."""
     if not x.is_cuda or not torch.cuda.is_current_stream_capturing():
         for call in calls:

@@ -60,7 +60,8 @@ def check_conv(
 
 def weight_gradient_case(x, grad, out, blocking, tile, precision) -> tuple:
     """Return the arguments of :func:`check_weight_gradient` for those of the kernel."""
-    return x.dtype, grad.dtype, x.shape[3], grad.shape[3], blocking, tile, precision
+    sizes = x.shape[3], grad.shape[3], out.shape[3]
+    return x.dtype, grad.dtype, *sizes, blocking, tile, precision
 
 
 def check_weight_gradient(
@@ -70,6 +71,7 @@ def check_weight_gradient(
     grad_dtype: torch.dtype,
     inputs: int,
     outputs: int,
+    depth: int,
     blocking: Blocking,
     tile: ConvTile,
     precision: str,
@@ -80,7 +82,7 @@ def check_weight_gradient(
     x, padded = _padded_map(values, inputs, blocking, tile)
     size = [-(-side // blocking.stride) for side in x.shape[1:3]]
     grad = values(1, *size, outputs, dtype=grad_dtype)
-    packed = pack(weight, blocking, tile.depth)
+    packed = pack(weight, blocking, depth)
     out = values.unwritten(2, *packed.shape, dtype=torch.float32)
     kernel(padded, grad, out, blocking, tile, precision)
     actual = unpack(out.double().sum(0), blocking, weight.shape[1])

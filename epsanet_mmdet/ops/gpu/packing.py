@@ -57,12 +57,12 @@ class Packing(NamedTuple):
         parts = packed.split(sizes, dim=-1)
         return [part.unflatten(-1, shape) for part, shape in zip(parts, self.shapes)]
 
-    def unpack(self, partial: Tensor) -> Tensor:
-        """Return the sums of (splits, packed values) for each of the concatenated weights."""
+    def unpack(self, packed: Tensor) -> Tensor:
+        """Return the sums of the packed values of each of the concatenated weights."""
         count, pixels = self.places.shape
-        out, rows = partial.new_empty(count), max(1, VALUES // pixels)
+        out, rows = packed.new_empty(count), max(1, VALUES // pixels)
         _unpack_kernel[(triton.cdiv(count, rows),)](
-            partial.sum(0), self.places, out, count, PIXELS=pixels, V=rows
+            packed, self.places, out, count, PIXELS=pixels, V=rows
         )
         return out
 

@@ -13,6 +13,8 @@ from .tiles import ConvTile, PointwiseTile
 
 # Values of 16 bits; float32 rounded to TensorFloat-32; float32 as sums of three such products.
 HALF, TF32, FLOAT32 = 'ieee', 'tf32', 'tf32x3'
+# float32 as sums of three products of bfloat16, which unlike TF32's factors may be transposed.
+SPLIT = 'bf16x3'
 SHARED_MEMORY = 99 * 1024  # bytes that a program can use on every GPU since capability 8.0
 
 BLOCKS = ((4, 4), (2, 4), (2, 2), (1, 2), (1, 1))
@@ -81,6 +83,16 @@ def conv_plan(
     if not wgmma:
         rows, warps = _without_spills(rows, values // rows, warps, precision)
     return ConvPlan(blocking, ConvTile(rows, depth, warps, 3))
+
+
+def weight_gradient_tile(precision: str) -> Tuple[ConvTile, str]:
+    """Return how to cut the gradients of weights, and the precision of their products.
+
+    Args:
+        precision: See :func:`conv_plan`.
+    """
+    rows = 64 if precision == HALF else 32
+    return ConvTile(rows, 128, 8, 3), SPLIT if precision == TF32 else precision
 
 
 def block_sides(area: int) -> Tuple[int, int]:

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .plan import TF32
+from .plan import SPLIT, TF32
 
 BOUNDS = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}
-TF32_BOUND = 2e-3
+ROUNDED = {TF32: 2e-3, SPLIT: 1e-4}  # float32, by the precision of products
 
 
 class VerificationError(RuntimeError):
@@ -71,7 +71,9 @@ class Values:
 
 def bound(dtype: torch.dtype, precision: str, out: Optional[torch.dtype] = None) -> float:
     """Return the greatest difference from float64, relative to the greatest value."""
-    own = TF32_BOUND if dtype == torch.float32 and precision == TF32 else BOUNDS[dtype]
+    own = BOUNDS[dtype]
+    if dtype == torch.float32:
+        own = ROUNDED.get(precision, own)
     return max(own, BOUNDS[out or dtype])
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import oracle
 import pytest
+import torch
 from crafted_checkpoints import Call, Name, Pickler
 from mmengine.logging import HistoryBuffer
 
 from epsanet_mmdet.checkpoint import restricted_load
 from epsanet_mmdet.checkpoint.load import HARMLESS
+from epsanet_mmdet.checkpoint.reader.harmless import explain
 from epsanet_mmdet.errors import CheckpointError
 
 NAMES = sorted(
@@ -99,3 +101,8 @@ def test_what_is_not_listed_is_refused(tmp_path):
             Pickler(file, 2).dump(Call(Name(*name.rsplit('.', 1))))
         with pytest.raises(CheckpointError):
             restricted_load(str(tmp_path / 'a.pth'))
+
+
+def test_a_full_gpu_is_not_called_a_damaged_file():
+    error = torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 50.00 MiB.')
+    assert explain(error).startswith("does not fit into the GPU's free memory")

@@ -7,7 +7,7 @@ import torch
 
 from epsanet_mmdet.ops.gpu import verify
 from epsanet_mmdet.ops.gpu.blocking import Blocking
-from epsanet_mmdet.ops.gpu.plan import FLOAT32, HALF, TF32
+from epsanet_mmdet.ops.gpu.plan import FLOAT32, HALF, SPLIT, TF32
 from epsanet_mmdet.ops.gpu.tiles import ConvTile, PointwiseTile
 from epsanet_mmdet.ops.gpu.verify import VerificationError, bound, check_close
 
@@ -26,7 +26,10 @@ def cases(dtype, precision):
     tile, full = PointwiseTile(32, 16, 16), (True, True, dtype, True, True)
     yield blocked_conv, (dtype, dtype, 32, 16, BLOCKING, TILE, precision)
     yield blocked_conv, (dtype, torch.float32, 32, 16, BLOCKING, TILE, precision, 2, True)
-    yield weight_gradient, (dtype, dtype, 32, 16, BLOCKING, TILE, precision)
+    yield weight_gradient, (dtype, dtype, 32, 16, 256, BLOCKING, TILE, precision)
+    yield weight_gradient, (dtype, dtype, 32, 16, 256, BLOCKING, ConvTile(16, 512), precision)
+    if precision == TF32:
+        yield weight_gradient, (dtype, dtype, 32, 16, 256, BLOCKING, TILE, SPLIT)
     yield pointwise, (dtype, dtype, dtype, 32, 16, False, tile, precision)
     yield pointwise, (dtype, dtype, dtype, 32, 16, True, tile, precision, *full)
     yield scaled_attention, (16, 3, 4)
