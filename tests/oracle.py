@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+from _ctypes import _cast_addr
 from pathlib import Path
 from typing import Callable, Set
 
@@ -60,13 +61,21 @@ def _watch(event: str, arguments: tuple) -> None:
 
 
 def _is_own(event: str, arguments: tuple) -> bool:
-    """Return True for the late import of an installed package and for a template of this one."""
+    """Return True for the late import of an installed package and for a template of this one.
+
+    Also for ``ctypes.cast``, with which safetensors writes: Python 3.14 reports every call of a C
+    function, and this one only changes the type of a pointer.
+    """
     if event == 'os.fork':
         return sys._getframe(2).f_code.co_name == 'read_forked'
+    if event == 'ctypes.call_function' and arguments[0] == _cast_addr:
+        return True
     if event == 'import':
         return arguments[0].partition('.')[0] in PACKAGES
-    code = getattr(arguments[0], 'co_filename', '') or (arguments[1] if event == 'compile' else '')
-    if isinstance(code, str) and Path(code).match(TEMPLATES):
+    file = arguments[1] if event == 'compile' else ''
+    if event == 'exec':
+        file = arguments[0].co_filename
+    if isinstance(file, str) and Path(file).match(TEMPLATES):
         return True
     frame = sys._getframe()
     while frame is not None and frame.f_code.co_name != '_find_and_load':

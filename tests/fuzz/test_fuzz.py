@@ -3,6 +3,7 @@
 These are a few hundred files; ``run_fuzz.py`` beside this reads as many as it is told to.
 """
 
+import ctypes
 import importlib.util
 import random
 import shutil
@@ -69,6 +70,13 @@ def test_an_unrestricted_load_is_caught(attack, tmp_path):
     path = write(tmp_path / 'evil.pth', attacks(tmp_path / 'ran')[attack][0])
     with pytest.raises(oracle.Broken, match='ran code'):
         oracle.check(lambda: torch.load(path, weights_only=False), 2**40)
+
+
+def test_a_call_of_a_c_function_is_caught_and_a_cast_of_a_pointer_is_not():
+    with pytest.raises(oracle.Broken, match='ctypes'):
+        oracle.check(lambda: ctypes.CDLL(None).getpid(), 2**40)
+    numbers = (ctypes.c_ubyte * 4)()
+    assert oracle.check(lambda: ctypes.cast(numbers, ctypes.POINTER(ctypes.c_ubyte)), 2**40)
 
 
 def test_writing_is_caught(tmp_path):
