@@ -17,6 +17,7 @@ from _setup.stacks import announce_forks, choose_stack
 ROOT = Path(__file__).resolve().parent.parent
 TORCH = 'import sys, torch; sys.exit(tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6))'
 MMCV = ('mmcv', 'onedl-mmcv')
+ALONE = ('onedl-mmdetection', 'imaug')  # without their requirements: see requirements/onedl.txt
 
 
 def main():
@@ -40,7 +41,9 @@ def main():
     install(python, pins)
     build_mmcv(python, pinned(pins, *MMCV))
     say('installing the rest of the stack and epsanet_mmdet')
-    pip(python, *rest_of(pins), '-e', f'{ROOT}[test,export]')
+    pip(python, *without(pins, 'torch', *MMCV, *ALONE), '-e', f'{ROOT}[test,export]')
+    if stack == 'onedl':
+        pip(python, '--no-deps', *(pinned(pins, name) for name in ALONE))
     replace_opencv(python)
     run([python, '-W', 'ignore', ROOT / 'tools' / '_setup' / 'ready.py'])
     stamp.write_text(state)
@@ -88,10 +91,10 @@ def pinned(pins, *names):
     return next(line for line in lines if line.split('==')[0] in names)
 
 
-def rest_of(pins):
-    """Return all pins but those of torch and mmcv, which are installed first."""
+def without(pins, *names):
+    """Return the lines of a requirements file but those that pin one of these packages."""
     lines = [line for line in pins.read_text().splitlines() if '==' in line]
-    return [line for line in lines if line.split('==')[0] not in ('torch', *MMCV)]
+    return [line for line in lines if line.split('==')[0] not in names]
 
 
 def replace_opencv(python):

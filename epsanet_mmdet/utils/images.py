@@ -25,6 +25,7 @@ MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB in RGB
 SLOW_PIXELS = MAX_PIXELS // 8  # in formats that take seconds to decode
 MAX_BYTES = 8 * MAX_PIXELS  # more than any image of MAX_PIXELS takes
 SCANNED_PIXELS = 4 * MAX_PIXELS  # over all scans of a JPEG
+CRASHING = ('4.10.', '4.11.')  # OpenCV with CVE-2025-53644: damaged JPEG 2000 corrupts its memory
 STRIP = 256  # rows hashed at once
 ORIENTATION = 0x0112
 
@@ -105,7 +106,7 @@ def header_fault(path: str) -> Optional[str]:
     """Return the fault of a damaged or too large image that its header shows, or None."""
     try:
         with _open(path) as image:
-            return _gigantic(image) or _chunk_fault(image)
+            return _gigantic(image) or _opencv_fault(image)
     except DataError as error:
         return str(error)
 
@@ -135,10 +136,18 @@ def _length_fault(file: BinaryIO) -> Optional[str]:
     return None if length else 'empty file'
 
 
+def _opencv_fault(image: Image.Image) -> Optional[str]:
+    """Return a fault if OpenCV may crash or take gigabytes where Pillow ends in an error."""
+    if image.format == 'JPEG2000' and cv2.__version__.startswith(CRASHING):
+        return (
+            f'JPEG 2000, on which OpenCV {cv2.__version__} may crash; install opencv-python>=4.12 '
+            'or save it as PNG'
+        )
+    return _chunk_fault(image) if image.format == 'PNG' else None
+
+
 def _chunk_fault(image: Image.Image) -> Optional[str]:
     """Return a fault if the chunks of a PNG exceed its file: OpenCV 5 would allocate gigabytes."""
-    if image.format != 'PNG':
-        return None
     file, before = image.fp, image.fp.tell()
     length = file.seek(0, os.SEEK_END)
     place, kind = 8, b''
@@ -179,7 +188,7 @@ def _scans(image: Image.Image) -> int:
 
 def _facts(image: Image.Image, path: str) -> ImageFacts:
     fault = _gigantic(image, _scans(image) if image.format in ('JPEG', 'MPO') else None)
-    fault = fault or _chunk_fault(image)
+    fault = fault or _opencv_fault(image)
     if fault:
         return ImageFacts(fault)
     kind, orientation = image.format, _orientation(image)

@@ -135,6 +135,24 @@ def test_a_png_whose_chunks_exceed_its_file_is_refused(length, tmp_path):
     assert 'chunks' in header_fault(str(path)) and image_fault(str(path)) and read_image(path).fault
 
 
+@pytest.mark.parametrize(
+    'version, is_read', [('4.9.0', True), ('4.10.0', False), ('4.11.0', False), ('4.12.0', True)]
+)
+@pytest.mark.parametrize('suffix', ['jp2', 'png'])
+def test_an_opencv_that_crashes_on_jpeg_2000_gets_none(
+    suffix, version, is_read, tmp_path, monkeypatch
+):
+    path = str(tmp_path / f'a.{suffix}')
+    save_as(path, 'RGB')
+    monkeypatch.setattr(cv2, '__version__', version)
+    if is_read or suffix == 'png':
+        assert load_image(path).shape == (48, 64, 3) and read_image(path).fault is None
+    else:
+        with pytest.raises(DataError, match=f'OpenCV {version} .*install opencv-python>=4.12'):
+            load_image(path)
+        assert read_image(path).fault == image_fault(path) == header_fault(path)
+
+
 @pytest.mark.parametrize('make', ['mkfifo', 'mkdir'])
 def test_pipes_and_folders_are_refused_at_once(make, tmp_path):
     path = str(tmp_path / 'a.png')
