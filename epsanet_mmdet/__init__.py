@@ -4,7 +4,9 @@ Importing this package registers its modules in mmdet's registries; configs impo
 ``custom_imports = dict(imports=['epsanet_mmdet'])``. ``epsanet_mmdet.layers`` needs only torch.
 """
 
+import io
 import warnings
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ __all__ = ['__version__', 'infer']
 if check_stack():
     # Raised by mmengine at every start; users of this package cannot fix it.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+    with redirect_stdout(io.StringIO()):  # OneDL's mmdet prints that it lacks an optional package
+        import mmdet.datasets  # noqa: F401
     from . import checkpoint, datasets, engine, models  # noqa: F401
     from .registry import SCOPE  # noqa: F401
 else:

@@ -1,4 +1,4 @@
-"""What ``import epsanet_mmdet`` loads: what it registers, and nothing else.
+"""What ``import epsanet_mmdet`` loads: what it registers, and nothing else. It prints nothing.
 
 ``lint-imports`` checks which module may import which (``pyproject.toml``).
 """
@@ -13,11 +13,12 @@ BELOW = {'config', 'errors', 'moved', 'ops', 'registry', 'utils', 'version'}
 
 
 def loaded(code: str) -> set:
-    """Return the names below ``epsanet_mmdet`` that are loaded after a program."""
+    """Return the names below ``epsanet_mmdet`` that a program loads, which must print nothing."""
     command = [sys.executable, '-c', f'{code}; import sys; print(*sys.modules)']
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    names = [name.split('.') for name in done.stdout.split()]
+    assert (done.returncode, done.stderr) == (0, '')
+    (line,) = done.stdout.splitlines()
+    names = [name.split('.') for name in line.split()]
     return {parts[1] for parts in names if parts[0] == 'epsanet_mmdet' and len(parts) > 1}
 
 
