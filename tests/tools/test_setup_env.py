@@ -105,6 +105,13 @@ def test_a_stack_that_is_asked_for_needs_no_explanation(setup):
     assert 'onedl-mmdetection==' in setup.log.read_text()
 
 
+def test_the_fork_is_installed_without_requirements_that_exclude_the_pinned_opencv(setup):
+    setup('onedl')
+    lines = setup.log.read_text().splitlines()
+    (line,) = (line for line in lines if 'imaug==' in line or 'onedl-mmdetection==' in line)
+    assert '--no-deps' in line and 'imaug==' in line and 'onedl-mmdetection==' in line
+
+
 @pytest.mark.parametrize('version', ['3 10', '3 15'])
 def test_other_pythons_are_refused_with_one_that_is_installed(setup, version, tmp_path):
     executable(tmp_path / 'bin' / 'python3.12', '')
