@@ -83,10 +83,12 @@ class _H264:
         self.stream.pix_fmt = 'yuv420p'  # the only format that browsers play
         interval = str(round(KEY_FRAME_SECONDS * fps))
         self.stream.options = dict(preset='veryfast', crf='20', g=interval)
+        # PyAV 19 would share one, which hangs after a fork because its threads are gone.
+        self.reformatter = av.video.reformatter.VideoReformatter()
 
     def write(self, image: np.ndarray) -> None:
-        frame = av.VideoFrame.from_ndarray(image, format='bgr24').reformat(format='yuv420p')
-        self.file.mux(self.stream.encode(frame))
+        frame = av.VideoFrame.from_ndarray(image, format='bgr24')
+        self.file.mux(self.stream.encode(self.reformatter.reformat(frame, format='yuv420p')))
 
     def close(self) -> None:
         self.file.mux(self.stream.encode(None))
