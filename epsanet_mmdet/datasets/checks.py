@@ -3,7 +3,7 @@
 import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
-from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import DataError
 from ..utils.files import open_regular
@@ -58,7 +58,14 @@ def check_paths(ann_file: str, img_dir: str, data_root: Optional[str] = None) ->
 def check_annotations(
     ann_file: str, classes: Sequence[str], subset: bool = False, optional: bool = False
 ) -> bool:
-    """Check that a file is COCO instance annotations of the given classes.
+    """Check a file with :func:`read_annotations`, and return True if it has annotations."""
+    return 'annotations' in read_annotations(ann_file, classes, subset, optional)
+
+
+def read_annotations(
+    ann_file: str, classes: Sequence[str], subset: bool = False, optional: bool = False
+) -> Dict[str, Any]:
+    """Read a file, and check that it is COCO instance annotations of the given classes.
 
     mmdet numbers classes in the order of the file's categories, not of the config, and ignores
     classes that it does not find. Both would go unnoticed.
@@ -70,7 +77,7 @@ def check_annotations(
         optional: Accept a file without annotations, as COCO provides for test images.
 
     Returns:
-        True if the file has annotations.
+        The content of the file.
 
     Raises:
         DataError: If it is not JSON, not COCO, or its categories are not the classes.
@@ -110,7 +117,7 @@ def check_annotations(
             f"the config's classes are not in the order of the file's categories, or one occurs "
             f'twice: {both}; set metainfo.classes in the order of the file'
         )
-    return annotated
+    return content
 
 
 def find_bad_images(

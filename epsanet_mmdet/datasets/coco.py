@@ -2,10 +2,12 @@
 
 import logging
 import os.path as osp
+from functools import partial
 from typing import Any, Dict, List, Optional
 
 import torch
 from mmdet.datasets import CocoDataset
+from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
@@ -15,7 +17,7 @@ from ..utils.files import is_inside
 from ..utils.images import read_image
 from ..utils.text import printable
 from . import annotation_faults
-from .checks import Expected, check_annotations, check_paths, find_bad_images, image_fault
+from .checks import Expected, check_paths, find_bad_images, image_fault, read_annotations
 from .skipped import Skipped
 
 NAMED = 5  # faults named in a message; the report at the end names all
@@ -76,9 +78,11 @@ class CheckedCocoDataset(CocoDataset):
             return super().load_data_list()
         self.skipped = Skipped(self.ann_file)
         check_paths(self.ann_file, self.data_prefix['img'], self.data_root)
-        self.annotated = check_annotations(
+        content = read_annotations(
             self.ann_file, self.metainfo['classes'], self.class_subset, self.test_mode
         )
+        self.annotated = 'annotations' in content
+        self.COCOAPI = partial(_indexed, content)  # to parse COCO's again would take seconds
         try:
             data_list = super().load_data_list()
         except UserError:
@@ -89,6 +93,9 @@ class CheckedCocoDataset(CocoDataset):
                 f"'{self.ann_file}' is not COCO annotations: an entry is malformed "
                 f'({reason}); run epsanet check'
             ) from error
+        finally:
+            del self.COCOAPI
+        del content  # a gigabyte of objects
         data_list = self._without_bad_images(data_list)
         self._stop_or_warn(len(data_list))
         return data_list
@@ -192,6 +199,23 @@ class CheckedCocoDataset(CocoDataset):
         if images and self.test_mode:
             message += '; evaluation still counts the objects on these images as false negatives'
         print_log(f'{message}; they are left out', logger='current', level=logging.WARNING)
+
+
+def _indexed(content: Dict[str, Any], path: str) -> COCO:
+    """Return what ``COCO(path)`` returns, from the content of the file.
+
+    mmdet keeps the image of every object in ``cat_img_map``. As long as these numbers lie among
+    the annotations, Python cannot free the memory of those: 2 GB for COCO, in every process. So
+    the objects of an image share the number of the image.
+    """
+    shared = {image['id']: image['id'] for image in content['images']}
+    for annotation in content.get('annotations', ()):
+        annotation['image_id'] = shared.get(annotation['image_id'], annotation['image_id'])
+    coco = COCO()
+    coco.dataset = content
+    coco.createIndex()
+    coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs
+    return coco
 
 
 def _decoded_fault(path: str) -> Optional[str]:

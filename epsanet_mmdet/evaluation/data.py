@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 from pycocotools.coco import COCO
 
 from ..datasets.annotation_faults import image_fault, mask_fault
-from ..datasets.checks import check_annotations
+from ..datasets.checks import read_annotations
 from ..errors import DataError
 from ..moved import renamed
 from ..utils.text import printable
@@ -31,8 +31,7 @@ def load_ground_truth(ann_file: str, classes: Optional[Sequence[str]] = None) ->
     """
     if not osp.isfile(ann_file):
         raise DataError(f"annotation file '{ann_file}' does not exist; set --ann-file")
-    check_annotations(ann_file, (), subset=True)
-    content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
+    content = read_annotations(ann_file, (), subset=True)
     try:
         images = {
             image['id']: image

@@ -13,8 +13,7 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
 from ..config.data import DATALOADERS, data_paths
-from ..datasets.checks import check_annotations, check_paths
-from ..datasets.coco_json import load_json
+from ..datasets.checks import check_paths, read_annotations
 from ..engine.hooks.guards import GUARDS
 from ..errors import ConfigError, DataError
 from ..utils.environment import versions
@@ -188,8 +187,7 @@ def _describe(
     root: str, ann_file: str, images: str, classes: Tuple, subset: bool, masks: bool
 ) -> Dict:
     check_paths(ann_file, images, root)
-    check_annotations(ann_file, classes, subset)
-    content = load_json(ann_file)
+    content = read_annotations(ann_file, classes, subset)
     if masks:
         _check_masks(ann_file, content['annotations'])
     try:

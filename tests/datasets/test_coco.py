@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from coco_shaped import write_coco_shaped
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import DATASETS
 from one_line import error_line
@@ -51,6 +52,21 @@ def test_sound_data_load_as_they_are(root):
     assert len(dataset) == 5
     instance = dataset.get_data_info(0)['instances'][0]
     assert instance['bbox'] == [2, 2, 20, 18] and instance['bbox_label'] == 0
+
+
+def test_what_stays_in_memory_does_not_keep_that_of_the_annotations(tmp_path):
+    write_coco_shaped(str(tmp_path / 'coco'), train=30, val=1)
+    dataset = DATASETS.build(
+        dict(
+            type='CheckedCocoDataset',
+            ann_file=str(tmp_path / 'coco/annotations/instances_train2017.json'),
+            data_prefix=dict(img=str(tmp_path / 'coco/train2017/')),
+            pipeline=[],
+        )
+    )
+    numbers = [number for images in dataset.cat_img_map.values() for number in images]
+    assert len(numbers) > 200  # one for every object
+    assert len(set(map(id, numbers))) == len(set(numbers))  # those of the images
 
 
 def test_crowd_annotations_are_kept_to_be_ignored(root):
