@@ -79,6 +79,17 @@ def read_iteration_seconds(work_dir: Union[str, Path]) -> List[float]:
     ]
 
 
+def read_peak_memory(work_dir: Union[str, Path]) -> float:
+    """Return the largest logged memory of a GPU in MiB, or 0 for a training on CPUs."""
+    memory = (
+        entry['memory']
+        for path in _log_files(work_dir)
+        for entry in _entries(path.read_text(encoding='utf-8'))
+        if 'memory' in entry
+    )
+    return max(memory, default=0)
+
+
 def _log_files(work_dir: Union[str, Path]) -> List[Path]:
     return sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
 

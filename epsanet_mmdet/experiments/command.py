@@ -7,6 +7,7 @@ from ..config.data import data_paths
 from .fingerprint import short_hash
 from .interruption import Interrupted
 from .launch import PREEMPTED
+from .metafile import write_metafile
 from .pages import write_page
 from .prepare import PreparedPlan, disk_needed, prepare_plan
 from .run import run_plan
@@ -54,6 +55,7 @@ def reproduce(
             say('interrupted; finished work is kept, and the same command continues')
             return PREEMPTED
     summary = write_tables(prepared)
+    write_metafile(prepared, summary)
     write_page(prepared, summary)
     say(f'\n{to_markdown(summary)}')
     say(f'Written to {prepared.work_dir}')
