@@ -82,9 +82,9 @@ def write_coco_shaped(
 
 def _clear(root: Path, settings: Dict) -> None:
     """Remove the data of an earlier call, and mark the folder as one of this program."""
-    if root.exists() and not (root.is_dir() and not any(root.iterdir())):
-        if not (root / STAMP).is_file():
-            raise DataError(f"'{root}' was not written by this program; name another folder")
+    used = any(root.iterdir()) if root.is_dir() else root.exists()
+    if used and not (root / STAMP).is_file():
+        raise DataError(f"'{root}' was not written by this program; name another folder")
     for name in ('annotations', *(f'{split}2017' for split in SPLITS)):
         shutil.rmtree(root / name, ignore_errors=True)
     write_json(settings, root / STAMP)
@@ -162,7 +162,7 @@ def _objects(images: List[Dict], first_id: int, random: np.random.Generator) -> 
     classes = random.choice(len(known), count, p=[PERSON] + [rest] * (len(known) - 1))
     crowd = random.random(count) < CROWD
     sizes = np.array([(image['width'], image['height']) for image in images])
-    outlines = _outlines(sizes, random)
+    outlines = draw_outlines(sizes, random)
     for i, (image, points) in enumerate(zip(images, outlines)):
         low, high = points.min(0), points.max(0)
         mask, area = [points.ravel().tolist()], float(_area(points[None])[0])
@@ -180,7 +180,7 @@ def _objects(images: List[Dict], first_id: int, random: np.random.Generator) -> 
         )
 
 
-def _outlines(sizes: np.ndarray, random: np.random.Generator) -> List[np.ndarray]:
+def draw_outlines(sizes: np.ndarray, random: np.random.Generator) -> List[np.ndarray]:
     """Return a star-shaped polygon (vertices, 2) inside each image, in pixels."""
     bins = np.array(AREAS)
     low, high = bins[random.choice(len(bins), len(sizes), p=bins[:, 0])][:, 1:].T

@@ -10,14 +10,18 @@ from ..config.load import configs_dir, find_config
 from ..evaluation.metrics import IOU_TYPES
 from ..evaluation.training_log import read_peak_memory
 from ..utils.storage import write_whole
+from .job import Job
 from .prepare import PreparedPlan
 
 TASKS = {'bbox': 'Object Detection', 'segm': 'Instance Segmentation'}
+VAL2017 = 5000  # images
 HEAD = '# Measured with epsanet reproduce; to be merged into the metafile.yml of each config.\n'
 
 
 def write_metafile(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
-    """Write ``metafile.yml`` to the output folder, if the classes are COCO's and a job is done.
+    """Write ``metafile.yml`` to the output folder, if a job is done and was tested on COCO.
+
+    The data count as COCO val2017 if they have its classes and its number of images.
 
     Args:
         prepared: The plan.
@@ -27,16 +31,17 @@ def write_metafile(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
         StorageError: If it cannot be written.
     """
     rows = [row for comparison in summary['comparisons'] for row in comparison['rows']]
-    models = [_entry(prepared, row) for row in rows if row['seeds'] and _is_coco(prepared, row)]
-    if models:
+    models = [_entry(prepared, row) for row in rows if row['seeds']]
+    if models and _is_coco(prepared.jobs[0]):  # all jobs have the same data
         text = yaml.safe_dump({'Models': models}, sort_keys=False, allow_unicode=True)
         write_whole(HEAD + text, prepared.work_dir / 'metafile.yml')
 
 
-def _is_coco(prepared: PreparedPlan, row: Dict[str, Any]) -> bool:
-    metainfo = prepared.configs[row['name']].test_dataloader.dataset.get('metainfo') or {}
+def _is_coco(job: Job) -> bool:
+    metainfo = job.config.test_dataloader.dataset.get('metainfo') or {}
     classes = metainfo.get('classes', CocoDataset.METAINFO['classes'])
-    return tuple(classes) == CocoDataset.METAINFO['classes']
+    images = job.settings['data']['test']['images']
+    return tuple(classes) == CocoDataset.METAINFO['classes'] and images == VAL2017
 
 
 def _entry(prepared: PreparedPlan, row: Dict[str, Any]) -> Dict[str, Any]:

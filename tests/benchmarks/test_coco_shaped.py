@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from coco_shaped import _outlines, categories, write_coco_shaped
+from coco_shaped import draw_outlines, categories, write_coco_shaped
 from pycocotools.coco import COCO
 
 from epsanet_mmdet.errors import DataError
@@ -69,7 +69,8 @@ def test_boxes_and_areas_are_those_of_the_masks(tree):
 def test_sizes_of_objects_have_the_shares_of_coco():
     sizes = np.tile([640, 480], (3000, 1))
     areas = [
-        cv2.contourArea(o.astype(np.float32)) for o in _outlines(sizes, np.random.default_rng(0))
+        cv2.contourArea(o.astype(np.float32))
+        for o in draw_outlines(sizes, np.random.default_rng(0))
     ]
     small, medium = np.mean(np.array(areas) < 32**2), np.mean(np.array(areas) < 96**2)
     assert (small, medium - small) == pytest.approx((0.41, 0.34), abs=0.03)

@@ -30,6 +30,8 @@ OTHERS = {
     r'pip (un)?install': 'changes the installed packages',
     r'^docker ': 'needs Docker',
     r'public_data\.py': 'downloads; run by tests/benchmarks',
+    r'coco_shaped\.py': 'writes 118,287 images; run by tests/benchmarks',
+    r'^tar ': 'packs the results of a plan on 8 GPUs',
     r'^nvidia-smi|^nvcc|get_compiling_cuda_version': 'needs a GPU',
     r'^python3 -m venv|^source ': 'makes or enters an environment',
     r'completion (zsh|fish)': 'needs these shells; tests/cli/test_completion.py',

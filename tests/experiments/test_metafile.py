@@ -1,4 +1,4 @@
-"""Measured results on COCO's classes become entries that fit into the configs' metafiles."""
+"""Results measured on COCO become entries that fit into the configs' metafiles."""
 
 import pytest
 import yaml
@@ -7,7 +7,7 @@ from finished_jobs import finish_jobs
 from tiny_plan import write_plan
 
 from epsanet_mmdet.config.load import configs_dir
-from epsanet_mmdet.experiments import prepare_plan
+from epsanet_mmdet.experiments import metafile, prepare_plan
 from epsanet_mmdet.experiments.metafile import write_metafile
 from epsanet_mmdet.experiments.table import summarise
 
@@ -15,7 +15,8 @@ NAMES = ['mask-rcnn_senet50_fpn_1x_coco', 'mask-rcnn_epsanet50-l_fpn_1x_coco']
 
 
 @pytest.fixture
-def prepared(tmp_path):
+def prepared(tmp_path, monkeypatch):
+    monkeypatch.setattr(metafile, 'VAL2017', 3)
     write_coco_shaped(str(tmp_path / 'coco'), train=4, val=3)
     ann_files = {
         f'data.{name}_ann': f'annotations/instances_{name}2017.json' for name in ('train', 'val')
@@ -62,7 +63,15 @@ def test_variants_without_a_finished_job_have_no_entry(prepared):
     assert [entry['Name'] for entry in models(prepared)] == NAMES[:1]
 
 
-def test_results_on_other_classes_are_no_entries(tmp_path):
+def test_results_on_part_of_coco_are_no_entries(prepared, monkeypatch):
+    monkeypatch.setattr(metafile, 'VAL2017', 4)
+    finish_jobs(prepared)
+    write_metafile(prepared, summarise(prepared))
+    assert not (prepared.work_dir / 'metafile.yml').exists()
+
+
+def test_results_on_other_classes_are_no_entries(tmp_path, monkeypatch):
+    monkeypatch.setattr(metafile, 'VAL2017', 2)
     prepared = prepare_plan(str(write_plan(tmp_path / 'plan')), str(tmp_path / 'work'))
     finish_jobs(prepared)
     write_metafile(prepared, summarise(prepared))
