@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from coco_shaped import draw_outlines, categories, write_coco_shaped
+from coco_shaped import categories, draw_outlines, write_coco_shaped
 from pycocotools.coco import COCO
 
 from epsanet_mmdet.errors import DataError
