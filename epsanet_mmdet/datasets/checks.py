@@ -55,13 +55,6 @@ def check_paths(ann_file: str, img_dir: str, data_root: Optional[str] = None) ->
         )
 
 
-def check_annotations(
-    ann_file: str, classes: Sequence[str], subset: bool = False, optional: bool = False
-) -> bool:
-    """Check a file with :func:`read_annotations`, and return True if it has annotations."""
-    return 'annotations' in read_annotations(ann_file, classes, subset, optional)
-
-
 def read_annotations(
     ann_file: str, classes: Sequence[str], subset: bool = False, optional: bool = False
 ) -> Dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Union
+from typing import Dict, Iterator, List, Optional, Union
 
 TAIL = 4096  # bytes that hold at least one whole entry
 
@@ -71,27 +71,21 @@ def read_last_loss(work_dir: Union[str, Path]) -> Optional[dict]:
 
 def read_iteration_seconds(work_dir: Union[str, Path]) -> List[float]:
     """Return the logged times of training iterations in seconds, each a mean since the last one."""
-    return [
-        entry['time']
-        for path in _log_files(work_dir)
-        for entry in _entries(path.read_text(encoding='utf-8'))
-        if 'loss' in entry and 'time' in entry
-    ]
+    return [e['time'] for e in _all_entries(work_dir) if 'loss' in e and 'time' in e]
 
 
 def read_peak_memory(work_dir: Union[str, Path]) -> float:
     """Return the largest logged memory of a GPU in MiB, or 0 for a training on CPUs."""
-    memory = (
-        entry['memory']
-        for path in _log_files(work_dir)
-        for entry in _entries(path.read_text(encoding='utf-8'))
-        if 'memory' in entry
-    )
-    return max(memory, default=0)
+    return max((e['memory'] for e in _all_entries(work_dir) if 'memory' in e), default=0)
 
 
 def _log_files(work_dir: Union[str, Path]) -> List[Path]:
     return sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+
+
+def _all_entries(work_dir: Union[str, Path]) -> Iterator[dict]:
+    for path in _log_files(work_dir):
+        yield from _entries(path.read_text(encoding='utf-8'))
 
 
 def _entries(text: str) -> List[dict]:

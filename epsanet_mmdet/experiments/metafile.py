@@ -30,9 +30,11 @@ def write_metafile(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
     Raises:
         StorageError: If it cannot be written.
     """
+    if not _is_coco(prepared.jobs[0]):  # all jobs have the same data
+        return
     rows = [row for comparison in summary['comparisons'] for row in comparison['rows']]
     models = [_entry(prepared, row) for row in rows if row['seeds']]
-    if models and _is_coco(prepared.jobs[0]):  # all jobs have the same data
+    if models:
         text = yaml.safe_dump({'Models': models}, sort_keys=False, allow_unicode=True)
         write_whole(HEAD + text, prepared.work_dir / 'metafile.yml')
 

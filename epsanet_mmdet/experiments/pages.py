@@ -54,10 +54,10 @@ def _write_plots(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
         prefix = f'{name}-' if len(summary['comparisons']) > 1 else ''
         for iou_type, title in IOU_TYPES.items():
             values, published = plotted_rows(comparison, iou_type)
+            costs = plotted_costs(comparison, iou_type)
             for suffix in ('svg', 'png') if values else ():
                 folder.mkdir(exist_ok=True)
                 save_plot(plot_rows, folder / f'{prefix}{title}-ap.{suffix}', values, published)
-                costs = plotted_costs(comparison, iou_type)
                 save_plot(plot_costs, folder / f'{prefix}{title}-ap-by-cost.{suffix}', *costs)
 
 

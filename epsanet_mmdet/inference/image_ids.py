@@ -1,11 +1,10 @@
 """Ids of images and categories in results."""
 
-import json
 import os.path as osp
 from pathlib import Path
 from typing import Dict, Optional, Sequence
 
-from ..datasets.checks import check_annotations
+from ..datasets.checks import read_annotations
 from ..errors import DataError
 from ..utils.text import printable
 from .sources import Frame, Source
@@ -30,8 +29,7 @@ class ImageIds:
             return
         if not osp.isfile(ann_file):
             raise DataError(f"annotation file '{ann_file}' does not exist")
-        check_annotations(ann_file, (), subset=True, optional=True)
-        content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
+        content = read_annotations(ann_file, (), subset=True, optional=True)
         try:
             self.by_name = {osp.normpath(i['file_name']): i['id'] for i in content['images']}
             self.category_ids_by_name = {c['name']: c['id'] for c in content['categories']}

@@ -5,7 +5,7 @@ from small_data import CLASSES, coco_content, write_json
 
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.datasets import CheckedCocoDataset
-from epsanet_mmdet.datasets.checks import check_annotations
+from epsanet_mmdet.datasets.checks import read_annotations
 from epsanet_mmdet.engine.mmdet_tools import check_data
 from epsanet_mmdet.errors import ConfigError, DataError
 
@@ -64,7 +64,7 @@ def test_the_classes_of_coco_are_not_assumed(ann_file):
 
 def test_classes_written_as_a_single_string_are_an_error(ann_file):
     with pytest.raises(DataError, match='tuple'):
-        check_annotations(str(ann_file), 'ball')
+        read_annotations(str(ann_file), 'ball')
 
 
 def test_a_byte_order_mark_stops(ann_file):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .blocking import Blocking
 from .checks import check_conv, check_weight_gradient, conv_case, weight_gradient_case
+from .plan import SPLIT
 from .tiles import ConvTile
 from .verify import verified
 
@@ -138,8 +139,7 @@ def _constants(
         WINDOW_X=blocking.window[1],
         DEPTH=depth,
         PRECISION=precision,
-        UPCAST=triton.knobs.runtime.interpret
-        and (x.dtype == torch.bfloat16 or precision == 'bf16x3'),
+        UPCAST=triton.knobs.runtime.interpret and (x.dtype == torch.bfloat16 or precision == SPLIT),
         M=tile.blocks,
         K=tile.depth,
         num_warps=tile.warps,

@@ -43,6 +43,12 @@ def test_the_first_stage(monkeypatch, capsys):
     )
 
 
+def test_gradients_of_weights_fit_the_shared_memory(monkeypatch, capsys):
+    options = '--arch small --capability 89 --precision tf32 --stages 1'.split()
+    code, lines = run(monkeypatch, capsys, *options)
+    assert code == 0, '\n'.join(lines)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('capability', ['80', '89', '90'])
 def test_whole_networks(monkeypatch, capsys, capability):
