@@ -22,6 +22,7 @@ CHANGES = {
     'val_images': 'data.val_images',
     'test_images': 'data.test_images',
     'classes': 'data.classes',
+    'detector': 'detector',
     'seeds': 'seeds',
     'weights': 'weights',
     'epochs': 'training.epochs',
@@ -76,6 +77,9 @@ def add_arguments(parser: CommandParser) -> None:
         '--classes', nargs='+', help='class names (default: those of the training annotations)'
     )
     training = parser.add_argument_group('training, for all variants')
+    training.add_argument(
+        '--detector', help='such as faster-rcnn, in place of the one named in the plan'
+    )
     training.add_argument('--seeds', nargs='+', type=int, help='train every variant with each seed')
     training.add_argument('--weights', help="starting weights of all backbones, or 'scratch'")
     training.add_argument(

@@ -218,7 +218,7 @@ def _check_masks(ann_file: str, annotations: List) -> None:
     if boxes:
         raise DataError(
             f"{boxes} of {len(annotations)} objects of '{ann_file}' have a box and no mask, which "
-            'the configs of this plan need; run one of box detectors, such as small-data-boxes'
+            'the configs of this plan need; choose a detector of boxes: --detector faster-rcnn'
         )
 
 

@@ -3,7 +3,7 @@
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Dict, List, Optional, Tuple, Union
+from typing import Annotated, Any, Callable, Dict, List, Optional, Tuple, Union
 
 from msgspec import Meta, Struct, field
 
@@ -154,15 +154,15 @@ class Variant(Part):
     """A config to compare, trained once per seed.
 
     Args:
-        config: Path or bare name.
-        name: Unique in the plan; names the folder. Default: the config's bare name.
+        config: Path or bare name; if the plan has a detector, a bare name without it.
+        name: Unique in the plan; names the folder. Default: the bare name in ``config``.
         label: Name in tables and plots. Default: ``name``.
         published: Key of its published results, such as ``mask-rcnn/senet50``.
         weights: Weights of the backbone, or ``scratch``. Default: the plan's.
         overrides: Config values by dotted key, like ``--cfg-options``.
 
     Raises:
-        ValueError: If there is no such config or published result, or the name is no folder's.
+        ValueError: If there is no such published result, or the name is no folder's.
     """
 
     config: str
@@ -173,12 +173,8 @@ class Variant(Part):
     overrides: Dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        try:
-            find_config(self.config)
-            if self.published is not None:
-                published_results(self.published)
-        except ConfigError as error:
-            raise ValueError(str(error))
+        if self.published is not None:
+            _must_exist(published_results, self.published)
         self.name = str(self.name or Path(self.config).stem)
         self.label = str(self.label or self.name)
         if not re.fullmatch(r'[\w+-][\w.+-]*', self.name):
@@ -218,6 +214,8 @@ class Plan(Part):
     Args:
         comparisons: Groups of variants.
         title: Heading of the table and the page. Default: ``name``.
+        detector: Detector of all variants, such as ``mask-rcnn``: the part of the bare names of
+            their configs before the first ``_``.
         seeds: Every variant is trained once with each of them.
         data: The data set.
         training: Training settings of all variants.
@@ -227,10 +225,14 @@ class Plan(Part):
         report: What the page shows.
         needs_data: Refuse to run without a data set; for plans whose configs name none.
         name: Bare name of the file, which does not contain it.
+
+    Raises:
+        ValueError: If a config does not exist, a seed or name occurs twice, or data are missing.
     """
 
     comparisons: Annotated[List[Comparison], Meta(min_length=1)]
     title: Label = None
+    detector: Optional[str] = None
     seeds: Annotated[List[Seed], Meta(min_length=1)] = field(default_factory=lambda: [0])
     data: Data = field(default_factory=Data)
     training: Training = field(default_factory=Training)
@@ -242,6 +244,8 @@ class Plan(Part):
     name: str = ''
 
     def __post_init__(self) -> None:
+        for variant in self.variants:
+            _must_exist(find_config, self.config_of(variant))
         if repeated := _repeated(self.seeds):
             raise ValueError(f'seed {repeated[0]} is listed twice; each seed counts once')
         if repeated := _repeated([variant.name for variant in self.variants]):
@@ -255,6 +259,17 @@ class Plan(Part):
     @property
     def variants(self) -> List[Variant]:
         return [variant for comparison in self.comparisons for variant in comparison.variants]
+
+    def config_of(self, variant: Variant) -> str:
+        """Return the path or bare name of the config of a variant."""
+        return f'{self.detector}_{variant.config}' if self.detector else variant.config
+
+
+def _must_exist(find: Callable[[str], Any], name: str) -> None:
+    try:
+        find(name)
+    except ConfigError as error:
+        raise ValueError(str(error))
 
 
 def _repeated(values: List) -> List:

@@ -62,6 +62,11 @@ def read_plan(name: str, changes: Optional[Dict[str, Any]] = None) -> Plan:
     """
     path, changes = find_plan(name), changes or {}
     content = _read_yaml(path)
+    if 'detector' in changes and 'detector' not in content:
+        raise ConfigError(
+            f"plan '{path}' has no 'detector' to replace, since its rows name whole configs; leave "
+            'out --detector'
+        )
     for key, value in changes.items():
         part, _, last = key.rpartition('.')
         target = content.setdefault(part, {}) if part else content

@@ -31,11 +31,10 @@ def resolve_variant(plan: Plan, variant: Variant, options: Dict[str, Any]) -> Co
         DataError: If the annotations cannot be read.
     """
     root = {'data_root': plan.data.root} if plan.data.root else None
-    config = load_config(variant.config, root)
+    name = plan.config_of(variant)
+    config = load_config(name, root)
     if 'model' not in config or 'backbone' not in config.model:
-        raise ConfigError(
-            f"config '{variant.config}' has no model.backbone; name the config of a detector"
-        )
+        raise ConfigError(f"config '{name}' has no model.backbone; name the config of a detector")
     set_data(config, plan.data)
     set_training(config, plan.training)
     weights = plan.weights if variant.weights is None else variant.weights

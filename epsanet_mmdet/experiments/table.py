@@ -67,7 +67,7 @@ def _summarise_variant(prepared: PreparedPlan, variant: Variant, results: Dict) 
     return dict(
         name=variant.name,
         label=variant.label,
-        config=variant.config,
+        config=prepared.plan.config_of(variant),
         seeds=list(own),
         figures=figures,
         published=published,

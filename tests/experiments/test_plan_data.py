@@ -131,15 +131,14 @@ def test_a_plan_of_masks_refuses_boxes_before_it_starts(tmp_path):
     message = error_line(
         *(DataError, prepare_plan, str(plan), str(tmp_path / 'work'), {'data.paths': [str(boxes)]})
     )
-    assert '12 of 12 objects' in message and 'small-data-boxes' in message
+    assert '12 of 12 objects' in message and '--detector faster-rcnn' in message
 
 
-def test_small_data_boxes_compares_five_backbones_on_boxes(tmp_path):
+@pytest.mark.parametrize('plan', ['small-data', 'psa-ablation'])
+def test_the_plans_for_small_data_compare_on_boxes_too(plan, tmp_path):
     root = write_split_voc(tmp_path / 'voc', train=[1, 2, 3], val=[4], test=[5])
-    changes = {'data.paths': [str(root)]}
-    prepared = prepare_plan('small-data-boxes', str(tmp_path / 'work'), changes)
-    assert [variant.name for variant in prepared.plan.variants] == [
-        *('resnet50', 'senet50', 'ecanet50', 'epsanet50-s', 'epsanet50-l'),
-    ]
+    changes = {'data.paths': [str(root)], 'detector': 'faster-rcnn'}
+    prepared = prepare_plan(plan, str(tmp_path / 'work'), changes)
+    assert {config.model.type for config in prepared.configs.values()} == {'FasterRCNN'}
     assert not any(prepared.notes)
     assert prepared.jobs[0].settings['data']['test']['images'] == 1

@@ -67,13 +67,33 @@ def test_changed_weights_replace_those_of_single_variants(write):
     assert [v.weights for v in plan.variants] == [None, None]
 
 
+def test_a_plan_with_a_detector_can_use_another(write):
+    rows = ['epsanet50-s_fpn_1x_coco', dict(name='a', config='senet50_fpn_1x_coco')]
+    path = write(dict(detector='mask-rcnn', rows=rows))
+    plan = read_plan(path)
+    assert list(map(plan.config_of, plan.variants)) == [CONFIG, OTHER]
+    assert [variant.name for variant in plan.variants] == ['epsanet50-s_fpn_1x_coco', 'a']
+    plan = read_plan(path, {'detector': 'faster-rcnn'})
+    assert list(map(plan.config_of, plan.variants)) == [
+        *('faster-rcnn_epsanet50-s_fpn_1x_coco', 'faster-rcnn_senet50_fpn_1x_coco'),
+    ]
+    message = refusal(path, {'detector': 'fast-rcnn'})
+    assert 'fast-rcnn_epsanet50-s' in message and 'faster-rcnn_epsanet50-s' in message
+
+
+def test_another_detector_needs_one_in_the_plan(write):
+    assert '--detector' in refusal(write(dict(rows=ROWS)), {'detector': 'retinanet'})
+
+
 @pytest.mark.parametrize(
     ('changed', 'words'),
     [
         (dict(rows=None), ["no 'rows'"]),
         (dict(rows=[]), ["'rows' is []", 'length >= 1']),
         (dict(rows='a.py'), ["'rows'", 'a.py', 'must be a list']),
-        (dict(rows=[dict(config='mask-rcnn_epsanet50-x_fpn_1x_coco')]), ['rows[0]', CONFIG]),
+        (dict(rows=['mask-rcnn_epsanet50-x_fpn_1x_coco']), ['epsanet50-x', CONFIG]),
+        (dict(detector='mask-rcnn'), [f'mask-rcnn_{CONFIG}']),
+        (dict(detector=5), ['detector', '5', 'a text']),
         (dict(rows=[dict(name='a')]), ['rows[0]', "no 'config'"]),
         (dict(rows=[dict(config=CONFIG, nmae='a')]), ['rows[0].nmae', "mean 'name'"]),
         (dict(rows=[*ROWS, ROWS[0]]), ["name 'a'"]),
