@@ -5,7 +5,7 @@ expected classes, and if their tensors have memory. Otherwise the modules are ca
 """
 
 import functools
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +111,30 @@ def gradient_is_observed(grad: Tensor) -> bool:
     """
     transformed = torch._C._are_functorch_transforms_active() or not torch._C._has_storage(grad)
     return torch.is_grad_enabled() or transformed
+
+
+def plain_gradients(
+    function: Callable[[], Tensor],
+    inputs: Sequence[Optional[Tensor]],
+    needed: Sequence[bool],
+    grad: Tensor,
+) -> Tuple[Optional[Tensor], ...]:
+    """Return the gradients of a function by torch's own operations; None where not needed.
+
+    They can be differentiated if gradients are recorded.
+
+    Args:
+        function: Computes the result from the inputs.
+        inputs: Its inputs; those that need no gradient may be None.
+        needed: Whether each of them needs a gradient.
+        grad: Gradient of the result.
+    """
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        out = function()
+    wanted = [t for t, need in zip(inputs, needed) if need]
+    grads = iter(torch.autograd.grad(out, wanted, grad.to(out.dtype), create_graph=create_graph))
+    return tuple(next(grads) if need else None for need in needed)
 
 
 def is_float32_on_cpu(x: Tensor, *others: Optional[Tensor]) -> bool:

@@ -5,15 +5,16 @@ from it, and again in the backward pass, so that it is not saved. Everything els
 channels, (B, C).
 """
 
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from ..merging import library_conv
 from ..parts import Branches
-from ..support import gradient_is_observed, modes_observe
+from ..support import gradient_is_observed, modes_observe, plain_gradients
 from .affine import affine
 from .branch_convs import branch_convs, branch_convs_backward
 from .channel_norm import ChannelNorm, NormedMap
@@ -36,7 +37,7 @@ class _NormReLUConv(Function):
         needed = ctx.needs_input_grad
         if gradient_is_observed(grad) or modes_observe():
             norm, conv = ctx.normed.norm, ctx.conv
-            return _plain_gradients(
+            return plain_gradients(
                 lambda: conv.plain(norm.plain(x, *parameters).relu(), weights),
                 [x, None, None, *tensors],
                 needed,
@@ -48,21 +49,6 @@ class _NormReLUConv(Function):
         )
         grad_x, _, of_parameters = normed.backward(x, grad, parameters)
         return grad_x, None, None, *of_parameters, *of_weights
-
-
-def _plain_gradients(
-    function: Callable[[], Tensor],
-    inputs: Sequence[Optional[Tensor]],
-    needed: Sequence[bool],
-    grad: Tensor,
-) -> Tuple[Optional[Tensor], ...]:
-    """Return the gradients of a function, computed by autograd; None where not needed."""
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        out = function()
-    wanted = [t for t, need in zip(inputs, needed) if need]
-    grads = iter(torch.autograd.grad(out, wanted, grad, create_graph=create_graph))
-    return tuple(next(grads) if need else None for need in needed)
 
 
 class _Conv1x1:
@@ -100,11 +86,8 @@ class _Branches:
         return grad_x, [g if need else None for g, need in zip(of_weights, learning)]
 
     def plain(self, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        groups, stride, dilation = self.options
-        features = [
-            F.conv2d(x, w, None, stride, dilation * (w.shape[-1] // 2), dilation, g)
-            for w, g in zip(weights, groups)
-        ]
+        groups, *sizes = self.options
+        features = [library_conv(x, w, g, *sizes, merged=g) for w, g in zip(weights, groups)]
         return torch.cat(features, dim=1)
 
 
@@ -128,7 +111,7 @@ class _Norm(Function):
             grad = grad * (out > 0) if ctx.relu else grad
             norm, inputs = ctx.normed.norm, [x, None, None, None, *parameters]
             of_norm = [need and i != 1 for i, need in enumerate(needed)]
-            grad_x, _, *others = _plain_gradients(
+            grad_x, _, *others = plain_gradients(
                 lambda: norm.plain(x, *parameters), inputs, of_norm, grad
             )
             return grad_x, grad if needed[1] else None, *others
@@ -152,7 +135,7 @@ class _Pointwise(Function):
         x, weight = ctx.saved_tensors
         needed, stride = ctx.needs_input_grad, ctx.stride
         if gradient_is_observed(grad) or modes_observe():
-            return _plain_gradients(
+            return plain_gradients(
                 lambda: F.conv2d(x, weight, None, stride), [x, weight, None], needed, grad
             )
         grad, grad_x, grad_weight = grad.contiguous(), None, None

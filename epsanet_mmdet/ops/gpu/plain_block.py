@@ -1,6 +1,6 @@
-"""A block and its gradients by torch's own operations, which can be differentiated again."""
+"""A block by torch's own operations, whose gradients can be differentiated again."""
 
-from typing import List, Optional, Sequence
+from typing import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -8,24 +8,8 @@ from torch import Tensor, nn
 
 from ..attention import branch_attention
 from ..block import BlockParts
+from ..merging import library_conv
 from ..parts import Normed
-
-
-def plain_gradients(
-    parts: BlockParts,
-    x: Tensor,
-    parameters: Sequence[Tensor],
-    grad: Tensor,
-    needed: Sequence[bool],
-) -> List[Optional[Tensor]]:
-    """Return the gradients of a block by torch's own operations, which can be differentiated."""
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        out = plain_block(parts, x, parameters)
-    inputs, needed = [x, *parameters], [needed[0], *needed[3:]]
-    wanted = [t for t, need in zip(inputs, needed) if need]
-    grads = iter(torch.autograd.grad(out, wanted, grad.to(out.dtype), create_graph=create_graph))
-    return [next(grads) if need else None for need in needed]
 
 
 def plain_block(parts: BlockParts, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
@@ -44,20 +28,9 @@ def plain_block(parts: BlockParts, x: Tensor, parameters: Sequence[Tensor]) -> T
 
     y = conv_norm(x, parts.reduce).relu()
     weights = [next(tensors) for _ in range(count)]
+    sizes = branches.stride, branches.dilation
     features = torch.stack(
-        [
-            F.conv2d(
-                y,
-                w,
-                None,
-                branches.stride,
-                branches.dilation * (w.shape[-1] // 2),
-                branches.dilation,
-                groups,
-            )
-            for w, groups in zip(weights, branches.groups)
-        ],
-        dim=1,
+        [library_conv(y, w, g, *sizes, merged=g) for w, g in zip(weights, branches.groups)], dim=1
     )
     squeeze = [next(tensors) for _ in range(4)]
     attention = branch_attention(features.mean((3, 4)), *squeeze)[..., None, None]

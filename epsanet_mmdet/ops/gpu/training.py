@@ -12,7 +12,7 @@ from torch.autograd import Function
 
 from ..block import BlockParts
 from ..parts import Normed
-from ..support import gradient_is_observed, modes_observe
+from ..support import gradient_is_observed, modes_observe, plain_gradients
 from .attention import attention_gradient, scaled_attention
 from .branch_gradients import branch_gradients
 from .branches import branch_features, geometry
@@ -21,7 +21,7 @@ from .compute import Compute, as_nchw, as_nhwc
 from .maps import affine, affine_gradient, gradient_sums
 from .norms import NormedChannels, normalise, normalise_gradient, weighted_gradient
 from .packing import packing
-from .plain_block import plain_gradients
+from .plain_block import plain_block
 from .pointwise import pointwise
 from .setting import guarded
 
@@ -68,7 +68,12 @@ class _Block(Function):
         if grads is None:
             dtype = run.compute.dtype
             with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
-                grads = plain_gradients(run.parts, x, parameters, grad, needed)
+                grads = plain_gradients(
+                    lambda: plain_block(run.parts, x, parameters),
+                    [x, *parameters],
+                    [needed[0], *needed[3:]],
+                    grad,
+                )
         of_x, *of_parameters = grads
         return of_x, None, None, *of_parameters
 
