@@ -51,24 +51,8 @@ class Geometry(NamedTuple):
 
 def geometry(branches: Branches, batch: int, size: Sequence[int], compute: Compute) -> Geometry:
     """Return how to compute branches for maps of this size."""
-    out = tuple(-(-side // branches.stride) for side in size)
-    plans = tuple(
-        choose_conv(
-            ConvShape(
-                branches.in_channels,
-                branches.width,
-                weight.shape[-1],
-                groups,
-                branches.stride,
-                branches.dilation,
-            ),
-            batch * out[0] * out[1],
-            compute,
-        )
-        for weight, groups in zip(branches.weights, branches.groups)
-    )
-    margin, *padded = padded_sides(*size, plans, branches.in_channels)
-    return Geometry(tuple(size), out, plans, margin, tuple(padded), compute)
+    sizes = branches.in_channels, branches.width, branches.stride
+    return _geometry(branches, *sizes, batch, size, compute)
 
 
 def gradient_geometry(
@@ -78,23 +62,29 @@ def gradient_geometry(
 
     The gradient of the features is padded, and has zeros between its pixels if there is a stride.
     """
+    return _geometry(branches, branches.width, branches.in_channels, 1, batch, size, compute)
+
+
+def _geometry(
+    branches: Branches,
+    inputs: int,
+    outputs: int,
+    stride: int,
+    batch: int,
+    size: Sequence[int],
+    compute: Compute,
+) -> Geometry:
+    out = tuple(-(-side // stride) for side in size)
     plans = tuple(
         choose_conv(
-            ConvShape(
-                branches.width,
-                branches.in_channels,
-                weight.shape[-1],
-                groups,
-                1,
-                branches.dilation,
-            ),
-            batch * size[0] * size[1],
+            ConvShape(inputs, outputs, weight.shape[-1], groups, stride, branches.dilation),
+            batch * out[0] * out[1],
             compute,
         )
         for weight, groups in zip(branches.weights, branches.groups)
     )
-    margin, *padded = padded_sides(*size, plans, branches.width)
-    return Geometry(tuple(size), tuple(size), plans, margin, tuple(padded), compute)
+    margin, *padded = padded_sides(*size, plans, inputs)
+    return Geometry(tuple(size), out, plans, margin, tuple(padded), compute)
 
 
 def branch_features(
