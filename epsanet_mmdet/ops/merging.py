@@ -55,12 +55,7 @@ def library_conv(
 
 def merged_groups(in_channels: int, groups: int, x: Tensor) -> int:
     """Return the number of groups that is fastest on the device of x."""
-    return wider_groups(in_channels, groups, enough_channels(x))
-
-
-def enough_channels(x: Tensor) -> int:
-    """Return the number of input channels per group above which merging is not faster."""
-    return ENOUGH_CHANNELS['cuda' if x.is_cuda else 'cpu']
+    return wider_groups(in_channels, groups, ENOUGH_CHANNELS['cuda' if x.is_cuda else 'cpu'])
 
 
 def _pairs(x: Tensor, weights: Sequence[Tensor], merged: Sequence[int]) -> List[Tuple[int, int]]:

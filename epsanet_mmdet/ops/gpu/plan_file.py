@@ -63,12 +63,12 @@ class TunedConv(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def shape(self) -> ConvShape:
         """The convolution."""
-        return ConvShape(*(getattr(self, name) for name in ConvShape._fields))
+        return _part(self, ConvShape)
 
     @property
     def plan(self) -> ConvPlan:
         """The plan."""
-        return ConvPlan(*(_part(self, of) for of in (Blocking, ConvTile)))
+        return ConvPlan(_part(self, Blocking), _part(self, ConvTile))
 
     def __post_init__(self) -> None:
         divides = self.outputs % self.groups == 0 and self.inputs % self.groups == 0
