@@ -12,7 +12,7 @@ from ..errors import CheckpointError
 
 def pending_gradients(runner: Runner) -> Dict[str, Tensor]:
     """Return the gradients by parameter if the optimizer is between two steps, else nothing."""
-    if _at_step(runner.optim_wrapper):
+    if at_step(runner.optim_wrapper):
         return {}
     parameters = _module(runner.model).named_parameters()
     return {name: p.grad for name, p in parameters if p.grad is not None}
@@ -26,7 +26,7 @@ def restore_gradients(runner: Runner, gradients: Mapping[str, Tensor]) -> None:
     Raises:
         CheckpointError: If they are not gradients of this model.
     """
-    if not gradients or _at_step(runner.optim_wrapper):
+    if not gradients or at_step(runner.optim_wrapper):
         return
     parameters = dict(_module(runner.model).named_parameters())
     for name, gradient in gradients.items():
@@ -36,8 +36,11 @@ def restore_gradients(runner: Runner, gradients: Mapping[str, Tensor]) -> None:
         parameter.grad = gradient.to(parameter)
 
 
-def _at_step(wrapper: OptimWrapper) -> bool:
-    return isinstance(wrapper, OptimWrapperDict) or wrapper.should_update()
+def at_step(wrapper: OptimWrapper) -> bool:
+    """Return True if no gradients are being accumulated, as far as the wrapper knows."""
+    if isinstance(wrapper, OptimWrapperDict):  # whose own count is not set
+        return True
+    return getattr(wrapper, 'should_update', lambda: True)()
 
 
 def _module(model: nn.Module) -> nn.Module:

@@ -16,6 +16,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ..gradients import at_step
 from .atomic_checkpoint import INTERRUPTED, AtomicCheckpointHook
 
 EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: try again later
@@ -69,9 +70,7 @@ class PreemptionHook(Hook):
         self._remove_interrupted(runner)
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
-        # No checkpoint holds accumulated gradients, so a signal waits for the optimizer's step.
-        between_steps = getattr(runner.optim_wrapper, 'should_update', lambda: True)()
-        if between_steps:
+        if at_step(runner.optim_wrapper):  # only ExactResumeHook stores accumulated gradients
             self._leave_if_wanted(runner, dict(epoch=runner.epoch, iter=runner.iter + 1))
 
     def after_val_iter(self, runner: Runner, *args, **kwargs) -> None:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from toy_training import EPOCH_LENGTH, EPOCHS, VALIDATED, toy_runner, weights
 
 from epsanet_mmdet.checkpoint.record import find_fault
@@ -120,6 +122,13 @@ def test_a_signal_waits_for_accumulated_gradients(tmp_path):
     options = dict(optim_wrapper__accumulative_counts=2)
     runner = preempted(tmp_path, Signal(4), **options)
     assert runner.iter == 5  # iterations 4 and 5 make one step
+
+
+def test_a_training_with_several_optimizers_goes_through_the_hook():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)
+    runner = SimpleNamespace(optim_wrapper=OptimWrapperDict(only=OptimWrapper(optimizer)))
+    runner.epoch = runner.iter = 0
+    preemption.PreemptionHook().after_train_iter(runner, 0)
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
