@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .load import open_checkpoint
+from .safetensors_files import device_of
 
 MAGIC = struct.pack('<Q', 0x112)  # the first bytes of a file
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA  # of an array, by the version of the format
@@ -39,15 +40,14 @@ def read_params(path: Union[str, Path], map_location: Any = None) -> Dict[str, T
 
     Args:
         path: The file.
-        map_location: Device of the tensors; anything but a device means the CPU.
+        map_location: See :func:`.safetensors_files.device_of`.
 
     Raises:
         CheckpointError: If it is damaged, or has arrays that are sparse, without numbers, without
             names, or of another kind of numbers than torch's.
         FileNotFoundError: If it does not exist.
     """
-    is_device = isinstance(map_location, (str, torch.device))
-    device = torch.device(map_location if is_device else 'cpu')
+    device = device_of(map_location)
     with open_checkpoint(path) as file:
         try:
             tensors = _Reader(file).read()

@@ -80,10 +80,8 @@ def find_fault(path: Union[str, Path], own: bool = True) -> Optional[str]:
         if size not in [entry[0] for entry in recorded]:
             return f'has {size:,} bytes, and had {recorded[-1][0]:,} when it was written'
         with path.open('rb') as file:
-            digest = hashlib.sha256()
-            while chunk := file.read(2**20):
-                digest.update(chunk)
-        if (size, digest.hexdigest()) not in recorded:
+            digest = hashlib.file_digest(file, 'sha256').hexdigest()
+        if (size, digest) not in recorded:
             return 'has changed since it was written: its SHA-256 differs from the recorded one'
     except OSError as error:
         return f'cannot be read ({error.strerror})'

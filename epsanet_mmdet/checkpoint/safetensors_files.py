@@ -70,18 +70,22 @@ def with_versions(tensors: Dict[str, Tensor], versions: Dict[str, int]) -> Order
     return state
 
 
+def device_of(map_location: Any) -> torch.device:
+    """Return the device that a ``map_location`` names; anything but a device means the CPU."""
+    return torch.device(map_location if isinstance(map_location, (str, torch.device)) else 'cpu')
+
+
 def read_tensors(path: Union[str, Path], map_location: Any = None) -> Tuple[Dict, Dict[str, str]]:
     """Read the tensors and the metadata of a safetensors file.
 
     Args:
         path: The file; it may be changed or removed afterwards.
-        map_location: Device of the tensors; anything but a device means the CPU.
+        map_location: See :func:`device_of`.
 
     Raises:
         CheckpointError: If it is damaged, or not a safetensors file.
     """
-    is_device = isinstance(map_location, (str, torch.device))
-    device = torch.device(map_location if is_device else 'cpu')
+    device = device_of(map_location)
     try:
         with safe_open(str(path), 'pt') as file:
             # clone, since they are views of the mapped file
