@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence,
 from ..errors import DataError
 from ..utils.files import open_regular
 from ..utils.images import MAX_PIXELS, header_fault, read_image, read_size
-from ..utils.text import printable
+from ..utils.text import listing
 from .coco_json import has_byte_order_mark, load_json
 
 TAIL = 64  # bytes; end markers may be followed by padding
@@ -94,7 +94,7 @@ def read_annotations(
             f"as ('{classes}',)"
         )
     names = [c.get('name') if isinstance(c, dict) else None for c in content['categories']]
-    both = f"config has {_listing(classes)}, '{ann_file}' has {_listing(names)}"
+    both = f"config has {listing(classes)}, '{ann_file}' has {listing(names)}"
     missing = [name for name in classes if name not in names]
     more = [name for name in names if name not in classes]
     if missing or (more and not subset):
@@ -192,9 +192,4 @@ def _size_fault(found: Optional[Size], expected: Expected) -> Optional[str]:
 
 def _difference(missing: Sequence, more: Sequence) -> str:
     parts = [(missing, 'not in the file'), (more, 'not in the config')]
-    return ', '.join(f'{_listing(names)} {where}' for names, where in parts if names)
-
-
-def _listing(names: Sequence[str], limit: int = 10) -> str:
-    shown = ', '.join(printable(name, 40) for name in names[:limit])
-    return f'{len(names)} ({shown}{", ..." if len(names) > limit else ""})'
+    return ', '.join(f'{listing(names)} {where}' for names, where in parts if names)

@@ -6,12 +6,13 @@ import numpy as np
 
 from ..utils import page
 from ..utils.drawing import css_colour
-from ..utils.svg import Picture, Shape, embed_picture
+from ..utils.svg import Picture, Shape, corner_and_size, embed_picture
+from ..utils.text import counted
 from .charts import histogram, scale_chart, scale_limits
 from .heatmap import css_colours, draw_heat
 from .images import Explained
 from .recording import Gate
-from .summary import WHOLE, Summary, counted, short_names
+from .summary import WHOLE, Summary, short_names
 
 THUMBNAIL = 320  # pixels of the longer side of an image under a map of a layer
 
@@ -37,7 +38,7 @@ class ExplainedPage:
         image, name = explained.frame.image, explained.frame.name
         captions = explained.captions(self.classes)
         shapes = [
-            Shape(caption, _corner_and_size(box), colour=css_colour(int(label)))
+            Shape(caption, corner_and_size(box), colour=css_colour(int(label)))
             for caption, box, label in zip(captions, explained.boxes, explained.objects.labels)
         ]
         whole = embed_picture(image, name)
@@ -96,11 +97,6 @@ class ExplainedPage:
             return ': nothing raised the score'
         where = f', stage {cam.stage} of {cam.stages}' if cam.stages > 1 else ''
         return f': {self.layer}{where}'
-
-
-def _corner_and_size(box: np.ndarray) -> List[float]:
-    left, top, right, bottom = box.tolist()
-    return [round(value, 1) for value in (left, top, right - left, bottom - top)]
 
 
 def _position_picture(image: np.ndarray, name: str, gate: Gate, label: str) -> Picture:

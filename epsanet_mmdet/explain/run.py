@@ -17,12 +17,12 @@ from ..inference.sources import Frame, Source, find_sources, read_frames
 from ..utils.drawing import draw_objects
 from ..utils.files import is_inside
 from ..utils.storage import check_file_writable, write_whole
-from ..utils.text import printable
+from ..utils.text import counted, printable
 from .grad_cam import BACKBONE
 from .heatmap import draw_heat
 from .images import Explained, explain_image
 from .page import ExplainedPage
-from .summary import Summary, counted, object_size
+from .summary import Summary, object_size
 
 PAGE, TABLE = 'index.html', 'scales.csv'
 METHODS = {

@@ -100,8 +100,3 @@ def short_names(names: Sequence[str]) -> List[str]:
         while end < shortest - begin - 1 and len({part[-1 - end] for part in parts}) == 1:
             end += 1
     return ['.'.join(part[begin : len(part) - end]) for part in parts]
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun, in the plural unless it is 1."""
-    return f'{count} {noun}' if count == 1 else f'{count} {noun}s'

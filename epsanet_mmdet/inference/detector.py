@@ -20,7 +20,7 @@ from ..config.load import load_config
 from ..errors import CheckpointError, ConfigError
 from ..utils.device import usable_device
 from ..utils.drawing import draw_objects
-from ..utils.text import printable
+from ..utils.text import listing
 from .sources import Frame
 
 
@@ -119,7 +119,7 @@ class Detector(DetInferencer):
         if counts - {len(classes)}:
             raise CheckpointError(
                 f'the model detects {min(counts)} classes, but the checkpoint or config names '
-                f'{_listing(classes)}; set num_classes and metainfo.classes to the same'
+                f'{listing(classes)}; set num_classes and metainfo.classes to the same'
             )
 
 
@@ -156,14 +156,9 @@ def require_fit(model: nn.Module, checkpoint: dict) -> None:
     if classes is not None and counts - {len(classes)}:
         raise CheckpointError(
             f'the config detects {min(counts)} classes, but the checkpoint was trained on '
-            f'{_listing(classes)}; use the config it was trained with, which lies beside it'
+            f'{listing(classes)}; use the config it was trained with, which lies beside it'
         )
     raise CheckpointError(
         f"the checkpoint leaves {len(unfilled)} of the model's {found.wanted} tensors unfilled, "
         f'such as {unfilled[0]}; use the config it was trained with, which lies beside it'
     )
-
-
-def _listing(names: Sequence[str], limit: int = 10) -> str:
-    shown = ', '.join(printable(name, 40) for name in names[:limit])
-    return f'{len(names)} ({shown}{", ..." if len(names) > limit else ""})'

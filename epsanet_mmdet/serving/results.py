@@ -15,6 +15,7 @@ from ..inference.detector import Detector
 from ..inference.image_ids import ImageIds
 from ..inference.outputs import OutputFolder
 from ..inference.sources import Frame, find_sources, read_frames
+from ..utils.text import counted
 
 LOWEST = 0.05  # score of the detections that are kept, so that the threshold can move
 MOST = 100  # pictures at a time; they stay in memory
@@ -54,7 +55,10 @@ class Results:
     def pictures(self, score_thr: float) -> List[Tuple[np.ndarray, str]]:
         """Return the images with their objects drawn, as RGB, and a caption of each."""
         return [
-            (self.detector.draw(frame, sample)[..., ::-1], f'{frame.name}: {_count(detections)}')
+            (
+                self.detector.draw(frame, sample)[..., ::-1],
+                f'{frame.name}: {counted(len(detections), "object")}',
+            )
             for frame, sample, detections in self._above(score_thr)
             if sample is not None
         ]
@@ -91,7 +95,3 @@ class Results:
                 kept.pred_instances = objects[objects.scores >= score_thr]
                 sample = kept
             yield frame, sample, Detections.from_sample(frame, sample, self.detector.classes)
-
-
-def _count(detections: Detections) -> str:
-    return f'{len(detections)} object' + 's' * (len(detections) != 1)

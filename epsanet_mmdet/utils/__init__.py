@@ -1,1 +1,1 @@
-"""What has no part of detection in it: files, text, devices, measurements."""
+"""Files, text, devices and measurements: nothing here depends on detection."""

@@ -102,6 +102,12 @@ def embed_picture(image: np.ndarray, name: str, longest_side: int = LONGEST_SIDE
     return Picture(name, width, height, 'data:image/jpeg;base64,' + base64.b64encode(jpeg).decode())
 
 
+def corner_and_size(box: np.ndarray) -> List[float]:
+    """Return the box of a :class:`Shape`, given its left, top, right and bottom."""
+    left, top, right, bottom = box.tolist()
+    return [round(value, 1) for value in (left, top, right - left, bottom - top)]
+
+
 def outline(segmentation: Union[dict, List[List[float]], np.ndarray, None]) -> str:
     """Return SVG path data of a checked COCO segmentation, polygons or run lengths, or a mask.
 

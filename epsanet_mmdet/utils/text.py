@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from difflib import get_close_matches
-from typing import Any, Collection, Iterable, List
+from typing import Any, Collection, Iterable, List, Sequence
 
 FORMULA = ('=', '+', '-', '@', '\t', '\r', '\n')  # how formulas begin in spreadsheets
 NOT_XML = re.compile('[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
@@ -48,6 +48,17 @@ def csv_row(values: Iterable[Any]) -> List[Any]:
     ``=HYPERLINK(...)``, is prefixed with an apostrophe. Numbers are unchanged.
     """
     return [f"'{v}" if isinstance(v, str) and v.startswith(FORMULA) else v for v in values]
+
+
+def listing(names: Sequence[Any], limit: int = 10) -> str:
+    """Return the number of some names and the first of them, such as ``2 (cat, dog)``."""
+    shown = ', '.join(printable(name, 40) for name in names[:limit])
+    return f'{len(names)} ({shown}{", ..." if len(names) > limit else ""})'
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, in the plural unless it is 1."""
+    return f'{count} {noun}' if count == 1 else f'{count} {noun}s'
 
 
 def closest(name: object, known: Collection[str], most: int = 1) -> List[str]:

@@ -4,7 +4,7 @@ from typing import List, Sequence
 
 from ...utils import page
 from ...utils.drawing import css_colour
-from ...utils.svg import Picture, Shape, embed_picture, outline
+from ...utils.svg import Picture, Shape, corner_and_size, embed_picture, outline
 from .samples import Sample
 
 
@@ -13,8 +13,7 @@ def draw_picture(sample: Sample) -> Picture:
     picture = embed_picture(sample.image, sample.name)
     shapes = []
     for i in sample.large_first:  # small objects above large ones
-        left, top, right, bottom = sample.boxes[i].tolist()
-        box = [round(value, 1) for value in (left, top, right - left, bottom - top)]
+        box = corner_and_size(sample.boxes[i])
         path = '' if sample.masks is None else outline(sample.masks[i])
         outcome = 'ignored' if sample.ignored[i] else ''
         shapes.append(Shape(sample.names[i], box, path, outcome, css_colour(sample.labels[i])))
