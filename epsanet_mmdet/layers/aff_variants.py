@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .aff import AFF, MSCAM2d, MSCAMWeights
 from .checks import check_positive
-from .norm import NormLayer, PooledBatchNorm2d
+from .norm import NormLayer
 
 
 class PointwiseWeights(MSCAMWeights):
@@ -36,23 +36,14 @@ class PointwiseAFF(AFF):
     weights_class = PointwiseWeights
 
 
-class RefinementFusion(nn.Module):
+class RefinementFusion(MSCAM2d):
     """Fusion that weighs the residual only: ``x + M(x + y) * y``.
 
-    Args:
-        channels: Channels C.
-        reduction: Reduction ratio of M, see :class:`~.aff.MSCAMWeights`.
-        norm_layer: Builds the normalisations of M.
+    The arguments are those of :class:`~.aff.MSCAM2d`.
 
     Shape:
         Two of (B, C, H, W) -> (B, C, H, W).
     """
-
-    def __init__(
-        self, channels: int, reduction: int = 4, norm_layer: NormLayer = PooledBatchNorm2d
-    ) -> None:
-        super().__init__()
-        self.weights = MSCAMWeights(channels, reduction, norm_layer)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return x + self.weights(x + y) * y
