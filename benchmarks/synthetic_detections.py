@@ -1,11 +1,11 @@
 """Random images with objects and detections of known quality, as COCO in memory."""
 
-import contextlib
-import io
 from typing import List, Sequence, Tuple
 
 import numpy as np
 from pycocotools.coco import COCO
+
+from epsanet_mmdet.evaluation.data import silenced
 
 CLASSES = ('cat', 'dog', 'cow')
 Box = Tuple[int, List[float]]  # class and box
@@ -57,6 +57,5 @@ def _entry(number: int, image: int, category: int, box: List[float]) -> dict:
 def _index(content: dict) -> COCO:
     coco = COCO()
     coco.dataset = content
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
+    silenced(coco.createIndex)
     return coco
