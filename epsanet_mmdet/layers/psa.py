@@ -80,17 +80,8 @@ class PSAModule(nn.Module):
         branches = len(kernel_sizes)
         width = out_channels // branches
         for i, (kernel_size, group) in enumerate(zip(kernel_sizes, groups), start=1):
-            conv = nn.Conv2d(
-                in_channels,
-                width,
-                kernel_size,
-                stride=stride,
-                padding=dilation * (kernel_size // 2),
-                dilation=dilation,
-                groups=group,
-                bias=False,
-            )
-            self.add_module(f'conv_{i}', conv)
+            sizes = kernel_size, stride, dilation * (kernel_size // 2), dilation
+            self.add_module(f'conv_{i}', nn.Conv2d(in_channels, width, *sizes, group, bias=False))
         if attention_type != 'none':
             self.gap = nn.AdaptiveAvgPool2d(1)
             self.se = SqueezeMLP(width, reduction)

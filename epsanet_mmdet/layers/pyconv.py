@@ -55,17 +55,9 @@ class PyConv2d(nn.Module):
         check_branches('PyConv2d', in_channels, out_channels, kernel_sizes, groups, shares)
         self.levels = len(kernel_sizes)
         for i, (kernel_size, group, share) in enumerate(zip(kernel_sizes, groups, shares), start=1):
-            conv = nn.Conv2d(
-                in_channels,
-                out_channels * share // sum(shares),
-                kernel_size,
-                stride=stride,
-                padding=dilation * (kernel_size // 2),
-                dilation=dilation,
-                groups=group,
-                bias=False,
-            )
-            self.add_module(f'conv2_{i}', conv)
+            width = out_channels * share // sum(shares)
+            sizes = kernel_size, stride, dilation * (kernel_size // 2), dilation
+            self.add_module(f'conv2_{i}', nn.Conv2d(in_channels, width, *sizes, group, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([getattr(self, f'conv2_{i + 1}')(x) for i in range(self.levels)], dim=1)
