@@ -66,4 +66,4 @@ def end(out_dir: str, faults: Sequence[str]) -> None:
     """Print where results are, and exit with status 1 and a note if inputs were skipped."""
     print(f'Written to {out_dir}')
     if faults:
-        sys.exit(f'note: {len(faults)} inputs were skipped: ' + '; '.join(faults[:5]))
+        sys.exit(f'note: {len(faults)} skipped: ' + '; '.join(faults[:5]))

@@ -25,7 +25,9 @@ class Weights(NamedTuple):
 
 
 def check_checkpoint_path(path: Union[str, Path]) -> None:
-    """Raise CheckpointError if a checkpoint is neither a URL nor an existing file."""
+    """Raise CheckpointError if a checkpoint is neither a URL nor a file."""
+    if osp.isdir(path):
+        raise CheckpointError(f"'{path}' is a folder; name a checkpoint in it")
     if '://' not in str(path) and not osp.isfile(path):
         raise CheckpointError(f"checkpoint '{path}' does not exist; check the path")
 
@@ -44,10 +46,9 @@ def read_weights(source: Union[str, Path]) -> Weights:
         CheckpointError: If the file does not exist, is damaged, or holds no weights.
     """
     source = str(source)
+    check_checkpoint_path(source)
     if '://' in source:
         content = CheckpointLoader.load_checkpoint(source, map_location='cpu')
-    elif not osp.exists(source):
-        raise CheckpointError(f"checkpoint '{source}' does not exist; check the path")
     else:
         content = load_untrusted(source)
     tensors, layout = _find_weights(content)

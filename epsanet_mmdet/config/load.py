@@ -9,10 +9,12 @@ from typing import Dict, Iterable, Optional
 from mmengine.config import Config
 
 from ..errors import ConfigError
-from ..utils.text import suggestion
+from ..utils.text import closest, suggestion
 from .data import dataset_options, idle_worker_options
 from .options import check_options
 from .python_text import check_names
+
+SUFFIXES = ('.py', '.yml', '.yaml', '.json')  # what mmengine reads
 
 
 def configs_dir() -> Path:
@@ -49,10 +51,14 @@ def find_file(name: str, kind: str, shipped: Iterable[Path]) -> str:
     stem = re.sub(r'\.(py|ya?ml)$', '', name)
     if stem in paths:
         return paths[stem]
-    raise ConfigError(
-        f"there is no {kind} '{name}', neither as a file nor by name; "
-        f'{suggestion(osp.basename(stem), paths, most=3)}'
-    )
+    if osp.isdir(name):
+        raise ConfigError(f"'{name}' is a folder; name a {kind} file in it")
+    word = osp.basename(stem)
+    if closest(word, paths, most=3) or len(paths) <= 20:
+        remedy = suggestion(word, paths, most=3)
+    else:
+        remedy = f'check the path, or choose a shipped one from {configs_dir()}'
+    raise ConfigError(f"there is no {kind} '{name}', neither as a file nor by name; {remedy}")
 
 
 def load_config(name: str, options: Optional[Dict] = None) -> Config:
@@ -111,6 +117,8 @@ def read_config(path: str) -> Config:
     Raises:
         ConfigError: If it cannot be read.
     """
+    if not path.endswith(SUFFIXES):
+        raise ConfigError(f"'{path}' is not a config; name a {', '.join(SUFFIXES)} file")
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is Python, so anything

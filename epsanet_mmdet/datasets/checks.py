@@ -39,7 +39,7 @@ def check_paths(ann_file: str, img_dir: str, data_root: Optional[str] = None) ->
     if data_root and not osp.isdir(data_root):
         raise DataError(
             f"data root '{data_root}' does not exist; set it with --cfg-options data_root=PATH "
-            '(of epsanet reproduce --data-root PATH), or the environment variable DATA_ROOT'
+            '(epsanet reproduce: --data-root PATH) or the environment variable DATA_ROOT'
         )
     if not osp.isfile(ann_file):
         folder = osp.dirname(ann_file)

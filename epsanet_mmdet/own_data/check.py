@@ -71,7 +71,7 @@ def summary(data: CheckedData, limit: int = 10) -> str:
             if len(shown) < len(found):
                 lines.append(f'    ... and {len(found) - len(shown)} more (--limit 0 lists all)')
     errors, warnings = (data.findings.count(level) for level in ('error', 'warning'))
-    lines += ['', f'{errors} errors, {warnings} warnings']
+    lines += ['', f'{errors} error{"s" * (errors != 1)}, {warnings} warning{"s" * (warnings != 1)}']
     return '\n'.join(map(one_line, lines))
 
 

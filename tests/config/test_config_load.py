@@ -43,8 +43,17 @@ def test_a_misspelt_name_is_told_the_closest(name):
     assert name in message and NAME in message
 
 
-def test_a_name_close_to_none_is_refused_with_the_known_names():
-    assert 'choose one of ' in error(find_config, '@@@@')
+def test_a_name_close_to_none_is_refused_with_the_folder_of_the_shipped_configs():
+    assert str(configs_dir()) in error(find_config, '@@@@')
+
+
+def test_a_folder_in_place_of_a_config_is_named(tmp_path):
+    assert f"'{tmp_path}' is a folder" in error(find_config, str(tmp_path))
+
+
+def test_a_file_that_is_no_config_is_named(tmp_path):
+    (tmp_path / 'photo.jpg').write_bytes(b'')
+    assert "photo.jpg' is not a config; name a .py" in error(load_config, str(tmp_path / 'photo.jpg'))
 
 
 @pytest.mark.parametrize(

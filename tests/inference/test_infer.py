@@ -83,7 +83,7 @@ def test_the_tool_prints_one_line_for_each_failure(tiny_detector, tmp_path):  # 
     options = ['--out-dir', tmp_path / 'out', '--device', 'cpu', '--score-thr', '0.1']
     done = run_tool(tiny_detector.config, tiny_detector.checkpoint, *inputs, *options)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith('note: 1 inputs were skipped: ')
+    assert done.stderr.splitlines()[-1].startswith('note: 1 skipped: ')
     assert '\\x1b[31mempty.jpg: empty file' in done.stderr
     assert '\x1b[31m' not in done.stdout + done.stderr
     assert 'Detecting' in done.stderr

@@ -249,6 +249,6 @@ def explain(error: BaseException) -> str:
         return "is in torch's format before 0.1.10; load and save it with an old torch"
     reason = message.split('WeightsUnpickler error:')[-1].strip() or type(error).__name__
     return (
-        f'is damaged or no PyTorch checkpoint ({reason.splitlines()[0]:.200}); get it again, or '
+        f'is damaged or not a PyTorch checkpoint ({reason.splitlines()[0]:.200}); get it again, or '
         'use an earlier one'
     )
