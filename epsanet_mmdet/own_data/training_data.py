@@ -78,7 +78,7 @@ def _require_clean(checked: CheckedData, paths: Sequence[str]) -> None:
     if groups:
         first, *_ = next(iter(groups.values()))
         raise DataError(
-            f'the data set has {checked.findings.count("error")} errors, such as {first.place}: '
+            f'the data set has errors ({checked.findings.count("error")}), such as {first.place}: '
             f'{first.message}; list them with epsanet check {" ".join(map(str, paths))}, '
             'and correct them or use its --fix'
         )

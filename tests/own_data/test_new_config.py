@@ -155,7 +155,7 @@ def test_the_plan_fits_data_and_machine():
 def test_data_with_errors_get_no_config(tmp_path):
     root = write_coco(tmp_path / 'data', 5, 2)
     (root / 'images' / 'im 3.png').unlink()
-    with pytest.raises(DataError, match='1 errors.*image 3.*epsanet check.*--fix'):
+    with pytest.raises(DataError, match=r'errors \(1\).*image 3.*epsanet check.*--fix'):
         make(root)
     assert not list(tmp_path.glob('*.py'))
 
