@@ -162,8 +162,10 @@ def test_data_with_errors_get_no_config(tmp_path):
 
 def test_mistakes_on_the_command_line_are_named(tmp_path):
     root = write_coco(tmp_path / 'data', 5, 2)
-    with pytest.raises(ConfigError, match='did you mean .*mask-rcnn_epsanet50-s_fpn_1x_coco'):
-        make(root, 'mask-rcnn_epsanet50s')
+    with pytest.raises(ConfigError, match="'epsanet50'.* did you mean .*-rcnn_epsanet50-s'"):
+        make(root, 'epsanet50')
+    with pytest.raises(ConfigError, match='let it end in .py'):
+        make(root, out='shapes.txt')
     make(root)
     with pytest.raises(ConfigError, match='exists'):
         make(root)

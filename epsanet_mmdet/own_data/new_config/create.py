@@ -1,16 +1,18 @@
 """Creating a config for your own data."""
 
 import os.path as osp
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Optional, Sequence
 
 from mmengine.config import Config
 
-from ...config.load import find_config, read_config
+from ...config.load import configs_dir, find_config, read_config
 from ...config.python_text import check_names
 from ...errors import ArgumentError, ConfigError, DataError
 from ...utils.storage import write_whole
+from ...utils.text import suggestion
 from ..formats.coco import write_coco
 from ..formats.split import Split
 from ..lint.sets import mask_count
@@ -66,6 +68,8 @@ def new_config(
     machine = machine or Machine.this()
     base = _find_model(model)
     path = out or f'{model}_{Path(data[0]).resolve().stem}.py'
+    if not path.endswith('.py'):
+        raise ConfigError(f"--out '{path}' is not the name of a config; let it end in .py")
     _require_new(path)
     config = read_config(base)
     _require_known(config, model)
@@ -102,10 +106,13 @@ def new_config(
 
 
 def _find_model(model: str) -> str:
-    try:
-        return find_config(f'{model}_fpn_1x_coco')
-    except ConfigError:
-        return find_config(model)
+    schedule = '_fpn_1x_coco'
+    for name in (model + schedule, model):
+        with suppress(ConfigError):
+            return find_config(name)
+    models = (path.stem.removesuffix(schedule) for path in configs_dir().rglob(f'*{schedule}.py'))
+    near = suggestion(model, sorted(models), most=3)
+    raise ConfigError(f"there is no model '{model}', neither shipped nor as a config file; {near}")
 
 
 def _require_known(config: Config, model: str) -> None:
