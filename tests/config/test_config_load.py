@@ -52,8 +52,9 @@ def test_a_folder_in_place_of_a_config_is_named(tmp_path):
 
 
 def test_a_file_that_is_no_config_is_named(tmp_path):
-    (tmp_path / 'photo.jpg').write_bytes(b'')
-    assert "photo.jpg' is not a config; name a .py" in error(load_config, str(tmp_path / 'photo.jpg'))
+    photo = tmp_path / 'photo.jpg'
+    photo.write_bytes(b'')
+    assert f"'{photo}' is not a config; name a .py" in error(load_config, str(photo))
 
 
 @pytest.mark.parametrize(
