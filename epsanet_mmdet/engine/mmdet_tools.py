@@ -10,6 +10,7 @@ from typing import Callable, Dict, List, Optional, Sequence
 
 import mmdet
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
 from ..checkpoint.weight_files import check_checkpoint_path
@@ -77,9 +78,9 @@ def prepare_arguments(
     config_file = find_config(given.config)
     config = read_config(config_file)
     implied = merge_options(config, given.cfg_options or {})
+    if tool == 'train.py':
+        check_mixed_precision(config, given.amp)
     if check:
-        if given.amp:
-            config.optim_wrapper.type = 'AmpOptimWrapper'
         check(config)
     if 'runner_type' not in config:
         implied['runner_type'] = BriefRunner.__name__
@@ -119,6 +120,20 @@ def with_options(arguments: List[str], options: Dict[str, object]) -> List[str]:
     i = next((i for i, a in enumerate(arguments) if a.startswith('--cfg')), end)
     added = ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
     return [*arguments[:i], *added, *arguments[i:]]
+
+
+def check_mixed_precision(config: Config, amp: bool) -> None:
+    """Check that there is a GPU if a training, or ``--amp``, uses mixed precision.
+
+    Raises:
+        ConfigError: If there is none; mmengine has no mixed precision on CPUs.
+    """
+    amp = amp or (config.get('optim_wrapper') or {}).get('type') == 'AmpOptimWrapper'
+    if amp and get_device() == 'cpu':
+        raise ConfigError(
+            'mixed precision (AmpOptimWrapper) needs a GPU, and there is none; omit --amp, or set '
+            '--cfg-options optim_wrapper.type=OptimWrapper'
+        )
 
 
 def check_pretrained(config: Config) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from ..utils.text import one_line
+from ..utils.text import counted, one_line
 from .formats.split import Split
 from .lint import CheckedData, check_dataset
 from .lint.sets import class_counts, mask_count, size_histogram
@@ -71,7 +71,7 @@ def summary(data: CheckedData, limit: int = 10) -> str:
             if len(shown) < len(found):
                 lines.append(f'    ... and {len(found) - len(shown)} more (--limit 0 lists all)')
     errors, warnings = (data.findings.count(level) for level in ('error', 'warning'))
-    lines += ['', f'{errors} error{"s" * (errors != 1)}, {warnings} warning{"s" * (warnings != 1)}']
+    lines += ['', f'{counted(errors, "error")}, {counted(warnings, "warning")}']
     return '\n'.join(map(one_line, lines))
 
 

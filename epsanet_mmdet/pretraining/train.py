@@ -5,7 +5,6 @@ from itertools import permutations
 from typing import Dict, List
 
 from mmengine.config import Config
-from mmengine.device import get_device
 
 from ..engine.mmdet_tools import run_mmdet_tool
 from ..errors import ConfigError, DataError
@@ -23,18 +22,13 @@ def check_pretraining(config: Config) -> None:
     Raises:
         DataError: If a folder is missing or has no classes, or if the training and validation
             images have different classes.
-        ConfigError: If the config trains no classifier or one with another number of classes, if
-            it uses mixed precision without a GPU, or if a batch is larger than the data set.
+        ConfigError: If the config trains no classifier or one with another number of classes, or
+            if a batch is larger than the data set.
     """
     if (config.get('model') or {}).get('type') != 'ImageClassifier':
         raise ConfigError(
             f"config '{config.filename}' trains no ImageClassifier; name one of configs/pretrain, "
             'or use epsanet train for detectors'
-        )
-    if config.optim_wrapper.type == 'AmpOptimWrapper' and get_device() == 'cpu':
-        raise ConfigError(
-            'mixed precision (AmpOptimWrapper) needs a GPU, and there is none; omit --amp, or set '
-            '--cfg-options optim_wrapper.type=OptimWrapper'
         )
     classes = _class_folders(config)
     if not classes:  # other data sets than ours

@@ -41,6 +41,7 @@ def coco(tmp_path) -> Path:
 @pytest.fixture
 def prepare(monkeypatch, coco, tmp_path):
     monkeypatch.setenv('DATA_ROOT', str(coco))
+    monkeypatch.setattr(mmdet_tools, 'get_device', lambda: 'cuda')
     monkeypatch.chdir(tmp_path)
     for name in ('weights.pth', 'last.pth'):
         (tmp_path / name).touch()
@@ -137,6 +138,18 @@ def test_weights_of_torchvision_without_torchvision_are_named(prepare, monkeypat
     prepare('test.py', name, 'weights.pth')
     option = 'model.backbone.init_cfg.checkpoint=weights.pth'
     prepare('train.py', name, '--cfg-options', option)
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [[NAME, '--amp'], [NAME, '--cfg-options', 'optim_wrapper.type=AmpOptimWrapper']],
+    ids=' '.join,
+)
+def test_mixed_precision_without_a_gpu_is_refused(arguments, prepare, monkeypatch):
+    monkeypatch.setattr(mmdet_tools, 'get_device', lambda: 'cpu')
+    with pytest.raises(ConfigError, match='needs a GPU.*omit --amp, or set .*=OptimWrapper'):
+        prepare('train.py', *arguments)
+    prepare('test.py', NAME, 'weights.pth')
 
 
 def test_a_work_dir_that_cannot_be_made_is_named(prepare, tmp_path):

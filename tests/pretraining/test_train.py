@@ -215,13 +215,6 @@ def test_the_config_of_a_detector_is_refused():
     assert 'mask-rcnn_epsanet50-s_fpn_1x_coco.py' in message and 'epsanet train' in message
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
-def test_mixed_precision_without_a_gpu_is_refused(tree):
-    config = load_config('epsanet50-s_8xb128-amp-ema_coslr-60e_in1k', dict(data_root=tree))
-    message = refused(config)
-    assert 'GPU' in message and 'optim_wrapper.type=OptimWrapper' in message
-
-
 def published_recipe(root, **options) -> Config:
     """The published recipe of EPSANet-50 small, for the ten classes of the tree."""
     options = {'model.num_classes': 10, 'train_dataloader.batch_size': 80, **options}
