@@ -41,7 +41,7 @@ READERS: Dict[str, Tuple] = {
         *(key for key in inspect.signature(Runner).parameters if key != 'cfg'),
         *('activation_checkpointing', 'compile', 'efficient_conv_bn_eval', 'sync_bn'),
         *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'strategy'),
-        *('tta_model', 'tta_pipeline', 'skip_bad_images'),
+        *('tta_model', 'tta_pipeline', 'skip_bad_images', 'data_root'),
     ),
     'train_dataloader': LOADER,
     'val_dataloader': LOADER,
@@ -79,12 +79,20 @@ def check_options(config: Config, options: Dict[str, Any]) -> None:
         options: Values by dotted key.
 
     Raises:
-        ConfigError: If nothing reads a key; it suggests the nearest one.
+        ConfigError: If nothing reads a key; it suggests the nearest one, or those that the config
+            computed from it.
     """
     for key in options:
         here, parts = config._cfg_dict, key.split('.')
+        if parts[0] in here and not _is_read(config, parts[0]):
+            places = [p for p in _ending_with(here, key) if _is_read(config, p.partition('.')[0])]
+            more = ', ...' if len(places) > 3 else ''
+            raise ConfigError(
+                f"option '{printable(key)}': the config has already computed other values from it; "
+                f'change {", ".join(places[:3]) + more or "it in the file"} instead'
+            )
         for i, part in enumerate(parts):
-            if isinstance(here, (list, tuple)) and part.isdigit() and int(part) < len(here):
+            if _is_list(here) and part.isdigit() and int(part) < len(here):
                 here = here[int(part)]
             elif not isinstance(here, dict):
                 break  # merging refuses it
@@ -101,6 +109,24 @@ def check_options(config: Config, options: Dict[str, Any]) -> None:
                         f'{suggestion(part, sorted(known))}'
                     )
                 here = {}
+
+
+def _is_read(config: Config, variable: str) -> bool:
+    """Return True if mmengine, or a module of the config's own, reads a variable of a config."""
+    return variable in READERS[''] or variable in _words(config, ())
+
+
+def _ending_with(here: Any, name: str, place: str = '') -> List[str]:
+    """Return the dotted keys inside a value that end with a name."""
+    found = [place] if place.endswith(f'.{name}') else []
+    items = here.items() if isinstance(here, dict) else enumerate(here) if _is_list(here) else ()
+    for key, value in items:
+        found += _ending_with(value, name, f'{place}.{key}' if place else str(key))
+    return found
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
 
 
 def _find_reader(
@@ -162,20 +188,24 @@ def _arguments(kind: Any) -> Tuple[Set[str], bool]:
     return keys - {'self'}, complete and not built
 
 
-def _words(config: Config) -> Set[str]:
-    """Return the words in the sources of the packages that read a config."""
+def _words(config: Config, packages: Tuple[str, ...] = PACKAGES) -> Set[str]:
+    """Return the words in the sources of packages and of the config's ``custom_imports``."""
     imports = (config.get('custom_imports') or {}).get('imports') or ()
-    packages = (*PACKAGES, *([imports] if isinstance(imports, str) else imports))
-    return set().union(*(_words_of(package.partition('.')[0]) for package in packages))
+    imports = [imports] if isinstance(imports, str) else imports
+    own = [package for package in imports if package.partition('.')[0] not in PACKAGES]
+    return set().union(*(_words_of(package.partition('.')[0]) for package in (*packages, *own)))
 
 
 @functools.lru_cache
 def _words_of(package: str) -> Set[str]:
     spec = importlib.util.find_spec(package)
+    folders = (spec and spec.submodule_search_locations) or ()
+    paths = [path for folder in folders for path in Path(folder).rglob('*.py')]
+    if spec and not folders:  # a single module
+        paths = [Path(spec.origin or '')]
     return {
         word
-        for folder in (spec and spec.submodule_search_locations) or ()
-        for path in Path(folder).rglob('*.py')
-        if '.mim' not in path.parts
+        for path in paths
+        if path.suffix == '.py' and '.mim' not in path.parts
         for word in re.findall(r'\w+', path.read_text(errors='replace'))
     }

@@ -162,6 +162,26 @@ def test_a_type_among_the_options_decides_which_keys_are_read(config):
     check_options(config, {'default_hooks.ema.momentum': 0.1, 'default_hooks.ema.type': 'EMAHook'})
 
 
+def test_a_variable_that_values_were_computed_from_is_refused_with_their_keys():
+    name = 'mask-rcnn_epsanet50-s_fpn_small-data'
+    with pytest.raises(ConfigError, match='already computed.* change train_cfg.max_epochs instead'):
+        load_config(name, {'max_epochs': 1})
+    with pytest.raises(ConfigError, match='change train_dataloader.dataset.pipeline.2.scale, val_'):
+        load_config(name, {'scale': (64, 64)})
+    with pytest.raises(ConfigError, match='change it in the file instead'):
+        load_config(name, {'norm_cfg.eps': 1e-3})
+
+
+def test_a_variable_that_a_module_of_the_config_reads_passes(tmp_path, monkeypatch):
+    (tmp_path / 'module_that_reads_strength.py').write_text('# reads cfg.strength')
+    monkeypatch.syspath_prepend(tmp_path)
+    imports = dict(imports=['module_that_reads_strength'])
+    config = Config(dict(strength=1, custom_imports=imports))
+    check_options(config, {'strength': 2})
+    with pytest.raises(ConfigError, match='already computed'):
+        check_options(Config(dict(strength=1)), {'strength': 2})
+
+
 @pytest.mark.parametrize('key', ['modle.x', 'model.backbone.dephth'])
 def test_loading_a_config_checks_its_options(key):
     with pytest.raises(ConfigError, match='did you mean'):
