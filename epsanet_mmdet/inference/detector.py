@@ -2,7 +2,7 @@
 
 import itertools
 import warnings
-from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ from mmdet.apis import DetInferencer
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from torch import nn
 
@@ -102,6 +103,11 @@ class Detector(DetInferencer):
         except cv2.error:  # a side of 0 pixels
             frame.fault = "cannot be resized to the config's image scale"
             return None
+
+    def _init_collate(self, cfg: Config) -> Callable:
+        if 'collate_fn' in cfg.test_dataloader:
+            return super()._init_collate(cfg)
+        return pseudo_collate  # the default, for which mmengine logs a warning
 
     def _load_weights_to_model(
         self, model: nn.Module, checkpoint: Optional[dict], cfg: Config

@@ -87,6 +87,7 @@ def test_the_tool_prints_one_line_for_each_failure(tiny_detector, tmp_path):  # 
     assert '\\x1b[31mempty.jpg: empty file' in done.stderr
     assert '\x1b[31m' not in done.stdout + done.stderr
     assert 'Detecting' in done.stderr
+    assert 'WARNING' not in done.stdout + done.stderr
     assert load(tmp_path / 'out', 'results.bbox.json')
     done = run_tool(tiny_detector.config, 'absent.pth', *inputs)
     assert done.returncode == 1
