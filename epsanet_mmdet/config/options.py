@@ -85,7 +85,7 @@ def check_options(config: Config, options: Dict[str, Any]) -> None:
     for key in options:
         here, parts = config._cfg_dict, key.split('.')
         if parts[0] in here and not _is_read(config, parts[0]):
-            places = [p for p in _ending_with(here, key) if _is_read(config, p.partition('.')[0])]
+            places = ['.'.join([place, *parts[1:]]) for place in _copies(config, parts[0])]
             more = ', ...' if len(places) > 3 else ''
             raise ConfigError(
                 f"option '{printable(key)}': the config has already computed other values from it; "
@@ -116,12 +116,18 @@ def _is_read(config: Config, variable: str) -> bool:
     return variable in READERS[''] or variable in _words(config, ())
 
 
-def _ending_with(here: Any, name: str, place: str = '') -> List[str]:
-    """Return the dotted keys inside a value that end with a name."""
-    found = [place] if place.endswith(f'.{name}') else []
-    items = here.items() if isinstance(here, dict) else enumerate(here) if _is_list(here) else ()
-    for key, value in items:
-        found += _ending_with(value, name, f'{place}.{key}' if place else str(key))
+def _copies(config: Config, variable: str) -> List[str]:
+    """Return the dotted keys that have the name of a variable, in what mmengine reads."""
+    places = [(key, value) for key, value in config.items() if _is_read(config, key)]
+    found = []
+    while places:
+        place, here = places.pop(0)
+        if place.endswith(f'.{variable}'):
+            found.append(place)
+        if _is_list(here):
+            here = dict(enumerate(here))
+        if isinstance(here, dict):
+            places += [(f'{place}.{key}', value) for key, value in here.items()]
     return found
 
 

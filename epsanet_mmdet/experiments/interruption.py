@@ -4,7 +4,7 @@ import signal
 from contextlib import contextmanager
 from typing import Iterator, Optional
 
-SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
@@ -24,14 +24,15 @@ def interruptible(minutes: Optional[float] = None) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, 0)  # the jobs are being ended already
         raise Interrupted
 
-    signals = (*SIGNALS, signal.SIGALRM) if minutes else SIGNALS
+    # ignored ones stay ignored: SIGHUP after nohup, SIGINT in the background
+    signals = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    if minutes:
+        signals.append(signal.SIGALRM)
     earlier = {number: signal.signal(number, interrupt) for number in signals}
     try:
         if minutes:
             signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
         yield
-    except KeyboardInterrupt:
-        raise Interrupted
     finally:
         if minutes:
             signal.setitimer(signal.ITIMER_REAL, 0)

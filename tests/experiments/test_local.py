@@ -1,6 +1,7 @@
 """Jobs run several at a time, for which short scripts stand in here."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -100,6 +101,17 @@ def test_an_interruption_ends_every_running_job(minutes, action, prepared, do):
     assert sum('ends and saves its state' in line for line in said) == 2
     for job in prepared.jobs:
         os.close(lock(job.folder, seconds=0))
+
+
+def test_a_signal_that_is_ignored_stays_ignored(prepared, do):
+    do(senet='kill -HUP $PPID')
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        assert run_plan(prepared, lambda line: None) == []
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, earlier)
+    assert prepared.pending == []
 
 
 def test_a_job_that_is_preempted_alone_ends_the_plan(prepared, do):
