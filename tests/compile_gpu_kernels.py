@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument('--precision', nargs='+', default=list(PRECISIONS), choices=PRECISIONS)
     parser.add_argument('--capability', nargs='+', type=int, default=[80, 89, 90], choices=GPUS)
     parser.add_argument('--size', nargs=3, type=int, default=[2, 800, 1280], help='images, h, w')
-    parser.add_argument('--spill', type=int, default=128, help='bytes a thread may spill')
+    parser.add_argument('--spill', type=int, default=256, help='bytes a thread may spill')
     parser.add_argument('--stages', type=int, default=4, help='stages of the networks')
     args = parser.parse_args()
     failures = 0
