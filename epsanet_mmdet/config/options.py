@@ -85,11 +85,10 @@ def check_options(config: Config, options: Dict[str, Any]) -> None:
     for key in options:
         here, parts = config._cfg_dict, key.split('.')
         if parts[0] in here and not _is_read(config, parts[0]):
-            places = ['.'.join([place, *parts[1:]]) for place in _copies(config, parts[0])]
-            more = ', ...' if len(places) > 3 else ''
+            places = _named(config, key)
             raise ConfigError(
                 f"option '{printable(key)}': the config has already computed other values from it; "
-                f'change {", ".join(places[:3]) + more or "it in the file"} instead'
+                f'change {places or "it in the file"} instead'
             )
         for i, part in enumerate(parts):
             if _is_list(here) and part.isdigit() and int(part) < len(here):
@@ -104,9 +103,10 @@ def check_options(config: Config, options: Dict[str, Any]) -> None:
                 if part not in known | EVERYWHERE and (
                     complete or (closest(part, known) and part not in _words(config))
                 ):
+                    places = _named(config, key) if i == 0 else ''
+                    hint = f'change {places} instead' if places else suggestion(part, sorted(known))
                     raise ConfigError(
-                        f"option '{printable(key)}': {reader} has no '{printable(part)}'; "
-                        f'{suggestion(part, sorted(known))}'
+                        f"option '{printable(key)}': {reader} has no '{printable(part)}'; {hint}"
                     )
                 here = {}
 
@@ -116,19 +116,20 @@ def _is_read(config: Config, variable: str) -> bool:
     return variable in READERS[''] or variable in _words(config, ())
 
 
-def _copies(config: Config, variable: str) -> List[str]:
-    """Return the dotted keys that have the name of a variable, in what mmengine reads."""
-    places = [(key, value) for key, value in config.items() if _is_read(config, key)]
+def _named(config: Config, key: str) -> str:
+    """Return the places of an option's first name in what mmengine reads, to be shown."""
+    name, *rest = key.split('.')
+    places = [(place, value) for place, value in config.items() if _is_read(config, place)]
     found = []
     while places:
         place, here = places.pop(0)
-        if place.endswith(f'.{variable}'):
-            found.append(place)
+        if place.endswith(f'.{name}'):
+            found.append('.'.join([place, *rest]))
         if _is_list(here):
             here = dict(enumerate(here))
         if isinstance(here, dict):
-            places += [(f'{place}.{key}', value) for key, value in here.items()]
-    return found
+            places += [(f'{place}.{inner}', value) for inner, value in here.items()]
+    return ', '.join(found[:3]) + (', ...' if len(found) > 3 else '')
 
 
 def _is_list(value: Any) -> bool:

@@ -154,6 +154,19 @@ def test_a_key_close_to_none_is_refused_with_the_known_names(config):
         check_options(config, {'optim_wrapper.optimizer.rho': 1})
 
 
+@pytest.mark.parametrize(
+    'key, place',
+    [
+        ('lr', 'optim_wrapper.optimizer.lr'),
+        ('backbone.depth', 'model.backbone.depth'),
+        ('batch_size', 'train_dataloader.batch_size, val_dataloader.batch_size, '),
+    ],
+)
+def test_the_last_names_of_a_key_are_refused_with_the_whole_key(key, place, config):
+    with pytest.raises(ConfigError, match=f"no '{key.split('.')[0]}'; change {place}.* instead"):
+        check_options(config, {key: 1})
+
+
 def test_a_type_among_the_options_decides_which_keys_are_read(config):
     adam = {'optim_wrapper.optimizer.type': 'AdamW'}
     check_options(config, {'optim_wrapper.optimizer.betas': (0.9, 0.99), **adam})
