@@ -1,4 +1,4 @@
-# make demo    set up, then train and test the embedded example
+# make demo    set up, then train and test a small Mask R-CNN on generated images
 # make test    set up, then lint and run the whole test suite
 #
 # PYTHON=python3.13  the Python to build the environment with, 3.11 to 3.14

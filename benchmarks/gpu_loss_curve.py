@@ -2,7 +2,7 @@
 
     python benchmarks/gpu_loss_curve.py --iterations 200 --precision fp32
 
-trains the embedded example with a backbone of full width: by the kernels, twice by torch, and by
+trains the demo's detector with a backbone of full width: by the kernels, twice by torch, and by
 torch with another seed. It prints how far each loss is from the first of torch's. Two runs by torch
 with one seed differ on a GPU, whose sums have no fixed order; the kernels should differ as little.
 """

@@ -1,4 +1,4 @@
-"""Train the embedded example for a long time, and check memory, open files and child processes.
+"""Train the demo's detector for a long time, and check memory, open files and child processes.
 
 The exit status is 1 if any of these grows.
 """
@@ -148,7 +148,7 @@ def run_long(
     batch_size: int = 8,
     tidy: bool = True,
 ) -> Dict[str, Any]:
-    """Train the embedded example for many iterations and judge its resources.
+    """Train the demo's detector for many iterations and judge its resources.
 
     Args:
         work_dir: Folder for all files; ``resources.jsonl`` holds the samples.

@@ -20,7 +20,7 @@ TEACHER_SEED = 1000  # so that a transplant is trained on other images than its 
 def training_config(
     data_root: str, work_dir: str, seed: int, batch_size: int, size: int, learning_rate: float
 ) -> Config:
-    """Return the config of the embedded example for one epoch with a full EPSANet-50 small.
+    """Return the config of the demo's detector for one epoch with a full EPSANet-50 small.
 
     Args:
         data_root: Folder that :func:`~epsanet_mmdet.datasets.shapes.write_shapes` wrote.

@@ -1,4 +1,4 @@
-# The embedded example: a slim Mask R-CNN that learns generated shapes from random weights in
+# The detector of `make demo`: a slim Mask R-CNN that learns generated shapes from random weights in
 # minutes on two CPU cores (epsanet_mmdet/datasets/shapes.py draws them).
 _base_ = '../_base_/mask-rcnn_fpn_adamw-cosine_coco.py'
 
