@@ -146,9 +146,9 @@ def _results_section(prefix: str, comparison: Dict) -> Section:
         caption = f'{IOU_TYPES[iou_type]} AP: every seed, mean and sample standard deviation'
         caption += ', and published' if published else ''
         plots.append((caption, plot_rows(values, published)))
-        points, cost = plotted_costs(comparison, iou_type)
-        caption = f'{IOU_TYPES[iou_type]} AP (mean and 95 % confidence interval) by {cost}'
-        plots.append((caption, plot_costs(points, cost)))
+        costs, aps = plotted_costs(comparison, iou_type)
+        caption = f'{IOU_TYPES[iou_type]} AP: mean and 95 % confidence interval, by cost'
+        plots.append((caption, plot_costs(costs, aps)))
     return render_section(
         f'{prefix}Results',
         'results',
@@ -171,18 +171,24 @@ def plotted_rows(comparison: Dict, iou_type: str) -> Tuple[Dict, Dict]:
     return {row['label']: row['figures'][iou_type]['AP']['values'] for row in rows}, published
 
 
-def plotted_costs(comparison: Dict, iou_type: str) -> Tuple[Dict, str]:
-    """Return each variant's cost and AP with its interval, and which cost it is.
+def plotted_costs(comparison: Dict, iou_type: str) -> Tuple[Dict, Dict]:
+    """Return each variant's costs by their names, and its AP with its interval.
 
-    It is the time of a training iteration, or FLOPs if a variant's time is not known.
+    The costs are the times of a training iteration and of a test image. FLOPs replace them if no
+    time is known of all variants.
     """
     rows = _tested_rows(comparison, iou_type)
-    if all(row['iteration_seconds'] for row in rows):
-        name, costs = 'time per training iteration (s)', [row['iteration_seconds'] for row in rows]
-    else:
-        name, costs = 'FLOPs of backbone and neck (G)', [row['flops'] / 1e9 for row in rows]
+    times = {
+        'time per training iteration (s)': [row['iteration_seconds'] for row in rows],
+        'time per test image (s)': [row['image_seconds'] for row in rows],
+    }
+    costs = {name: values for name, values in times.items() if all(values)}
+    costs = costs or {'FLOPs of backbone and neck (G)': [row['flops'] / 1e9 for row in rows]}
+    labels = [row['label'] for row in rows]
     aps = [mean_interval(row['figures'][iou_type]['AP']['values']) for row in rows]
-    return dict(zip([row['label'] for row in rows], zip(costs, aps))), name
+    return {name: dict(zip(labels, values)) for name, values in costs.items()}, dict(
+        zip(labels, aps)
+    )
 
 
 def _tested_rows(comparison: Dict, iou_type: str) -> List[Dict]:

@@ -158,27 +158,32 @@ def plot_rows(values: Dict[str, List[float]], published: Dict[str, Optional[floa
 
 
 @plot
-def plot_costs(points: Dict[str, Tuple[float, Dict[str, Optional[float]]]], xlabel: str) -> Figure:
-    """Draw the AP of each variant against its cost.
+def plot_costs(
+    costs: Dict[str, Dict[str, float]], aps: Dict[str, Dict[str, Optional[float]]]
+) -> Figure:
+    """Draw the AP of each variant against its costs, in a panel for each cost.
 
     Args:
-        points: Cost, and AP as :func:`epsanet_mmdet.evaluation.seeds.mean_interval`, by variant.
-        xlabel: Name and unit of the cost.
+        costs: Cost by variant, by the name and unit of the cost.
+        aps: AP as :func:`epsanet_mmdet.evaluation.seeds.mean_interval`, by variant.
     """
-    figure, axes = _axes()
-    for i, (name, (cost, ap)) in enumerate(points.items()):
-        margin = None if ap['low'] is None else 50 * (ap['high'] - ap['low'])
-        axes.errorbar(
-            cost,
-            100 * ap['mean'],
-            yerr=margin,
-            fmt='o' if i < len(COLOURS) else 's',
-            color=COLOURS[i % len(COLOURS)],
-            capsize=4,
-            label=_visible(name),
-        )
-    axes.set(xlabel=xlabel, ylabel='AP (%)')
-    axes.legend(fontsize=8, loc='upper left', bbox_to_anchor=(1, 1))
+    figure = Figure((3 + 3 * len(costs), 3.6), layout='constrained')
+    panels = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
+    for axes, (xlabel, values) in zip(panels, costs.items()):
+        for i, (name, ap) in enumerate(aps.items()):
+            margin = None if ap['low'] is None else 50 * (ap['high'] - ap['low'])
+            axes.errorbar(
+                values[name],
+                100 * ap['mean'],
+                yerr=margin,
+                fmt='o' if i < len(COLOURS) else 's',
+                color=COLOURS[i % len(COLOURS)],
+                capsize=4,
+                label=_visible(name),
+            )
+        axes.set_xlabel(xlabel)
+    panels[0].set_ylabel('AP (%)')
+    panels[-1].legend(fontsize=8, loc='upper left', bbox_to_anchor=(1, 1))
     return figure
 
 

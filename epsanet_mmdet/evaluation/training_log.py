@@ -1,7 +1,8 @@
-"""The losses and validation metrics that mmengine logs to ``scalars.json`` during a training."""
+"""What mmengine logs: losses, validation metrics and times of a training, and times of a test."""
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Union
@@ -72,6 +73,19 @@ def read_last_loss(work_dir: Union[str, Path]) -> Optional[dict]:
 def read_iteration_seconds(work_dir: Union[str, Path]) -> List[float]:
     """Return the logged times of training iterations in seconds, each a mean since the last one."""
     return [e['time'] for e in _all_entries(work_dir) if 'loss' in e and 'time' in e]
+
+
+def read_test_seconds(work_dir: Union[str, Path]) -> Optional[float]:
+    """Return the mean time of an iteration of the newest test in seconds, without loading data.
+
+    It includes everything from the images to boxes and encoded masks. None if there is no log.
+    """
+    for path in sorted(Path(work_dir).glob('*/*.json'), reverse=True):
+        with suppress(ValueError):  # a file cut off when the run was killed
+            logged = json.loads(path.read_text(encoding='utf-8'))
+            if isinstance(logged, dict) and {'time', 'data_time'} <= logged.keys():
+                return logged['time'] - logged['data_time']
+    return None
 
 
 def read_peak_memory(work_dir: Union[str, Path]) -> float:

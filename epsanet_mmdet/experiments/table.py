@@ -7,17 +7,18 @@ from typing import Any, Dict, List, Optional
 
 from ..evaluation.metrics import IOU_TYPES, SUMMARY
 from ..evaluation.seeds import paired_difference, spread
-from ..evaluation.training_log import read_iteration_seconds
+from ..evaluation.training_log import read_iteration_seconds, read_test_seconds
 from ..utils.environment import versions
 from ..utils.page import hours, percent
 from ..utils.storage import write_json, write_whole
 from ..utils.text import csv_row
+from .job import Job
 from .plan import Variant
 from .prepare import PreparedPlan
 from .published import published_results
 
 METRICS = SUMMARY[:6]  # the average precisions
-COSTS = ('parameters', 'flops', 'seconds', 'iteration_seconds')
+COSTS = ('parameters', 'flops', 'seconds', 'iteration_seconds', 'image_seconds')
 
 
 def summarise(prepared: PreparedPlan) -> Dict[str, Any]:
@@ -64,6 +65,7 @@ def _summarise_variant(prepared: PreparedPlan, variant: Variant, results: Dict) 
     jobs = [job for job in prepared.jobs if job.variant is variant and job.result]
     costs = prepared.costs[variant.name]
     times = [t for job in jobs for t in read_iteration_seconds(job.folder / 'train')]
+    tests = [seconds for seconds in map(_image_seconds, jobs) if seconds]
     return dict(
         name=variant.name,
         label=variant.label,
@@ -76,7 +78,13 @@ def _summarise_variant(prepared: PreparedPlan, variant: Variant, results: Dict) 
         flops=costs.flops,
         seconds=statistics.mean(sum(job.seconds.values()) for job in jobs) if jobs else None,
         iteration_seconds=statistics.median(times) if times else None,
+        image_seconds=statistics.median(tests) if tests else None,
     )
+
+
+def _image_seconds(job: Job) -> Optional[float]:
+    seconds = read_test_seconds(job.folder / 'test')
+    return seconds and seconds / job.config.test_dataloader.get('batch_size', 1)
 
 
 def _to_baseline(row: Dict, base: Dict) -> Dict[str, Dict[str, Optional[Dict]]]:
@@ -130,7 +138,8 @@ def to_markdown(summary: Dict[str, Any]) -> str:
         'the difference to the baseline over the seeds that both have: its mean and 95 % '
         'confidence interval (Student). Parameters are the trainable ones. FLOPs are those of the '
         'backbone and neck for a 3x800x1280 image. Times include training, test and all restarts; '
-        'the time per iteration is the median of the training logs.',
+        'the time per iteration is the median of the training logs, the time per image that of the '
+        'tests, without loading.',
         '',
     ]
     for packages in summary['versions']:
@@ -159,16 +168,17 @@ def _markdown_results(comparison: Dict, iou_type: str, name: str) -> List[str]:
 
 def _markdown_costs(comparison: Dict) -> List[str]:
     lines = [
-        '| cost, by backbone | parameters (M) | FLOPs (G) | time | time per iteration (s) |',
-        '|---|---:|---:|---:|---:|',
+        '| cost, by backbone | parameters (M) | FLOPs (G) | time | time per iteration (s) | '
+        'time per image (s) |',
+        '|---|---:|---:|---:|---:|---:|',
     ]
     for row in comparison['rows']:
         parameters, flops = f'{row["parameters"] / 1e6:.2f}', f'{row["flops"] / 1e9:.2f}'
-        iteration = row['iteration_seconds']
+        times = [row['iteration_seconds'], row['image_seconds']]
         cells = [
             row['label'].replace('|', '\\|'),
             *(parameters, flops, hours(row['seconds'])),
-            '–' if iteration is None else f'{iteration:.3f}',
+            *('–' if seconds is None else f'{seconds:.3f}' for seconds in times),
         ]
         lines.append(f'| {" | ".join(cells)} |')
     return lines

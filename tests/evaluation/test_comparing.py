@@ -83,18 +83,24 @@ def test_the_verdict_shows_an_interval_only_without_0(prepared):
     assert verdict(None, None) == '+2.0, no interval'
 
 
-def test_ap_is_drawn_against_the_time_of_an_iteration_or_else_against_flops(prepared):
+def test_ap_is_drawn_against_the_times_that_are_known_or_else_against_flops(prepared):
     comparison = summarise(prepared)['comparisons'][0]
     rows = comparison['rows']
-    points, cost = plotted_costs(comparison, 'segm')
-    assert 'time' in cost and list(points) == [row['label'] for row in rows]
-    for row, (x, ap) in zip(rows, points.values()):
-        assert x == row['iteration_seconds']
+    costs, aps = plotted_costs(comparison, 'segm')
+    assert list(aps) == [row['label'] for row in rows]
+    for row, ap in zip(rows, aps.values()):
         assert ap['low'] < row['figures']['segm']['AP']['mean'] == ap['mean'] < ap['high']
+    training, image = costs
+    assert 'training iteration' in training and 'test image' in image
+    assert costs[training] == {row['label']: row['iteration_seconds'] for row in rows}
+    assert costs[image] == {row['label']: row['image_seconds'] for row in rows}
     rows[1]['iteration_seconds'] = None
-    points, cost = plotted_costs(comparison, 'segm')
-    assert 'FLOPs' in cost
-    assert [x for x, _ in points.values()] == [row['flops'] / 1e9 for row in rows]
+    assert list(plotted_costs(comparison, 'segm')[0]) == [image]
+    rows[0]['image_seconds'] = None
+    costs, _ = plotted_costs(comparison, 'segm')
+    assert costs == {
+        'FLOPs of backbone and neck (G)': {row['label']: row['flops'] / 1e9 for row in rows}
+    }
 
 
 def test_plots_are_also_written_as_files(page):

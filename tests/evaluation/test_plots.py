@@ -19,11 +19,12 @@ def parsed(svg):
 
 def test_a_plot_has_no_colour_of_its_own_and_no_background():
     curves = {f'c{i}': [{0: i, 1: 2}, {0: 0, 1: i}] for i in range(9)}
-    points = {'a': (2.0, dict(mean=0.3, low=0.2, high=0.4)), 'b': (1.0, dict(mean=0.2, low=None))}
+    aps = {'a': dict(mean=0.3, low=0.2, high=0.4), 'b': dict(mean=0.2, low=None)}
+    costs = {'time': {'a': 2.0, 'b': 1.0}, 'FLOPs': {'a': 1.0, 'b': 1.0}}
     for svg in (
         plot_curves(curves, 'x', 'y', mark=0.5),
         plot_rows({'a': [0.1, 0.3]}, {'a': 0.2}),
-        plot_costs(points, 'cost'),
+        plot_costs(costs, aps),
     ):
         assert not re.search('#[0-9a-f]{6}[;"]', svg)
         used = set(re.findall(r'(?:fill|stroke): (?!none|url)([^;"]*)', svg))

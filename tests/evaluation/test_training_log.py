@@ -2,12 +2,14 @@
 
 import json
 
+import pytest
 from coco_case import write_log
 
 from epsanet_mmdet.evaluation.training_log import (
     TAIL,
     read_iteration_seconds,
     read_last_loss,
+    read_test_seconds,
     read_training_log,
 )
 
@@ -44,7 +46,17 @@ def test_times_are_those_of_training_iterations(tmp_path):
     assert read_iteration_seconds(tmp_path) == [0.5, 0.25]
 
 
+def test_the_time_of_a_test_is_that_of_the_newest_without_loading(tmp_path):
+    for name, seconds in (('20250101_000000', 0.7), ('20250102_000000', 0.5)):
+        (tmp_path / name).mkdir()
+        logged = {'coco/bbox_mAP': 0.1, 'data_time': 0.2, 'time': seconds}
+        (tmp_path / name / f'{name}.json').write_text(json.dumps(logged))
+    (tmp_path / 'results.bbox.json').write_text('[{"score": 1}]')
+    assert read_test_seconds(tmp_path) == pytest.approx(0.3)
+
+
 def test_a_folder_without_logged_values_has_no_log(tmp_path):
+    assert read_test_seconds(tmp_path) is None
     assert read_iteration_seconds(tmp_path) == []
     assert read_training_log(tmp_path) is None
     write_log(tmp_path, 'run', [])

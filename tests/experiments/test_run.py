@@ -51,6 +51,8 @@ def test_a_job_is_trained_tested_and_measured(done):
     assert set(read(folder / 'seconds.json')) == {'train', 'test'}
     for name in ('results.bbox.json', 'results.segm.json'):
         assert isinstance(read(folder / 'test' / name), list)
+    _, good = read(done[1] / 'table.json')['comparisons'][0]['rows']
+    assert 0 < good['image_seconds'] and 0 < good['iteration_seconds'] < good['seconds']
 
 
 def test_after_a_failed_job_the_others_still_run(done):
@@ -142,7 +144,7 @@ def test_a_full_disk_ends_the_plan_with_one_line(tmp_path):
 
 def table(work_dir: Path) -> List[Dict[str, str]]:
     """Read the table without its times."""
-    times = ('seconds', 'iteration_seconds')
+    times = ('seconds', 'iteration_seconds', 'image_seconds')
     with open(work_dir / 'table.csv', encoding='utf-8') as file:
         return [{k: v for k, v in row.items() if k not in times} for row in csv.DictReader(file)]
 

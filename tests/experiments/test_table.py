@@ -121,6 +121,14 @@ def test_the_time_per_iteration_is_the_median_over_the_logs_of_all_seeds(prepare
     assert '–' in to_markdown(summary)
 
 
+def test_the_time_per_image_is_that_of_the_tests_without_loading(prepared):
+    rows = summarise(prepared)['comparisons'][0]['rows']
+    batch_size = prepared.jobs[0].config.test_dataloader.batch_size
+    for row, share in zip(rows, (1 / 3, 2 / 3)):  # the logged times of finished_jobs
+        assert row['image_seconds'] == pytest.approx(share / batch_size)
+    assert f'| {1 / 3 / batch_size:.3f} |' in to_markdown(summarise(prepared))
+
+
 def test_the_three_formats_agree(prepared):
     summary = write_tables(prepared)
     folder = prepared.work_dir
