@@ -9,7 +9,7 @@ from epsanet_mmdet.config.data import set_image_scale
 from epsanet_mmdet.config.load import load_config
 
 CHANNELS = 64
-SCALE = (320, 256)
+SCALE = (224, 176)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def four_images(tiny_coco, tmp_path):
     return str(path)
 
 
-@pytest.mark.slow(minutes=7)
+@pytest.mark.slow(minutes=4)
 def test_box_ap50_on_four_training_images_reaches_080(tiny_coco, four_images, tmp_path):
     config = load_config('mask-rcnn_epsanet50-s_fpn_1x_coco', dict(data_root=str(tiny_coco)))
     set_image_scale(config, SCALE)
