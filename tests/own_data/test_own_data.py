@@ -36,7 +36,7 @@ def tool(tmp_path):
         result = subprocess.run(
             [sys.executable, str(ROOT / 'tools' / f'{name}.py'), *map(str, arguments)],
             cwd=tmp_path,
-            env=dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='2'),
+            env=dict(os.environ, PYTHONPATH=path),
             capture_output=True,
             encoding='utf-8',
         )
