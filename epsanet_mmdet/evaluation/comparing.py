@@ -184,11 +184,8 @@ def plotted_costs(comparison: Dict, iou_type: str) -> Tuple[Dict, Dict]:
     }
     costs = {name: values for name, values in times.items() if all(values)}
     costs = costs or {'FLOPs of backbone and neck (G)': [row['flops'] / 1e9 for row in rows]}
-    labels = [row['label'] for row in rows]
-    aps = [mean_interval(row['figures'][iou_type]['AP']['values']) for row in rows]
-    return {name: dict(zip(labels, values)) for name, values in costs.items()}, dict(
-        zip(labels, aps)
-    )
+    aps = {row['label']: mean_interval(row['figures'][iou_type]['AP']['values']) for row in rows}
+    return {name: dict(zip(aps, values)) for name, values in costs.items()}, aps
 
 
 def _tested_rows(comparison: Dict, iou_type: str) -> List[Dict]:
