@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from conftest import ROOT
-from small_data import CLASSES, write_coco, write_voc, write_yolo
+from small_data import CLASSES, write_voc, write_yolo
 
 SHORT = [  # two images and one epoch are enough to see that everything fits together
     'train_cfg.max_epochs=1',
@@ -64,11 +64,10 @@ def walk_the_path(tool, folder, data, model, pictures):
 @pytest.mark.parametrize(
     'write_data, options, model, pictures',
     [
-        (write_coco, dict(train=6, val=2), 'mask-rcnn_epsanet50-s', 'images/im 7.png'),
         (write_voc, dict(count=8), 'faster-rcnn_epsanet50-s', 'JPEGImages/2.jpg'),
         (write_yolo, dict(polygons=True), 'mask-rcnn_epsanet50-s', 'images/val'),
     ],
-    ids=['coco', 'voc', 'yolo'],
+    ids=['voc', 'yolo'],
 )
 def test_from_a_folder_to_a_report(write_data, options, model, pictures, tool, tmp_path):
     data = write_data(tmp_path / 'meine Bälle', **options)
@@ -77,7 +76,7 @@ def test_from_a_folder_to_a_report(write_data, options, model, pictures, tool, t
 
 
 @pytest.mark.slow
-def test_pedestrians_from_a_folder_to_a_report(penn_fudan, tool, tmp_path):
+def test_pedestrians_in_coco_format_from_a_folder_to_a_report(penn_fudan, tool, tmp_path):
     picture = sorted((penn_fudan / 'images').iterdir())[0]
     page = walk_the_path(tool, tmp_path, penn_fudan, 'mask-rcnn_epsanet50-s', picture)
     assert 'person' in page
