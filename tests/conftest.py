@@ -1,5 +1,7 @@
 """Fixtures for all tests: real images where they are available, and a quiet mmengine."""
 
+import ctypes
+import gc
 import logging
 import os
 from pathlib import Path
@@ -22,6 +24,16 @@ SHARED_DATA = ROOT.parent / 'shared' / 'data'
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _return_memory():
+    """Return freed memory to the system after a module: a large process takes long to fork."""
+    yield
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)  # glibc's
+    if trim:
+        trim(0)
 
 
 @pytest.fixture(autouse=True)
