@@ -26,6 +26,7 @@ SLOW_PIXELS = MAX_PIXELS // 8  # in formats that take seconds to decode
 MAX_BYTES = 8 * MAX_PIXELS  # more than any image of MAX_PIXELS takes
 SCANNED_PIXELS = 4 * MAX_PIXELS  # over all scans of a JPEG
 CRASHING = ('4.10.', '4.11.')  # OpenCV with CVE-2025-53644: damaged JPEG 2000 corrupts its memory
+MAX_TAGS = 1000  # of a TIFF
 STRIP = 256  # rows hashed at once
 ORIENTATION = 0x0112
 
@@ -143,7 +144,8 @@ def _opencv_fault(image: Image.Image) -> Optional[str]:
             f'JPEG 2000, on which OpenCV {cv2.__version__} may crash; install opencv-python>=4.12 '
             'or save it as PNG'
         )
-    return _chunk_fault(image) if image.format == 'PNG' else None
+    check = dict(PNG=_chunk_fault, TIFF=_tag_fault).get(image.format)
+    return check(image) if check else None
 
 
 def _chunk_fault(image: Image.Image) -> Optional[str]:
@@ -158,6 +160,25 @@ def _chunk_fault(image: Image.Image) -> Optional[str]:
     file.seek(before)
     whole = kind == b'IEND' and place <= length
     return None if whole else 'cannot be decoded: its chunks are cut off or damaged'
+
+
+def _tag_fault(image: Image.Image) -> Optional[str]:
+    """Return a fault if a TIFF repeats tags, of which Pillow and OpenCV may read different ones."""
+    file, before = image.fp, image.fp.tell()
+    file.seek(0)
+    header = file.read(16)
+    order = '<' if header.startswith(b'II') else '>'
+    big = struct.unpack_from(f'{order}H', header, 2)[0] == 43  # BigTIFF
+    place, number, length = (8, 'Q', 20) if big else (4, 'I', 12)
+    file.seek(struct.unpack_from(f'{order}{number}', header, place)[0])
+    counter = struct.Struct(order + ('Q' if big else 'H'))
+    count = counter.unpack(file.read(counter.size))[0]
+    entries = file.read(min(count, MAX_TAGS) * length)
+    file.seek(before)
+    tags = {struct.unpack_from(f'{order}H', entries, i)[0] for i in range(0, len(entries), length)}
+    if len(tags) == count:
+        return None
+    return 'cannot be decoded: its TIFF tags are repeated or cut off; save it as PNG or JPEG'
 
 
 def _gigantic(image: Image.Image, scans: Optional[int] = None) -> Optional[str]:

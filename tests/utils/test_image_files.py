@@ -193,6 +193,23 @@ def test_bombs_take_no_memory(name, content, tmp_path):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
+@pytest.mark.parametrize('tags', [[(256, 'I', [32])], [(40000 + i, 'I', [0]) for i in range(1000)]])
+def test_tiffs_that_readers_may_understand_differently_are_refused(tags, tmp_path):
+    (tmp_path / 'a.tif').write_bytes(tiff_bomb(64, 64))
+    assert not image_fault(str(tmp_path / 'a.tif'))
+    (tmp_path / 'b.tif').write_bytes(tiff_bomb(64, 64, tags=tags))
+    with pytest.raises(DataError, match='TIFF tags are repeated or cut off; save it as PNG'):
+        load_image(str(tmp_path / 'b.tif'))
+    assert 'TIFF tags' in image_fault(str(tmp_path / 'b.tif'))
+
+
+def test_a_big_tiff_is_read(tmp_path):
+    path = str(tmp_path / 'a.tif')
+    Image.new('RGB', (8, 6)).save(path, big_tiff=True)
+    assert Path(path).read_bytes()[2] == 43
+    assert load_image(path).shape == (6, 8, 3)
+
+
 def test_a_format_that_pillow_cannot_read_is_refused_with_the_remedy(tmp_path):
     path = tmp_path / 'signed.tif'
     path.write_bytes(tiff_bomb(64, 64, bits=16, samples=3, tags=[SIGNED]))
