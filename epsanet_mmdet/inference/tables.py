@@ -15,7 +15,7 @@ class GrowingFile:
     """A file whose tail moves: each addition overwrites the tail and appends it again.
 
     Nothing is buffered. Only a process that is killed during a write, which takes microseconds,
-    leaves an incomplete addition.
+    leaves an incomplete addition; another process that reads meanwhile may see half of one.
 
     Args:
         path: File to create. An existing file is unlinked, so that no link is written through.
