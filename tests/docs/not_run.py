@@ -7,7 +7,7 @@ A key is a regular expression, searched for in the command. Every other command 
 CHECKED = {
     r'--device cuda|cudagraph|--tune|bf16| --amp$': 'needs a GPU',
     r'tools/benchmark\.py .*(-l|1x800x1333|2x800x1333|compile)': 'measures for many minutes',
-    r'compare_costs\.py mask-rcnn_senet50': 'as in recipes.md, with one network more',
+    r'compare_costs\.py mask-rcnn': 'measures images of 1280x800; run by tests/benchmark, smaller',
     r'dist_(train|test)\.sh|nproc_per_node=8': 'needs 8 GPUs',
     r'slurm_train\.sh': 'needs Slurm',
     r'reproduce\.py coco-': 'needs 8 GPUs and COCO',

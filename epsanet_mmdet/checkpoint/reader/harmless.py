@@ -247,8 +247,6 @@ def explain(error: BaseException) -> str:
         return 'is a TorchScript program, not weights; save the state_dict of the model'
     if '.tar format' in message:
         return "is in torch's format before 0.1.10; load and save it with an old torch"
-    reason = message.split('WeightsUnpickler error:')[-1].strip() or type(error).__name__
-    return (
-        f'is damaged or not a PyTorch checkpoint ({reason.splitlines()[0]:.200}); get it again, or '
-        'use an earlier one'
-    )
+    reason = message.split('WeightsUnpickler error:')[-1].strip().partition('\n')[0]
+    detail = f' ({reason:.200})' if ' ' in reason else ''  # not the mere number of a KeyError
+    return f'is damaged or not a PyTorch checkpoint{detail}; get it again, or use an earlier one'

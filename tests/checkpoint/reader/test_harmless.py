@@ -106,3 +106,8 @@ def test_what_is_not_listed_is_refused(tmp_path):
 def test_a_full_gpu_is_not_called_a_damaged_file():
     error = torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 50.00 MiB.')
     assert explain(error).startswith("does not fit into the GPU's free memory")
+
+
+@pytest.mark.parametrize('error', [KeyError(174812789), EOFError()])
+def test_a_number_or_nothing_is_no_reason(error):
+    assert explain(error).startswith('is damaged or not a PyTorch checkpoint; get it again')

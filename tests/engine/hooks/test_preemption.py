@@ -50,6 +50,12 @@ class Signal(Hook):
             os.kill(os.getpid(), self.number)
 
 
+def send_from_a_shell(number, *processes):
+    """Send a signal from a process that is no parent, by a builtin: not every system has a kill."""
+    kill = f'kill -{number:d} {" ".join(map(str, processes))}'
+    subprocess.run(['sh', '-c', kill], check=True)
+
+
 def preempted(work_dir, hook, **options):
     runner = toy_runner(work_dir, **OPTIONS, **options)
     runner.register_hook(hook)
@@ -136,9 +142,9 @@ def test_workers_outlive_a_signal_to_the_whole_process_group(number, tmp_path):
     class ToWorkers(Signal):
         def _send(self, runner, *args, **kwargs):
             if runner.iter == self.iteration:
-                workers = [str(child.pid) for child in multiprocessing.active_children()]
+                workers = [child.pid for child in multiprocessing.active_children()]
                 assert workers
-                subprocess.run(['kill', f'-{number:d}', *workers, str(os.getpid())], check=True)
+                send_from_a_shell(number, *workers, os.getpid())
 
     options = dict(train_dataloader__num_workers=2)
     preempted(tmp_path, ToWorkers(2, number), **options)
@@ -161,8 +167,8 @@ def test_a_worker_obeys_only_its_own_parent():
     worker = context.Process(target=count, args=(queue,), daemon=True)
     worker.start()
     assert queue.get(timeout=30) == 'ready'
-    for name in ('-TERM', '-TERM', '-USR1', '-INT', '-INT'):
-        subprocess.run(['kill', name, str(worker.pid)], check=True)
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGINT):
+        send_from_a_shell(number, worker.pid)
     worker.join(0.5)
     assert worker.is_alive()
     worker.terminate()
