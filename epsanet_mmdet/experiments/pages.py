@@ -16,6 +16,8 @@ from .prepare import PreparedPlan
 def write_page(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
     """Write ``report.html``, and plots of AP as ``plots/*.svg`` and ``plots/*.png``.
 
+    Pictures and curves are of the jobs whose detections are still there.
+
     Args:
         prepared: The plan.
         summary: See :func:`epsanet_mmdet.experiments.table.summarise`.
@@ -29,11 +31,11 @@ def write_page(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
             job.variant.name,
             job.seed,
             job.config,
-            result_files(job.folder / 'test'),
+            results,
             str(job.folder / 'train'),
         )
         for job in prepared.jobs
-        if job.result
+        if job.result and (results := result_files(job.folder / 'test'))
     ]
     page = comparison_page(
         summary,

@@ -57,3 +57,14 @@ def test_report_only_writes_the_tables_of_finished_jobs(tmp_path, capsys):
     (prepared.jobs[0].folder / 'result.json').unlink()
     assert reproduce(str(plan), str(tmp_path / 'work'), report_only=True) == 0
     assert '3 of 4 jobs done' in capsys.readouterr().out
+
+
+def test_without_the_detections_the_page_has_the_tables(tmp_path):
+    plan = write_plan(tmp_path / 'p')
+    prepared = prepare_plan(str(plan), str(tmp_path / 'work'))
+    finish_jobs(prepared)
+    for path in (tmp_path / 'work').glob('*/seed*/test/results.*.json'):
+        path.unlink()
+    assert reproduce(str(plan), str(tmp_path / 'work'), report_only=True) == 0
+    page = (tmp_path / 'work' / 'report.html').read_text(encoding='utf-8')
+    assert 'Jobs' in page and 'worst first' not in page
