@@ -12,7 +12,7 @@ CHECKED = {
     r'slurm_train\.sh': 'needs Slurm',
     r'reproduce\.py coco-': 'needs 8 GPUs and COCO',
     r'reproduce\.py (small-data|transplanted).*--dry-run': 'needs disk; run by tests/experiments',
-    r'PENN_FUDAN': 'trains for hours',
+    r'PENN_FUDAN|--data data/blood-cells .*--epochs': 'trains for hours',
     r'epsanet50-s_8xb32_in1k --cfg-options': 'needs ImageNet and days on GPUs',
     r'pretrain\.py epsanet50-s_1xb16_shapes': 'trains for an hour',
     r'convert_weights\.py work_dirs': 'needs the training before it',
