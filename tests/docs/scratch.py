@@ -95,27 +95,23 @@ def write_thin_coco(root: Path) -> None:
     names = CocoDataset.METAINFO['classes']
     random = np.random.default_rng(0)
     (root / 'annotations').mkdir(parents=True)
-    for split, ids in dict(train2017=(1,), val2017=(2,)).items():
+    for image_id, split in enumerate(('train2017', 'val2017'), 1):
         (root / split).mkdir()
-        images, annotations = [], []
-        for image_id in ids:
-            file = f'{image_id:012d}.jpg'
-            picture = random.integers(0, 255, (32, 1376, 3), dtype=np.uint8)
-            cv2.imwrite(str(root / split / file), picture)
-            images.append(dict(id=image_id, file_name=file, width=1376, height=32))
-            annotations.append(
-                dict(
-                    id=image_id,
-                    image_id=image_id,
-                    category_id=1,
-                    bbox=[40, 4, 60, 24],
-                    area=1440,
-                    segmentation=[[40, 4, 100, 4, 100, 28, 40, 28]],
-                    iscrowd=0,
-                )
-            )
+        file = f'{image_id:012d}.jpg'
+        picture = random.integers(0, 255, (32, 1376, 3), dtype=np.uint8)
+        cv2.imwrite(str(root / split / file), picture)
+        image = dict(id=image_id, file_name=file, width=1376, height=32)
+        annotation = dict(
+            id=image_id,
+            image_id=image_id,
+            category_id=1,
+            bbox=[40, 4, 60, 24],
+            area=1440,
+            segmentation=[[40, 4, 100, 4, 100, 28, 40, 28]],
+            iscrowd=0,
+        )
         categories = [dict(id=i, name=name) for i, name in enumerate(names, 1)]
-        content = dict(images=images, annotations=annotations, categories=categories)
+        content = dict(images=[image], annotations=[annotation], categories=categories)
         (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
 
 
