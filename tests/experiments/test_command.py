@@ -67,4 +67,4 @@ def test_without_the_detections_the_page_has_the_tables(tmp_path):
         path.unlink()
     assert reproduce(str(plan), str(tmp_path / 'work'), report_only=True) == 0
     page = (tmp_path / 'work' / 'report.html').read_text(encoding='utf-8')
-    assert 'Jobs' in page and 'worst first' not in page
+    assert 'id="results"' in page and 'Jobs' in page and 'worst first' not in page
