@@ -80,6 +80,9 @@ def add_arguments(parser: CommandParser) -> None:
     training.add_argument(
         '--detector', help='such as faster-rcnn, in place of the one named in the plan'
     )
+    training.add_argument(
+        '--only', nargs='+', metavar='VARIANT', help='train and compare only these, by name'
+    )
     training.add_argument('--seeds', nargs='+', type=int, help='train every variant with each seed')
     training.add_argument('--weights', help="starting weights of all backbones, or 'scratch'")
     training.add_argument(
@@ -141,5 +144,6 @@ def main(args: Namespace) -> None:
             dry_run=args.dry_run,
             report_only=args.report_only,
             minutes=args.minutes,
+            only=args.only,
         )
     )

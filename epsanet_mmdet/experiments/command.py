@@ -1,7 +1,7 @@
 """The command ``epsanet reproduce``."""
 
 import functools
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 from ..config.data import data_paths
 from .fingerprint import short_hash
@@ -24,6 +24,7 @@ def reproduce(
     dry_run: bool = False,
     report_only: bool = False,
     minutes: Optional[float] = None,
+    only: Optional[Sequence[str]] = None,
 ) -> int:
     """Run a plan, and write its tables and page.
 
@@ -35,6 +36,7 @@ def reproduce(
         dry_run: Check everything, and list the data and the jobs, without running any.
         report_only: Write the tables and the page of finished jobs, without running any.
         minutes: End after this time, as on SIGTERM.
+        only: Names of the variants to train and compare. Default: all.
 
     Returns:
         The exit status: 0, 1 if a job failed, 75 after an interruption.
@@ -42,7 +44,7 @@ def reproduce(
     Raises:
         UserError: One line that names what is wrong, and the remedy.
     """
-    prepared = prepare_plan(name, work_dir, changes, options)
+    prepared = prepare_plan(name, work_dir, changes, options, only)
     if dry_run:
         prepared.check_start()
         _describe(prepared)

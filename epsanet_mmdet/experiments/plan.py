@@ -3,12 +3,13 @@
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Annotated, Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from msgspec import Meta, Struct, field
 
 from ..config.load import find_config
 from ..errors import ConfigError
+from ..utils.text import suggestion
 from .published import published_results
 
 SCRATCH = 'scratch'
@@ -259,6 +260,25 @@ class Plan(Part):
     @property
     def variants(self) -> List[Variant]:
         return [variant for comparison in self.comparisons for variant in comparison.variants]
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Keep only the named variants.
+
+        A comparison without its baseline compares with the first of its variants that is kept.
+
+        Raises:
+            ConfigError: If there is no variant of a name; it suggests the closest names.
+        """
+        known = [variant.name for variant in self.variants]
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"{self.name} has no variant '{name}'; {suggestion(name, known)}")
+        for comparison in self.comparisons:
+            comparison.variants = [v for v in comparison.variants if v.name in names]
+            kept = [variant.name for variant in comparison.variants]
+            if kept and comparison.baseline not in kept:
+                comparison.baseline = kept[0]
+        self.comparisons = [c for c in self.comparisons if c.variants]
 
     def config_of(self, variant: Variant) -> str:
         """Return the path or bare name of the config of a variant."""

@@ -110,6 +110,7 @@ def prepare_plan(
     work_dir: Optional[str] = None,
     changes: Optional[Dict[str, Any]] = None,
     options: Optional[Dict[str, Any]] = None,
+    only: Optional[Sequence[str]] = None,
 ) -> PreparedPlan:
     """Read and check a plan.
 
@@ -118,11 +119,14 @@ def prepare_plan(
         work_dir: Output folder. Default: ``work_dirs/`` and the name of the plan.
         changes: Values by dotted key, such as ``data.root``, that replace those of the file.
         options: Values of every config by dotted key, like ``--cfg-options``.
+        only: Names of the variants to keep. Default: all.
 
     Raises:
         UserError: One line that names what is wrong, and the remedy.
     """
     plan = read_plan(name, changes)
+    if only:
+        plan.keep(only)
     return PreparedPlan(plan, Path(work_dir or f'work_dirs/{plan.name}'), options)
 
 

@@ -50,6 +50,13 @@ def test_a_dry_run_lists_the_jobs_and_starts_none(tmp_path, capsys):
     assert not list((tmp_path / 'work').iterdir())
 
 
+def test_only_the_named_variants_are_jobs(tmp_path, capsys):
+    plan = write_plan(tmp_path / 'p', seeds=[0, 1])
+    assert reproduce(str(plan), str(tmp_path / 'work'), dry_run=True, only=['senet']) == 0
+    jobs = [line for line in capsys.readouterr().out.splitlines() if line.startswith('job ')]
+    assert [job.split(' (')[1].split(',')[0] for job in jobs] == ['senet'] * 2
+
+
 def test_report_only_writes_the_tables_of_finished_jobs(tmp_path, capsys):
     plan = write_plan(tmp_path / 'p', seeds=[0, 1])
     prepared = prepare_plan(str(plan), str(tmp_path / 'work'))

@@ -67,6 +67,29 @@ def test_changed_weights_replace_those_of_single_variants(write):
     assert [v.weights for v in plan.variants] == [None, None]
 
 
+def test_kept_variants_are_compared_with_the_baseline_or_the_first_of_them(write):
+    third = dict(name='c', config=OTHER)
+    path = write(dict(baseline='b', rows=[*ROWS, third]))
+    for names, baseline in ((['c', 'b'], 'b'), (['c', 'a'], 'a'), (['c'], 'c')):
+        plan = read_plan(path)
+        plan.keep(names)
+        assert {variant.name for variant in plan.variants} == set(names)
+        assert plan.comparisons[0].baseline == baseline
+
+
+def test_comparisons_of_which_nothing_is_kept_are_left_out(write):
+    groups = [dict(name='x', rows=[ROWS[0]]), dict(name='y', rows=[ROWS[1]])]
+    plan = read_plan(write(dict(comparisons=groups)))
+    plan.keep(['b'])
+    assert [comparison.name for comparison in plan.comparisons] == ['y']
+
+
+def test_an_unknown_variant_to_keep_is_answered_with_the_closest(write):
+    plan = read_plan(write(dict(rows=[dict(name='resnet50', config=CONFIG), ROWS[1]])))
+    message = error_line(ConfigError, plan.keep, ['resnet'])
+    assert "no variant 'resnet'; did you mean 'resnet50'?" in message
+
+
 def test_a_plan_with_a_detector_can_use_another(write):
     rows = ['epsanet50-s_fpn_1x_coco', dict(name='a', config='senet50_fpn_1x_coco')]
     path = write(dict(detector='mask-rcnn', rows=rows))
