@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from ..config.load import find_config
 from ..errors import ConfigError
@@ -273,12 +274,13 @@ class Plan(Part):
         for name in names:
             if name not in known:
                 raise ConfigError(f"{self.name} has no variant '{name}'; {suggestion(name, known)}")
+        comparisons = []
         for comparison in self.comparisons:
-            comparison.variants = [v for v in comparison.variants if v.name in names]
-            kept = [variant.name for variant in comparison.variants]
-            if kept and comparison.baseline not in kept:
-                comparison.baseline = kept[0]
-        self.comparisons = [c for c in self.comparisons if c.variants]
+            kept = [variant for variant in comparison.variants if variant.name in names]
+            baseline = comparison.baseline if comparison.baseline in names else None
+            if kept:
+                comparisons.append(replace(comparison, variants=kept, baseline=baseline))
+        self.comparisons = comparisons
 
     def config_of(self, variant: Variant) -> str:
         """Return the path or bare name of the config of a variant."""

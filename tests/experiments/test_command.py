@@ -18,6 +18,7 @@ from epsanet_mmdet.experiments.command import reproduce
     [
         (['small-data', '--seeds', '1', '1'], 'twice'),
         (['coco-minimal', '--data-root', 'absent'], "'absent"),
+        (['coco-minimal', '--only', 'senet'], "did you mean 'senet50'?"),
     ],
     ids=' '.join,
 )
