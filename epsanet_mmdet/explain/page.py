@@ -57,11 +57,10 @@ class ExplainedPage:
                 [_position_picture(image, name, *pair) for pair in zip(gates, labels)]
             )
 
-    def render(self, title: str, facts: str, summary: Summary) -> str:
+    def render(self, facts: str, summary: Summary) -> str:
         """Return the page as HTML.
 
         Args:
-            title: Heading.
             facts: A line on its origin.
             summary: Attention of all images.
         """
@@ -90,7 +89,7 @@ class ExplainedPage:
                     ramp=css_colours(),
                 )
             )
-        return page.render_page(title, sections)
+        return page.render_page('What the detector attends to', sections)
 
     def _stage(self, cam) -> str:
         if not cam.heat.any():

@@ -82,9 +82,9 @@ def explain_to_folder(
     sources = find_sources(inputs)
     _check_sources(sources, out_dir)
     folder = Path(out_dir)
-    check_file_writable(folder / PAGE)
     paths = picture_paths(folder, sources)
     detector = Detector(config, checkpoint, device, options)
+    check_file_writable(folder / PAGE)
     page, summary = ExplainedPage(detector.classes, METHODS[method], layer), Summary()
     faults: List[str] = []
     with deferred_signals() as received, tqdm(total=len(sources), unit='image') as progress:
@@ -106,11 +106,10 @@ def explain_to_folder(
     if not page.objects:
         raise DataError(f'no image could be explained: {faults[0] if faults else "interrupted"}')
     done = counted(progress.n - len(faults), 'image')
-    facts = f'{done}, objects with a score of {score_thr} or more'
+    facts = f'{config} with {checkpoint}: {done}, objects with a score of {score_thr} or more'
     if summary.scales:
         write_whole(summary.csv(), folder / TABLE)
-    title = f'What {Path(config).stem} attends to'
-    write_whole(page.render(title, facts, summary), folder / PAGE)
+    write_whole(page.render(facts, summary), folder / PAGE)
     if received:
         message = f"interrupted after {progress.n} images; the page in '{out_dir}' has them"
         end_by_signal(received[0], message)

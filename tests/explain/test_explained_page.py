@@ -49,7 +49,7 @@ def render(names=('a.jpg', NASTY), **heat):
         one = explained(name, **heat)
         page.add(one)
         summary.add(one.record, [object_size(box) for box in one.boxes])
-    return page.render('What <i> attends to', '2 images', summary)
+    return page.render('<i>.py: 2 images', summary)
 
 
 def test_every_object_is_boxed_and_every_heat_map_has_its_own_box():
@@ -94,13 +94,13 @@ def test_sections_are_those_of_the_recorded_layers():
     one = explained('a.jpg')
     one.record = Record([], [])
     empty.add(one)
-    assert re.findall('<h2 id="[^"]*">(.*?)</h2>', empty.render('t', 'f', Summary())) == ['Objects']
+    assert re.findall('<h2 id="[^"]*">(.*?)</h2>', empty.render('f', Summary())) == ['Objects']
 
 
 def test_the_table_has_the_weights_and_numbers_repeated_kernels():
     one, summary = explained('a.jpg'), Summary()
     summary.add(one.record, [object_size(box) for box in one.boxes])
-    page = ExplainedPage(('cat', 'dog'), 'HiResCAM', 'backbone').render('t', 'f', summary)
+    page = ExplainedPage(('cat', 'dog'), 'HiResCAM', 'backbone').render('f', summary)
     for size in ('3×3', '5×5', '5×5 (2)', '7×7'):
         assert f'<th scope="col">{size}</th>' in page
     for scales in one.record.scales:
