@@ -49,5 +49,6 @@ class PretrainedIfPresent(PretrainedInit):
         )
         if getattr(module, 'zero_init_residual', False):
             for block in module.modules():
-                if hasattr(block, 'norm3'):
-                    nn.init.zeros_(block.norm3.weight)
+                last_norm = getattr(block, 'norm3', getattr(block, 'norm2', None))
+                if last_norm is not None:
+                    nn.init.zeros_(last_norm.weight)

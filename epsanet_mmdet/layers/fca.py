@@ -51,7 +51,7 @@ class FcaLayer2d(nn.Module):
                 f'FcaLayer2d knows the dct_size of {list(RESNET_DCT_SIZES)} channels, not of '
                 f'{channels}; set dct_size to the usual height of the map'
             )
-        self.dct_size = dct_size or RESNET_DCT_SIZES[channels]
+        self.dct_size = RESNET_DCT_SIZES[channels] if dct_size is None else dct_size
         if self.dct_size < 7:
             raise ArgumentError(
                 f'FcaLayer2d needs a dct_size of at least 7, but got dct_size={dct_size}'

@@ -5,6 +5,7 @@ from mmdet.models.necks import FPN
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
 from ..layers import FUSIONS, check_fusion
 from .norm_cfg import norm_layer_of
 
@@ -26,7 +27,8 @@ class AFFFPN(FPN):
         **kwargs: All options of mmdet's ``FPN``.
 
     Raises:
-        ArgumentError: If the fusion is unknown.
+        ArgumentError: If the fusion is unknown, or the number of maps is not that of
+            ``in_channels``.
     """
 
     def __init__(
@@ -47,6 +49,11 @@ class AFFFPN(FPN):
         )
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if len(inputs) != len(self.in_channels):
+            raise ArgumentError(
+                f'AFFFPN needs {len(self.in_channels)} maps, one for each of its in_channels, but '
+                f'got {len(inputs)}; correct out_indices of the backbone'
+            )
         laterals = self._top_down(inputs)
         outs = [conv(lateral) for conv, lateral in zip(self.fpn_convs, laterals)]
         if not self.add_extra_convs:

@@ -17,7 +17,8 @@ class PluginBasicBlock(BasicBlock):
 
     Args:
         *args: See mmdet's ``BasicBlock``.
-        dcn (dict, optional): Convolution layer that replaces both 3x3 convolutions.
+        dcn (dict, optional): Convolution layer that replaces both 3x3 convolutions, unless it has
+            mmdet's ``fallback_on_stride=True``.
         plugins (list[dict], optional): Layers, each with ``cfg`` and ``position``. ``after_conv1``
             follows the first activation. ``after_conv2`` follows the second norm and precedes the
             sum, as in the ResNet-18 of SENet, CBAM and ECA-Net.
@@ -32,8 +33,10 @@ class PluginBasicBlock(BasicBlock):
     ) -> None:
         super().__init__(*args, **kwargs)
         if dcn is not None:
-            self.conv1 = replaced_conv(self.conv1, dcn)
-            self.conv2 = replaced_conv(self.conv2, dcn)
+            dcn = dict(dcn)
+            if not dcn.pop('fallback_on_stride', False):
+                self.conv1 = replaced_conv(self.conv1, dcn)
+                self.conv2 = replaced_conv(self.conv2, dcn)
         layers = {position: [] for position in POSITIONS}
         for plugin in plugins or ():
             if plugin['position'] not in POSITIONS:

@@ -20,9 +20,9 @@ class EMBANet(EPSANet):
     <https://arxiv.org/abs/2407.05418>`_. Its other form, in which every branch receives the whole
     input, is :class:`EPSANet`.
 
-    The authors released no code. The split and the attention are those of the paper; the kernels,
-    groups and widths of ``arch`` are inferred from EPSANet's and are not confirmed by any published
-    count (``configs/embanet``).
+    The authors released no code. The split is that of the paper; the attention, kernels, groups and
+    widths are inferred from EPSANet and not confirmed by any published count
+    (``configs/embanet``).
 
     The arguments are those of :class:`EPSANet`.
     """

@@ -12,6 +12,7 @@ from ..errors import ArgumentError
 from ..layers import PSAModule
 from ..layers.checks import check_choice
 from ..layers.fusable import fusable
+from .bottleneck import BOTTLENECK_DEPTHS
 from .resnet import PluginMixin, check_no_dcn
 
 
@@ -33,9 +34,8 @@ class CountsModes:
     mode_count = 0
 
     def train(self, mode: bool = True) -> nn.Module:
-        super().train(mode)
         self.mode_count += 1
-        return self  # mmdet's ResNet returns None
+        return super().train(mode)
 
 
 @fusable
@@ -83,7 +83,8 @@ class EPSANet(CountsModes, PluginMixin, ResNet):
         kernel_sizes (Sequence[int], optional): Override those of ``arch``.
         groups (Sequence[int], optional): Override those of ``arch``.
         width (int, optional): Overrides that of ``arch``: the channels of the PSA modules in the
-            first stage, which double from stage to stage; a divisor of 256.
+            first stage for 64 ``base_channels``, which double from stage to stage; a divisor of
+            256.
         reduction (int): Reduction ratio of the squeeze MLP in the PSA modules.
         attention_type (str): ``'softmax'``, or for ablations ``'sigmoid'`` or ``'none'``, see
             :class:`PSAModule`.
@@ -94,11 +95,7 @@ class EPSANet(CountsModes, PluginMixin, ResNet):
             fit the width.
     """
 
-    arch_settings = {
-        50: (EPSABlock, (3, 4, 6, 3)),
-        101: (EPSABlock, (3, 4, 23, 3)),
-        152: (EPSABlock, (3, 8, 36, 3)),
-    }
+    arch_settings = {depth: (EPSABlock, blocks) for depth, (_, blocks) in BOTTLENECK_DEPTHS.items()}
     archs = {
         'small': Arch((3, 5, 7, 9), (1, 4, 8, 16), width=64),
         'large': Arch((3, 5, 5, 7), (32, 32, 32, 32), width=128),
@@ -122,7 +119,9 @@ class EPSANet(CountsModes, PluginMixin, ResNet):
         preset = self.archs[arch]
         width = preset.width if width is None else width
         if width < 1 or 256 % width:
-            raise ArgumentError(f'EPSANet needs a width that divides 256, but got width={width}')
+            raise ArgumentError(
+                f'{type(self).__name__} needs a width that divides 256, but got width={width}'
+            )
         self.width_factor = width / 64
         self.psa = dict(
             kernel_sizes=tuple(preset.kernel_sizes if kernel_sizes is None else kernel_sizes),
@@ -134,6 +133,4 @@ class EPSANet(CountsModes, PluginMixin, ResNet):
         require_match(self)
 
     def make_res_layer(self, **kwargs) -> ResLayer:
-        if self.zero_init_blocks:
-            kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name='norm3'))
         return super().make_res_layer(width_factor=self.width_factor, psa=self.psa, **kwargs)

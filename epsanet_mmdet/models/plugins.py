@@ -10,7 +10,7 @@ import inspect
 import math
 from typing import Optional, Sequence
 
-from mmcv.cnn import build_conv_layer
+from mmcv.cnn import build_conv_layer, build_plugin_layer
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -69,6 +69,28 @@ def with_norm_cfg(cfg: dict, norm_cfg: dict) -> dict:
     return cfg
 
 
+def add_plugin(module: nn.Module, cfg: dict, channels: int) -> str:
+    """Add a plugin layer to a module, and return its name.
+
+    Args:
+        module: The module.
+        cfg: Config of the layer, and optionally ``postfix``, the end of its name.
+        channels: Channels of the map that the layer receives.
+
+    Raises:
+        ArgumentError: If the module has a layer of this name already.
+    """
+    cfg = dict(cfg)
+    postfix = cfg.pop('postfix', '')
+    name, layer = build_plugin_layer(cfg, postfix, in_channels=channels)
+    if hasattr(module, name):
+        raise ArgumentError(
+            f'there is a {name} already; add a postfix to the cfg of one of the two'
+        )
+    module.add_module(name, layer)
+    return name
+
+
 def replaced_conv(conv: nn.Conv2d, cfg: dict) -> nn.Module:
     """Return a convolution layer, such as PSA, with the shape of another convolution.
 
@@ -110,8 +132,8 @@ class PSAConv2d(layers.PSAModule):
     EPSANet-50 small; with ``groups=32``, as in ResNeXt-50 32x4d, it is EPSANet-50 large.
 
     By default, a grouped convolution (ResNeXt) passes its ``groups`` on to every branch. An
-    ungrouped one uses the groups of EPSANet small, each lowered to the largest number that divides
-    both the input channels and the branch's output channels (Res2Net's convolutions are narrow). A
+    ungrouped one uses the groups of EPSANet small, each lowered to its greatest common divisor with
+    the input channels and the branch's output channels (Res2Net's convolutions are narrow). A
     depthwise one (MobileNetV2) gives every branch as many groups as it has output channels, the
     most that PSA allows: an output channel then reads as many neighbouring input channels as there
     are branches, instead of one.

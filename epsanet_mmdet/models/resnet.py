@@ -2,15 +2,15 @@
 
 from typing import Optional, Sequence
 
-from mmcv.cnn import build_plugin_layer
 from mmdet.models.backbones import ResNet, ResNeXt
+from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 from torch import nn
 
 from ..errors import ArgumentError
 from .basic_block import PluginBasicBlock
-from .plugins import with_norm_cfg
+from .plugins import add_plugin, with_norm_cfg
 
 POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
 
@@ -18,15 +18,19 @@ POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
 class PluginMixin:
     """Mixin of mmdet's ResNets that checks ``plugins`` and passes ``norm_cfg`` on to them.
 
-    A ``norm_cfg`` in a plugin's own ``cfg`` takes precedence. ``zero_init_blocks`` is true if the
-    blocks should start as identities. mmdet's ResNet takes care of that for its own blocks only.
+    A ``norm_cfg`` in a plugin's own ``cfg`` takes precedence. ``zero_init_residual`` applies to all
+    blocks; mmdet's ResNet applies it to its own two only.
     """
 
     def __init__(self, *args, plugins: Optional[Sequence[dict]] = None, **kwargs) -> None:
         check_positions(plugins)
         random_init = kwargs.get('init_cfg') is None and kwargs.get('pretrained') is None
-        self.zero_init_blocks = random_init and kwargs.get('zero_init_residual', True)
         super().__init__(*args, plugins=plugins, **kwargs)
+        if random_init and self.zero_init_residual:
+            for block in self.modules():
+                if isinstance(block, (BasicBlock, Bottleneck)):
+                    norm = 'norm2' if isinstance(block, BasicBlock) else 'norm3'
+                    block.init_cfg = dict(type='Constant', val=0, override=dict(name=norm))
 
     def make_stage_plugins(self, plugins: list[dict], stage_idx: int) -> list[dict]:
         return [
@@ -79,11 +83,6 @@ class PluginResNet(PluginMixin, ResNet):
         34: (PluginBasicBlock, (3, 4, 6, 3)),
     }
 
-    def make_res_layer(self, **kwargs) -> ResLayer:
-        if kwargs['block'] is PluginBasicBlock and self.zero_init_blocks:
-            kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name='norm2'))
-        return super().make_res_layer(**kwargs)
-
 
 @MODELS.register_module()
 class StagePluginResNet(PluginResNet):
@@ -99,8 +98,8 @@ class StagePluginResNet(PluginResNet):
         **kwargs: All options of mmdet's ``ResNet``.
 
     Raises:
-        ArgumentError: If a stage plugin has a ``position`` or not one flag per stage, or if
-            another plugin has an unknown ``position``.
+        ArgumentError: If a stage plugin has a ``position`` or not one flag per stage, if two of a
+            stage have the same name, or if another plugin has an unknown ``position``.
     """
 
     def __init__(self, depth: int, stage_plugins: list[dict], **kwargs) -> None:
@@ -118,7 +117,7 @@ class StagePluginResNet(PluginResNet):
         layer = super().make_res_layer(**kwargs)
         channels = kwargs['planes'] * self.block.expansion
         for plugin in self.make_stage_plugins(self.stage_plugins, len(self.res_layers)):
-            layer.add_module(*build_plugin_layer(plugin['cfg'], in_channels=channels))
+            add_plugin(layer, plugin['cfg'], channels)
         return layer
 
 

@@ -2,14 +2,14 @@
 
 from typing import Any, Optional, Sequence
 
-from mmcv.cnn import ConvModule, build_plugin_layer
+from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
 from mmengine.registry import MODELS as LAYERS
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
 from .places import Place, find_places, require_places
-from .plugins import replaced_conv, with_norm_cfg
+from .plugins import add_plugin, replaced_conv, with_norm_cfg
 
 KEYS = {'cfg', 'position', 'stages', 'block'}
 
@@ -77,15 +77,10 @@ def _find(model: nn.Module, base: str, plugin: dict) -> list[Place]:
 
 def _append(module: nn.Module, cfg: dict) -> None:
     """Add a layer to the end of a module that convolves."""
-    cfg = dict(cfg)
-    postfix = cfg.pop('postfix', '')
     last = module if isinstance(module, ConvModule) else module.pointwise_conv
     if last.norm_cfg is not None:
         cfg = with_norm_cfg(cfg, last.norm_cfg)
-    name, layer = build_plugin_layer(cfg, postfix, in_channels=last.out_channels)
-    if hasattr(module, name):
-        raise ArgumentError(f'it has a {name} already; add a postfix to the cfg of one of the two')
-    module.add_module(name, layer)
+    name = add_plugin(module, cfg, last.out_channels)
     if not hasattr(module, 'plugin_names'):
         module.plugin_names = []
         module.register_forward_hook(_apply_plugins)

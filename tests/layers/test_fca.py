@@ -39,6 +39,7 @@ def test_basis_is_no_part_of_checkpoints():
         (dict(channels=40), 'multiple of 16 channels, but got channels=40'),
         (dict(channels=64), 'set dct_size'),
         (dict(channels=64, dct_size=6), 'at least 7, but got dct_size=6'),
+        (dict(channels=256, dct_size=0), 'at least 7, but got dct_size=0'),
     ],
 )
 def test_refuses_what_does_not_fit(arguments, message):

@@ -7,6 +7,7 @@ from mmdet.models.necks import FPN
 from torch.nn import GroupNorm
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from epsanet_mmdet.errors import ArgumentError
 from epsanet_mmdet.models import AFFFPN
 
 CHANNELS = [8, 16, 32, 64]
@@ -65,6 +66,12 @@ def test_fusions_normalise_by_norm_cfg():
     assert not any(isinstance(m, _BatchNorm) for m in neck.modules())
     assert sum(isinstance(m, GroupNorm) for m in neck.fusions.modules()) == 3 * 4
     sum(out.mean() for out in neck(features(batch=1))).backward()
+
+
+@pytest.mark.parametrize('levels', [slice(3), slice(1, 4)])
+def test_another_number_of_maps_is_refused(levels):
+    with pytest.raises(ArgumentError, match='AFFFPN needs 4 maps'):
+        AFFFPN(CHANNELS, 16, 5)(features()[levels])
 
 
 def test_unknown_fusion_is_refused():

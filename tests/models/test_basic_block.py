@@ -67,13 +67,6 @@ def test_without_options_it_is_mmdets_resnet18():
     assert_close(features(ours, x), features(mmdets, x))
 
 
-@pytest.mark.parametrize('options, zero', [({}, True), (dict(zero_init_residual=False), False)])
-def test_blocks_start_as_identities_like_mmdets(options, zero):
-    model = resnet(dict(type='SELayer2d'), base_channels=16, **options)
-    model.init_weights()
-    assert all((block.norm2.weight == 0).all() == zero for block in model.layer2)
-
-
 def test_pretrained_weights_are_not_zeroed():
     init = dict(type='Pretrained', checkpoint='torchvision://resnet18')
     assert not any(b.init_cfg for b in resnet(init_cfg=init, base_channels=16).layer1)
@@ -93,6 +86,14 @@ def test_psa_replaces_both_convolutions_with_their_strides():
     assert kinds == [{torch.nn.Conv2d}, {PSAConv2d}]
     assert type(model.layer4[1].conv2) is PSAConv2d
     assert [f.shape[2] for f in features(model, torch.randn(1, 3, 64, 64))] == [16, 8, 4, 2]
+
+
+@pytest.mark.parametrize('fallback', [True, False])
+def test_dcn_has_mmdets_fallback_on_stride(fallback):
+    dcn = dict(type='DCNv2', deform_groups=1, fallback_on_stride=fallback)
+    model = resnet(dcn=dcn, stage_with_dcn=EVERY_STAGE, base_channels=16)
+    names = {type(conv).__name__ for block in model.layer2 for conv in (block.conv1, block.conv2)}
+    assert names == {'Conv2d' if fallback else 'ModulatedDeformConv2dPack'}
 
 
 def test_recomputing_activations_changes_nothing():

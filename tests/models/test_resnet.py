@@ -1,4 +1,4 @@
-"""StagePluginResNet adds layers after stages, with the norms and the freezing of their stage."""
+"""Blocks start as identities; StagePluginResNet adds layers after stages, which belong to them."""
 
 import pytest
 import torch
@@ -6,7 +6,13 @@ from mmdet.models.backbones import ResNet
 from torch.nn import GroupNorm
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from epsanet_mmdet.models import StagePluginResNet
+from epsanet_mmdet.errors import ArgumentError
+from epsanet_mmdet.models import (
+    AFFResNeXt,
+    CaffePoolResNeXt,
+    PluginResNet,
+    StagePluginResNet,
+)
 from epsanet_mmdet.utils.flops import count_parameters
 
 BAM = dict(cfg=dict(type='BAM2d'), stages=(True, True, True, False))
@@ -65,6 +71,34 @@ def test_frozen_stage_freezes_its_plugin():
 def test_refuses_other_plugins(plugin):
     with pytest.raises(ValueError, match='cfg and 4 stages for each plugin, and no position'):
         StagePluginResNet(50, stage_plugins=[plugin])
+
+
+def test_layers_of_one_type_need_different_names():
+    first = dict(cfg=dict(type='SELayer2d'), stages=(True,) * 4)
+    second = dict(cfg=dict(type='SELayer2d', postfix='_b'), stages=(True,) * 4)
+    model = StagePluginResNet(50, stage_plugins=[first, second], base_channels=16)
+    assert [name for name, _ in model.layer2.named_children()][-2:] == [
+        'se_layer2d',
+        'se_layer2d_b',
+    ]
+    with pytest.raises(ArgumentError, match='there is a se_layer2d already; add a postfix'):
+        StagePluginResNet(50, stage_plugins=[first, first], base_channels=16)
+
+
+@pytest.mark.parametrize('zero', [True, False])
+@pytest.mark.parametrize(
+    'network, depth',
+    [(PluginResNet, 18), (PluginResNet, 50), (CaffePoolResNeXt, 50), (AFFResNeXt, 50)],
+)
+def test_blocks_start_as_identities_unless_told_otherwise(network, depth, zero, tmp_path):
+    absent = dict(type='PretrainedIfPresent', checkpoint=str(tmp_path / 'absent.pth'))
+    for init_cfg in (None, absent):
+        options = dict(base_channels=16, zero_init_residual=zero, init_cfg=init_cfg)
+        model = network(depth=depth, **options)
+        model.init_weights()
+        last_norm = 'bn2' if depth == 18 else 'bn3'
+        for stage in (model.layer1, model.layer4):
+            assert all((getattr(block, last_norm).weight == 0).all() == zero for block in stage)
 
 
 def test_refuses_an_unknown_position():

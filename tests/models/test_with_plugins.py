@@ -345,7 +345,7 @@ def test_two_layers_in_one_place_need_different_names():
     first = dict(cfg=SE, position='after_stem')
     model = build('CSPNeXt', first, again)
     assert model.stem[0].plugin_names == ['se_layer2d', 'se_layer2d1']
-    assert 'CSPNeXt.stem.0: it has a se_layer2d already' in refused(first, first)
+    assert 'CSPNeXt.stem.0: there is a se_layer2d already' in refused(first, first)
     psa = dict(cfg=PSA, position='instead_of_conv1')
     assert 'another plugin has replaced it already' in refused(psa, psa)
 
