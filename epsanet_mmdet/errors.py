@@ -20,6 +20,14 @@ class DataError(UserError):
     """A data set that cannot be read."""
 
 
+class BadImageError(DataError):
+    """An image that cannot be read; the message stays one line when a data worker passes it on."""
+
+    def __init__(self, message: str) -> None:
+        last = message.strip().splitlines()[-1]  # torch prepends the worker's traceback
+        super().__init__(last.split(f'{type(self).__name__}: ')[-1])
+
+
 class CheckpointError(UserError):
     """A checkpoint that cannot be read, is unsafe, or belongs to another model."""
 

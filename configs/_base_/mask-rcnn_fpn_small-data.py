@@ -55,4 +55,5 @@ param_scheduler = [
     _base_.param_scheduler[0],
     {**_base_.param_scheduler[1], 'T_max': max_epochs},
 ]
+auto_scale_lr = dict(base_batch_size=4)
 default_hooks = dict(logger=dict(interval=10))

@@ -21,3 +21,5 @@ val_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root))
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
+
+auto_scale_lr = dict(base_batch_size=256)  # mmdet's has 16, of another schedule

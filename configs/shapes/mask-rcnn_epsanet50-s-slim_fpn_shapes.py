@@ -82,4 +82,5 @@ test_evaluator = val_evaluator
 
 train_cfg = dict(val_interval=5)
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
+auto_scale_lr = dict(base_batch_size=8)
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2))

@@ -23,6 +23,14 @@ def build_without_weights(model: Dict) -> nn.Module:
         return MODELS.build(model)
 
 
+def start_from_scratch(backbone: Dict) -> None:
+    """Let the config of a backbone start from random weights, all of which are trained."""
+    backbone['init_cfg'] = None
+    for name, value in (('frozen_stages', -1), ('norm_eval', False)):
+        if name in backbone:
+            backbone[name] = value
+
+
 def backbone_config(name: str) -> Dict:
     """Return the config of a model's backbone.
 

@@ -6,6 +6,8 @@ from typing import Dict, NamedTuple, Sequence, Tuple, Union
 from mmengine.config import Config
 from mmengine.utils import is_abs
 
+from ..errors import ConfigError
+
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -78,15 +80,27 @@ def dataset_options(config: Config, options: Dict) -> Dict:
 
     Returns:
         The overrides that the two imply, by dotted key.
+
+    Raises:
+        ConfigError: If no data set is in the config's ``data_root``, so that another has no effect.
     """
     expanded = {}
     if 'skip_bad_images' in options:
         for key in find_datasets(config):
             expanded[f'{key}.skip_bad_images'] = options['skip_bad_images']
-    if 'data_root' in options and config.get('data_root'):
-        old, new = config.data_root, osp.join(options['data_root'], '')
-        for section in (*DATALOADERS, 'val_evaluator', 'test_evaluator'):
-            _replace_prefix(config.get(section), old, new, section, expanded)
+    if 'data_root' in options:
+        old, new = (
+            osp.join(root or '', '') for root in (config.get('data_root'), options['data_root'])
+        )
+        moved: Dict[str, str] = {}
+        for section in (*DATALOADERS, 'val_evaluator', 'test_evaluator') if old else ():
+            _replace_prefix(config.get(section), old, new, section, moved)
+        if not moved and find_datasets(config):
+            raise ConfigError(
+                'data_root changes nothing: no data set of the config is in its data_root; set '
+                'data_root and ann_file of each, such as train_dataloader.dataset.data_root'
+            )
+        expanded.update(moved)
     return expanded
 
 
@@ -107,7 +121,7 @@ def idle_worker_options(config: Config) -> Dict:
 
 
 def _replace_prefix(value, old: str, new: str, key: str, replaced: Dict) -> None:
-    if isinstance(value, str) and value.startswith(old):
+    if isinstance(value, str) and osp.join(value, '').startswith(old):
         replaced[key] = new + value[len(old) :]
     elif isinstance(value, dict):
         for name, item in value.items():

@@ -12,7 +12,7 @@ from mmdet.registry import DATASETS
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
-from ..errors import DataError, UserError
+from ..errors import BadImageError, DataError, UserError
 from ..utils.files import is_inside
 from ..utils.images import read_image
 from ..utils.text import printable
@@ -149,7 +149,8 @@ class CheckedCocoDataset(CocoDataset):
                 raise
         message = f"image '{printable(path, 300)}' went bad during the run: {fault}"
         if not self.skip_bad_images or self.test_mode:  # an evaluation without it would be wrong
-            raise DataError(f'{message}; replace it and resume, or train with skip_bad_images=True')
+            remedy = 'replace it and resume, or train with skip_bad_images=True'
+            raise BadImageError(f'{message}; {remedy}')
         self._bad[idx] = True
         print_log(f'{message}; another one replaces it', logger='current', level=logging.WARNING)
         return None

@@ -4,7 +4,6 @@ A class is a shape with a texture, such as ``disc_checks``. Every shape and ever
 several classes, so that neither determines the class alone. All else is random.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import List
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 
 from ..errors import ArgumentError
+from .generated import is_complete, write_stamp
 from .shapes import CLASSES, PATTERNS, draw_colour, draw_outline, draw_texture
 
 SPLITS = ('train', 'val')
@@ -30,7 +30,8 @@ def write_image_folder(
     """Write ``train/CLASS/*.png`` and ``val/CLASS/*.png``, unless they are already there.
 
     Args:
-        root: Folder to write; its ``train`` and ``val`` are replaced.
+        root: Folder to write. Its ``train`` and ``val`` are replaced if they were written by this
+            function.
         classes: Number of classes, 2 to 16.
         images_per_class: Training images of each class.
         val_per_class: Validation images of each class.
@@ -42,6 +43,7 @@ def write_image_folder(
 
     Raises:
         ArgumentError: If the number of classes is out of range, or another number is too small.
+        DataError: If the folder has other files of these names.
     """
     names = class_names(classes)
     counts = dict(zip(SPLITS, (images_per_class, val_per_class)))
@@ -52,9 +54,9 @@ def write_image_folder(
         )
     settings = dict(classes=names, **counts, size=size, seed=seed)
     stamp = Path(root) / 'settings.json'
-    if stamp.is_file() and json.loads(stamp.read_text()) == settings:
+    if is_complete(stamp, settings, [Path(root) / split for split in SPLITS]):
         return names
-    stamp.unlink(missing_ok=True)
+    write_stamp(stamp, settings, complete=False)
     for i, split in enumerate(SPLITS):
         shutil.rmtree(Path(root) / split, ignore_errors=True)
         for k, name in enumerate(names):
@@ -63,7 +65,7 @@ def write_image_folder(
             for j in range(counts[split]):
                 image = draw_object(name, size, np.random.default_rng([seed, i, k, j]))
                 cv2.imwrite(str(folder / f'{j:05d}.png'), image)
-    stamp.write_text(json.dumps(settings))
+    write_stamp(stamp, settings, complete=True)
     return names
 
 

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from .generated import is_complete, write_stamp
+
 CLASSES = ('disc', 'square', 'triangle', 'star')
 MIN_VISIBLE = 0.35  # of the area of each shape; a shape that would hide more is not drawn
 
@@ -30,19 +32,21 @@ def write_shapes(
 
     Returns:
         Annotation file of each split.
+
+    Raises:
+        DataError: If the folder has files of these names that were not written by this function.
     """
     settings = dict(train=train, val=val, size=size, seed=seed)
     folder = Path(root) / 'annotations'
     ann_files = {split: str(folder / f'{split}.json') for split in ('train', 'val')}
     stamp = folder / 'settings.json'
-    if stamp.is_file() and json.loads(stamp.read_text()) == settings:
+    if is_complete(stamp, settings, [Path(root, name) for name in ('annotations', *ann_files)]):
         return ann_files
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp.unlink(missing_ok=True)
-    for i, split in enumerate(('train', 'val')):
+    write_stamp(stamp, settings, complete=False)
+    for i, split in enumerate(ann_files):
         random = np.random.default_rng([seed, i])
         _write_split(Path(root) / split, ann_files[split], settings[split], size, random)
-    stamp.write_text(json.dumps(settings))
+    write_stamp(stamp, settings, complete=True)
     return ann_files
 
 

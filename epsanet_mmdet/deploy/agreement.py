@@ -45,7 +45,7 @@ def compare_detections(
         unmatched = [s for i, s in enumerate(detections[1]) if i not in matched]
         excess.extend(float(score - floor) for score in unmatched)
     excess = sorted(excess, reverse=True)[len(expected[1]) // 10 :]
-    return Agreement(max(differences + excess), len(pairs))
+    return Agreement(float(np.max(differences + excess)), len(pairs))
 
 
 def match(
@@ -76,4 +76,4 @@ def _distance(got: Arrays, expected: Arrays, i: int, j: int, size: Tuple[int, in
     if got[2][i] != expected[2][j]:
         return np.inf
     box = np.abs(got[0][i] - expected[0][j]).max() / max(size)
-    return float(max(box, abs(got[1][i] - expected[1][j])))
+    return float(np.max([box, abs(got[1][i] - expected[1][j])]))  # NaN if one is

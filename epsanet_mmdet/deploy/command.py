@@ -6,6 +6,7 @@ from typing import Callable, List, Optional, Sequence
 
 from ..errors import ArgumentError, DifferenceError
 from ..inference.detector import Detector
+from ..inference.output_paths import check_inputs_stay
 from ..models.deployed import deploy
 from .checked_files import Checked, DenseFiles, WholeFiles, check_picture
 from .deployed_checkpoint import load_deployed, save_deployed
@@ -59,11 +60,13 @@ def run_deploy(
         ArgumentError: If a suffix or option is unknown, they do not go together, or the detector
             cannot be exported.
         DifferenceError: If a difference exceeds 1e-4 for maps or 1e-3 for detections.
-        UserError: If a package or file is missing, or a file cannot be written.
+        UserError: If a package or file is missing, or a file cannot be written or is an input.
     """
     paths = [Path(name) for name in out]
     for path in paths:
         _check_file(path, backbone, dense, target, opset)
+    written = [*paths, *(path.with_suffix('.bin') for path in paths if path.suffix == '.xml')]
+    check_inputs_stay(written, [name for name in (config, checkpoint, image) if name], '--out')
     picture = check_picture(image)
     detector = Detector(config, checkpoint, 'cpu')
     model = detector.model.eval()

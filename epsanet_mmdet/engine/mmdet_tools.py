@@ -87,7 +87,10 @@ def prepare_arguments(
     implied.update(join_cpu_processes(given.launcher))
     for name, value in vars(given).items():
         check_names(value, f'--{name.replace("_", "-")}')  # mmdet puts some into the config
-    arguments = [config_file if a == given.config else a for a in arguments]
+    place = arguments.index(given.config)
+    if arguments[place - 1] in ('--work-dir', '--out', '--show-dir'):  # a folder of the same name
+        place = arguments.index(given.config, place + 1)
+    arguments = [*arguments[:place], config_file, *arguments[place + 1 :]]
     arguments = with_options(arguments, implied)
     sections = DATALOADERS[2:] if tool == 'test.py' else DATALOADERS[:2]
     for path in (

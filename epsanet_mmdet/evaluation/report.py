@@ -12,12 +12,12 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, Runner
 
+from ..checkpoint.fit import require_fit
 from ..checkpoint.weight_files import check_checkpoint_path
 from ..config.data import data_paths
 from ..config.load import load_config
 from ..engine.mmdet_tools import check_data
 from ..errors import ConfigError, DataError
-from ..inference.detector import require_fit
 from ..inference.output_paths import check_inputs_stay
 from ..utils.environment import versions
 from ..utils.page import render_page

@@ -80,12 +80,15 @@ def _without_locations(value: Any) -> Any:
     return value
 
 
-def without_guards(settings: Dict[str, Any]) -> Dict[str, Any]:
-    """Return settings without the hooks that only guard a run: this package's and mmdet's checks.
+def decisive(settings: Dict[str, Any]) -> Dict[str, Any]:
+    """Return settings without those that decide nothing, and may differ between versions.
 
-    They depend on the version of the package, not on the plan.
+    They are the hooks that only guard a run, this package's and mmdet's checks, and the base of a
+    learning rate that is not scaled.
     """
     config = dict(settings['config'])
+    if not (config.get('auto_scale_lr') or {}).get('enable'):
+        config.pop('auto_scale_lr', None)
     default, custom = config.get('default_hooks') or {}, config.get('custom_hooks') or []
     config['default_hooks'] = {name: h for name, h in default.items() if not _is_guard(h)}
     config['custom_hooks'] = [hook for hook in custom if not _is_guard(hook)]
@@ -134,9 +137,15 @@ def check_equal(comparison: Comparison, configs: Dict[str, Config]) -> List[str]
         ConfigError: Naming the first other difference and both values.
     """
     notes: List[str] = []
-    baseline = run_settings(configs[comparison.baseline])
+    settings = {
+        variant.name: dict(
+            run_settings(configs[variant.name]),
+            load_from=_file_hash(configs[variant.name].get('load_from') or ''),
+        )
+        for variant in comparison.variants
+    }
     for variant in comparison.variants:
-        for key, base, own in differences(baseline, run_settings(configs[variant.name])):
+        for key, base, own in differences(settings[comparison.baseline], settings[variant.name]):
             if _covers(COMPARED, key):
                 continue
             values = (
@@ -149,6 +158,26 @@ def check_equal(comparison: Comparison, configs: Dict[str, Config]) -> List[str]
                 )
             notes.append(f'{key} is {values}.')
     return notes
+
+
+def check_same_data(comparison: Comparison, data: Dict[str, Dict]) -> None:
+    """Check that the variants of a comparison train and test on the same data.
+
+    Args:
+        comparison: The comparison.
+        data: The data of each variant by its name, see :func:`describe_data`.
+
+    Raises:
+        ConfigError: Naming a variant whose data are others than those of the baseline.
+    """
+    for variant in comparison.variants:
+        unequal = [key for key, _, _ in differences(data[comparison.baseline], data[variant.name])]
+        if unequal:
+            raise ConfigError(
+                f'variants of one comparison need the same data, but the {unequal[0].split(".")[0]}'
+                f' data of {variant.name} are not those of {comparison.baseline}; set data in the '
+                'plan, which applies to all variants'
+            )
 
 
 def _covers(allowed: Sequence[str], key: str) -> bool:

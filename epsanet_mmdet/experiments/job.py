@@ -14,7 +14,7 @@ from ..config.python_text import config_text
 from ..errors import ConfigError, DataError
 from ..utils.storage import write_json, write_whole
 from ..utils.text import printable
-from .fingerprint import differences, without_guards
+from .fingerprint import decisive, differences
 from .plan import Variant
 
 LOCK_SECONDS = 120  # for a process to save its state and end
@@ -71,7 +71,7 @@ class Job:
         stored = read_json(self.folder / 'settings.json')
         if stored is None:
             return
-        for key, old, new in differences(without_guards(stored), without_guards(self.settings)):
+        for key, old, new in differences(decisive(stored), decisive(self.settings)):
             raise ConfigError(
                 f"'{self.folder}' holds a job with other settings: {key} was {printable(old)} and "
                 f'is now {printable(new)}; set another --work-dir, or remove that folder'

@@ -252,6 +252,9 @@ class Plan(Part):
             raise ValueError(f'seed {repeated[0]} is listed twice; each seed counts once')
         if repeated := _repeated([variant.name for variant in self.variants]):
             raise ValueError(f"two variants have the name '{repeated[0]}'; rename one of them")
+        for comparison in self.comparisons:
+            if repeated := _repeated([variant.label for variant in comparison.variants]):
+                raise ValueError(f"two variants have the label '{repeated[0]}'; rename one of them")
         if self.needs_data and not (self.data.paths or self.data.root and self.data.train_ann):
             raise ValueError(
                 'it needs your own data set: set --data to its folder (COCO, Pascal VOC, YOLO), or '

@@ -23,7 +23,7 @@ from ..engine.disk_space import checkpoint_bytes
 from ..errors import CheckpointError, ConfigError, DataError, UserError
 from ..utils.flops import count_flops, count_parameters
 from ..utils.storage import check_file_writable
-from .fingerprint import check_equal, describe_data, settings_of
+from .fingerprint import check_equal, check_same_data, describe_data, settings_of
 from .job import Job
 from .plan import Launcher, Plan, Variant
 from .plan_data import convert_data
@@ -75,6 +75,9 @@ class PreparedPlan:
         self.notes = [check_equal(c, self.configs) for c in plan.comparisons]
         self.costs = {name: count_costs(config) for name, config in self.configs.items()}
         self.jobs = [self._job(variant, seed) for seed in plan.seeds for variant in plan.variants]
+        data = {job.variant.name: job.settings['data'] for job in self.jobs}
+        for comparison in plan.comparisons:
+            check_same_data(comparison, data)
         for job in self.jobs:
             job.check_settings()
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import functools
+import math
 import os
 import os.path as osp
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
+from ..config.build import start_from_scratch
 from ..config.class_heads import find_class_heads
 from ..config.data import DATALOADERS, set_image_scale
 from ..config.load import load_config, merge_options
@@ -30,18 +32,18 @@ def resolve_variant(plan: Plan, variant: Variant, options: Dict[str, Any]) -> Co
         ConfigError: If the config cannot be read or the plan's settings do not fit it.
         DataError: If the annotations cannot be read.
     """
-    root = {'data_root': plan.data.root} if plan.data.root else None
-    name = plan.config_of(variant)
+    name, data = plan.config_of(variant), plan.data
+    root = {'data_root': data.root} if data.root and not data.train_ann else None
     config = load_config(name, root)
     if 'model' not in config or 'backbone' not in config.model:
         raise ConfigError(f"config '{name}' has no model.backbone; name the config of a detector")
-    set_data(config, plan.data)
+    set_data(config, data)
     set_training(config, plan.training)
     weights = plan.weights if variant.weights is None else variant.weights
-    if weights is not None:
-        config.model.backbone.init_cfg = (
-            None if weights == SCRATCH else dict(type='PretrainedIfPresent', checkpoint=weights)
-        )
+    if weights == SCRATCH:
+        start_from_scratch(config.model.backbone)
+    elif weights is not None:
+        config.model.backbone.init_cfg = dict(type='PretrainedIfPresent', checkpoint=weights)
     for overrides in (plan.overrides, variant.overrides, options):
         merge_options(config, overrides)
     return config
@@ -160,18 +162,42 @@ def set_training(config: Config, training: Training) -> None:
 def set_epochs(config: Config, epochs: int) -> None:
     """Stretch or shorten a schedule; the warm-up, which counts iterations, stays.
 
+    Phases that become shorter than half an epoch are left out. Hooks that change the augmentation
+    at an epoch do so at the corresponding one.
+
     Raises:
         ConfigError: If the config does not count epochs.
     """
-    old = config.get('train_cfg', {}).get('max_epochs')
+    loop = config.get('train_cfg', {})
+    old = loop.get('max_epochs')
     if not old:
         raise ConfigError('training.epochs needs a config with train_cfg.max_epochs')
-    config.train_cfg.max_epochs = epochs
-    config.train_cfg.val_interval = min(config.train_cfg.get('val_interval', 1), epochs)
-    for scheduler in config.get('param_scheduler') or []:
+
+    def scaled(count: int) -> int:
+        return round(count * epochs / old)
+
+    loop.max_epochs = epochs
+    loop.val_interval = min(loop.get('val_interval', 1), epochs)
+    if loop.get('dynamic_intervals'):
+        loop.dynamic_intervals = [(scaled(begin), n) for begin, n in loop.dynamic_intervals]
+    for hook in config.get('custom_hooks') or []:
+        for key in ('switch_epoch', 'num_last_epochs'):
+            if key in hook:
+                hook[key] = max(1, scaled(hook[key]))
+    schedulers = config.get('param_scheduler') or []
+    for scheduler in schedulers:
         if scheduler.get('by_epoch', True):
-            for key in ('begin', 'end', 'T_max'):
-                if key in scheduler:
-                    scheduler[key] = round(scheduler[key] * epochs / old)
-            if 'milestones' in scheduler:
-                scheduler.milestones = [round(m * epochs / old) for m in scheduler.milestones]
+            _scale_phase(scheduler, scaled)
+    config.param_scheduler = [s for s in schedulers if s.get('end', math.inf) > s.get('begin', 0)]
+
+
+def _scale_phase(scheduler: Dict, scaled: Callable[[int], int]) -> None:
+    phase = ('begin', 'end', 'T_max')
+    begin, end, half_period = (scheduler.get(key) for key in phase)
+    for key in phase:
+        if key in scheduler:
+            scheduler[key] = scaled(scheduler[key])
+    if None not in (end, half_period) and half_period == end - (begin or 0):
+        scheduler['T_max'] = scheduler['end'] - scheduler.get('begin', 0)  # both were rounded
+    if 'milestones' in scheduler:
+        scheduler['milestones'] = [scaled(milestone) for milestone in scheduler['milestones']]

@@ -14,8 +14,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from torch import nn
 
-from ..checkpoint import require_match
-from ..checkpoint.compare import compare
+from ..checkpoint.fit import class_counts, require_fit
 from ..checkpoint.weight_files import check_checkpoint_path
 from ..config.load import load_config
 from ..errors import CheckpointError, ConfigError
@@ -133,38 +132,3 @@ def check_threshold(score_thr: float, least: float = 0) -> None:
     """Raise a ConfigError if a threshold of scores is not from ``least`` to 1."""
     if not least <= score_thr <= 1:
         raise ConfigError(f'the score threshold is {score_thr}; it must be from {least} to 1')
-
-
-def class_counts(model: nn.Module) -> set:
-    """Return the different numbers of classes of the heads of a detector."""
-    return {
-        module.num_classes
-        for name, module in model.named_modules()
-        if hasattr(module, 'num_classes') and not name.endswith('rpn_head')
-    }
-
-
-def require_fit(model: nn.Module, checkpoint: dict) -> None:
-    """Raise CheckpointError if a checkpoint would leave part of a model random, such as its head.
-
-    That is normal for fine-tuning, but never for detection. The message names the classes if
-    their number differs, otherwise a tensor.
-    """
-    require_match(model)  # another architecture is refused on loading, with its own message
-    given = checkpoint.get('state_dict', checkpoint)
-    given = {name.removeprefix('module.'): value for name, value in given.items()}
-    found = compare(given, model.state_dict())
-    unfilled = found.missing + found.reshaped
-    if not unfilled or len(unfilled) > found.wanted // 4:
-        return
-    classes = checkpoint.get('meta', {}).get('dataset_meta', {}).get('classes')
-    counts = class_counts(model)
-    if classes is not None and counts - {len(classes)}:
-        raise CheckpointError(
-            f'the config detects {min(counts)} classes, but the checkpoint was trained on '
-            f'{listing(classes)}; use the config it was trained with, which lies beside it'
-        )
-    raise CheckpointError(
-        f"the checkpoint leaves {len(unfilled)} of the model's {found.wanted} tensors unfilled, "
-        f'such as {unfilled[0]}; use the config it was trained with, which lies beside it'
-    )

@@ -37,14 +37,25 @@ class ImageIds:
             raise DataError(f"'{ann_file}' has images or categories without {error}")
 
     def check(self, sources: Sequence[Source]) -> None:
-        """Raise DataError if there is an annotation file that lacks one of the sources."""
-        lacking = [s.path for s in sources if self.ann_file and self._find(s.path) is None]
+        """Raise DataError if an annotation file lacks a source, or has one entry for two."""
+        if self.ann_file is None:
+            return
+        found: Dict[Optional[int], str] = {}
+        lacking = [source.path for source in sources if self._find(source.path) is None]
         if lacking:
             raise DataError(
                 f"'{self.ann_file}' lacks {len(lacking)} of {len(sources)} inputs, such as "
                 f"'{printable(lacking[0], 300)}'; use its own images, or leave out the "
                 'annotation file'
             )
+        for source in sources:
+            other = found.setdefault(self._find(source.path), source.path)
+            if other != source.path:
+                paths = (f"'{printable(path, 300)}'" for path in (other, source.path))
+                raise DataError(
+                    f"'{self.ann_file}' has one image for {' and '.join(paths)}; leave out one of "
+                    'them, or the annotation file'
+                )
 
     def set_classes(self, classes: Sequence[str]) -> None:
         """Set the class names of the model; raise DataError if the annotation file lacks one."""
@@ -73,5 +84,5 @@ class ImageIds:
 
     def _find(self, path: str) -> Optional[int]:
         parts = Path(osp.abspath(path)).parts
-        candidates = (osp.join(*parts[-n:]) for n in range(1, len(parts) + 1))
+        candidates = (osp.join(*parts[-n:]) for n in range(len(parts), 0, -1))
         return next((self.by_name[name] for name in candidates if name in self.by_name), None)

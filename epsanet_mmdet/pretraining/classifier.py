@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from ..config.build import backbone_config
+from ..config.build import backbone_config, start_from_scratch
 from ..errors import ConfigError
 
 
@@ -91,10 +91,8 @@ def detection_backbone(detector: str) -> dict:
     Raises:
         ConfigError: If the config does not exist or has no backbone.
     """
-    backbone = {**backbone_config(detector), 'init_cfg': None}
-    for name, value in (('frozen_stages', -1), ('norm_eval', False)):
-        if name in backbone:
-            backbone[name] = value
+    backbone = backbone_config(detector)
+    start_from_scratch(backbone)
     if 'out_indices' in backbone:
         backbone['out_indices'] = (max(backbone['out_indices']),)
     return backbone

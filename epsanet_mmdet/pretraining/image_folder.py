@@ -11,16 +11,8 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ..datasets.checks import find_bad_images
-from ..errors import DataError
+from ..errors import BadImageError, DataError
 from ..utils.images import SUFFIXES, read_image
-
-
-class BadImageError(DataError):
-    """An unreadable image; the message stays one line when a data worker passes it on."""
-
-    def __init__(self, message: str) -> None:
-        last = message.strip().splitlines()[-1]  # torch prepends the worker's traceback
-        super().__init__(last.split(f'{type(self).__name__}: ')[-1])
 
 
 @DATASETS.register_module()

@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from epsanet_mmdet.config.data import data_paths, dataset_options, set_image_scale
 from epsanet_mmdet.config.load import load_config
+from epsanet_mmdet.errors import ConfigError
 
 NAME = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
 SECTIONS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -55,6 +56,27 @@ def test_data_root_reaches_a_wrapped_data_set(tmp_path):
     config = load_config(str(tmp_path / 'wrapped.py'), {'data_root': '/elsewhere/'})
     roots = [dataset.data_root for dataset in config.train_dataloader.dataset.datasets]
     assert roots == ['/elsewhere/', '/elsewhere/']
+
+
+def test_data_root_without_a_slash_covers_whole_folders_only(tmp_path):
+    (tmp_path / 'two.py').write_text(
+        "data_root = 'data/coco'\n"
+        'train_dataloader = dict(dataset=dict(type="ConcatDataset", datasets=[\n'
+        '    dict(data_root=data_root, ann_file="a.json"), dict(data_root="data/coco2")]))\n'
+    )
+    config = load_config(str(tmp_path / 'two.py'), {'data_root': '/elsewhere'})
+    roots = [dataset.data_root for dataset in config.train_dataloader.dataset.datasets]
+    assert roots == ['/elsewhere/', 'data/coco2']
+
+
+@pytest.mark.parametrize('root', ['', "data_root = 'data/coco/'\n"])
+def test_a_data_root_that_changes_nothing_is_an_error(root, tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        f"{root}test_dataloader = dict(dataset=dict(data_root='mine/', ann_file='a'))\n"
+    )
+    with pytest.raises(ConfigError, match='data_root changes nothing'):
+        load_config(str(path), {'data_root': '/elsewhere'})
 
 
 def test_a_data_sets_own_option_wins_over_data_root():

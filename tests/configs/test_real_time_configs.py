@@ -1,5 +1,6 @@
 """RTMDet and YOLOX with attention are mmdet's but for the backbone, and train on real images."""
 
+import re
 from pathlib import Path
 
 import mmdet
@@ -66,9 +67,10 @@ def test_everything_but_the_backbone_is_mmdets(name):
     base = {'type': backbone.pop('base'), **{k: v for k, v in backbone.items() if k != 'type'}}
     assert plugin['cfg'] in (dict(type='ECALayer2d'), dict(type='PSAConv2d'))
     assert {**ours['model'], 'backbone': base} == theirs['model']
-    keys = 'optim_wrapper', 'param_scheduler', 'train_cfg', 'auto_scale_lr', 'custom_hooks'
-    for key in keys:
+    for key in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'custom_hooks'):
         assert ours[key] == theirs[key], key
+    gpus, images = map(int, re.search(r'_(\d+)xb(\d+)-', name).groups())
+    assert ours['auto_scale_lr']['base_batch_size'] == gpus * images
     for section in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         for side in (ours, theirs):
             (dataset,) = find_datasets(side, [section]).values()

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from epsanet_mmdet.datasets.shape_folder import class_names, draw_object, write_image_folder
-from epsanet_mmdet.errors import ArgumentError
+from epsanet_mmdet.datasets.shapes import write_shapes
+from epsanet_mmdet.errors import ArgumentError, DataError
 
 SMALL = dict(classes=3, images_per_class=2, val_per_class=1, size=24)
 
@@ -43,6 +44,39 @@ def test_images_are_drawn_again_for_other_settings_only(tmp_path):
     assert image.read_bytes() == b'kept'
     write_image_folder(str(tmp_path), **{**SMALL, 'classes': 2})
     assert len(content(tmp_path)) == 6 and b'kept' not in content(tmp_path).values()
+
+
+def test_an_interrupted_drawing_is_repeated(tmp_path, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr('epsanet_mmdet.datasets.shape_folder.draw_object', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_image_folder(str(tmp_path), **SMALL)
+    write_image_folder(str(tmp_path), **SMALL)
+    assert len(content(tmp_path)) == 9
+
+
+@pytest.mark.parametrize(
+    ('write', 'mine'),
+    [
+        (lambda root: write_image_folder(root, **SMALL), 'train/cat/mine.png'),
+        (lambda root: write_image_folder(root, **SMALL), 'val/cat/mine.png'),
+        (lambda root: write_image_folder(root, **SMALL), 'settings.json'),
+        (lambda root: write_shapes(root, 1, 1, 64), 'train/000001.png'),
+        (lambda root: write_shapes(root, 1, 1, 64), 'annotations/train.json'),
+        (lambda root: write_shapes(root, 1, 1, 64), 'annotations/settings.json'),
+    ],
+)
+def test_files_that_were_not_generated_are_never_replaced(write, mine, tmp_path):
+    path = tmp_path / mine
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('[mine]')
+    with pytest.raises(DataError, match='exists and was not generated; choose another folder'):
+        write(str(tmp_path))
+    assert [p for p in tmp_path.rglob('*') if p.is_file()] == [path]
+    assert path.read_text() == '[mine]'
 
 
 def test_neither_shape_nor_texture_determines_the_class():

@@ -161,10 +161,14 @@ def test_the_report_covers_all_ranks(root):
         assert all(name in report for name in (*ROTTEN, '190.jpg', '191.png'))
 
 
-def test_an_image_that_goes_bad_stops_a_run_that_does_not_skip(root, tmp_path):
+@pytest.mark.parametrize('workers', [0, 1])
+def test_an_image_that_goes_bad_stops_a_run_that_does_not_skip(workers, root, tmp_path):
     write_sound(root)
-    with pytest.raises(DataError, match=r'190.jpg.*went bad during the run: empty file'):
-        train(root, tmp_path / 'work', 0, [root / 'images' / '190.jpg'])
+    with pytest.raises(DataError) as caught:
+        train(root, tmp_path / 'work', workers, [root / 'images' / '190.jpg'])
+    line = str(caught.value)
+    assert re.match(r"image '.*190.jpg' went bad during the run: empty file; replace it", line)
+    assert '\n' not in line
 
 
 @pytest.mark.parametrize(

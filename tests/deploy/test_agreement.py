@@ -74,3 +74,8 @@ def test_one_in_ten_may_be_exchanged_for_another_box():
     agreement = compare_detections(without(40), detections(*rows), SIZE, FLOOR)
     assert agreement.difference == 0 and agreement.common == len(rows) - 1
     assert compare_detections(without(40, 60), detections(*rows), SIZE, FLOOR).difference > 0.7
+
+
+def test_a_value_that_is_no_number_is_no_agreement():
+    nan = detections((0, 0, 50, 50, 0.9, 1), (60, 60, 99, 99, np.nan, 0))
+    assert not difference(nan) < 1

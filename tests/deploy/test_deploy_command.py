@@ -42,6 +42,18 @@ def test_writes_a_checkpoint_that_loads_as_the_deployed_detector(tiny_detector, 
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize('out', ['checkpoint', 'link', 'image'])
+def test_inputs_are_never_overwritten(out, tiny_detector, tmp_path):  # noqa: F811
+    image = tmp_path / 'picture.onnx'
+    image.write_bytes(next(tiny_detector.images.iterdir()).read_bytes())
+    (tmp_path / 'link.pth').symlink_to(tiny_detector.checkpoint)
+    paths = dict(
+        checkpoint=tiny_detector.checkpoint, link=str(tmp_path / 'link.pth'), image=str(image)
+    )
+    line = error_line(DataError, run_deploy, *tiny_detector[:2], [paths[out]], image=str(image))
+    assert 'would be overwritten, but it is an input; choose another --out' in line
+
+
 def merged(weight, groups, fewer):
     """Write the weight of a grouped convolution as the block-diagonal one of fewer groups."""
     outputs, inputs = weight.shape[:2]

@@ -72,6 +72,11 @@ def test_options_may_come_before_the_config(before, prepare):
     assert prepare('train.py', *before, NAME) == [*before, PATH, *ADDED]
 
 
+def test_a_folder_may_have_the_name_of_the_config(prepare):
+    assert prepare('train.py', '--work-dir', NAME, NAME) == ['--work-dir', NAME, PATH, *ADDED]
+    assert prepare('train.py', NAME, '--work-dir', NAME) == [PATH, '--work-dir', NAME, *ADDED]
+
+
 @pytest.mark.parametrize(
     'form', [['--cfg-options', 'data_root={}'], ['--cfg-options=data_root={}']]
 )

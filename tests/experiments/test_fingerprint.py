@@ -10,11 +10,12 @@ from epsanet_mmdet.engine.hooks.guards import GUARDS
 from epsanet_mmdet.errors import ConfigError
 from epsanet_mmdet.experiments.fingerprint import (
     check_equal,
+    check_same_data,
+    decisive,
     differences,
     run_settings,
     settings_of,
     short_hash,
-    without_guards,
 )
 from epsanet_mmdet.experiments.plan import Comparison, Variant
 
@@ -27,7 +28,7 @@ def settings(options=None, seed=0, processes=1):
 
 
 def changed(options):
-    before, after = without_guards(settings()), without_guards(settings(options))
+    before, after = decisive(settings()), decisive(settings(options))
     return [key for key, _, _ in differences(before, after)]
 
 
@@ -85,6 +86,11 @@ def test_hooks_that_guard_every_run_are_stored_but_do_not_count():
     assert 'finite_loss' in settings()['config']['default_hooks']
 
 
+def test_the_base_of_the_learning_rate_counts_where_it_is_used():
+    assert changed({'auto_scale_lr.base_batch_size': 64}) == []
+    assert changed({'auto_scale_lr.enable': True})
+
+
 def test_jobs_of_versions_that_listed_the_guards_as_custom_hooks_continue():
     now = settings()
     old = json.loads(json.dumps(now))
@@ -92,7 +98,7 @@ def test_jobs_of_versions_that_listed_the_guards_as_custom_hooks_continue():
     guards = [hooks.pop(name) for name in list(hooks) if hooks[name]['type'] in GUARDS]
     assert len(guards) == len(GUARDS)
     old['config']['custom_hooks'] = guards
-    assert without_guards(old) == without_guards(now) != now
+    assert decisive(old) == decisive(now) != now
 
 
 def test_early_stopping_counts():
@@ -144,6 +150,25 @@ def test_other_differences_are_refused_with_their_key_and_both_values(key):
     for words in (named, str(value), 'senet50', 'ours', 'allow'):
         assert words in message
     assert '\n' not in message
+
+
+def test_another_detector_to_start_from_is_refused_unless_allowed(tmp_path):
+    (tmp_path / 'a.pth').write_bytes(b'a')
+    start = {'load_from': str(tmp_path / 'a.pth')}
+    with pytest.raises(ConfigError, match='load_from is '):
+        compare(start)
+    (note,) = compare(start, ['load_from'])
+    assert note.startswith('load_from is ')
+
+
+def test_other_data_are_refused():
+    comparison = Comparison([Variant(BASE, 'senet50'), Variant(OTHER, 'ours')])
+    data = dict(train=dict(annotations='a', images=3), test=dict(annotations='b', images=1))
+    check_same_data(comparison, dict(senet50=data, ours=dict(data)))
+    for split in data:
+        other = {**data, split: dict(annotations='c', images=3)}
+        with pytest.raises(ConfigError, match=f'the {split} data of ours are not those of senet50'):
+            check_same_data(comparison, dict(senet50=data, ours=other))
 
 
 def test_another_number_of_schedulers_is_refused():

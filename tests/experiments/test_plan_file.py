@@ -120,6 +120,7 @@ def test_another_detector_needs_one_in_the_plan(write):
         (dict(rows=[dict(name='a')]), ['rows[0]', "no 'config'"]),
         (dict(rows=[dict(config=CONFIG, nmae='a')]), ['rows[0].nmae', "mean 'name'"]),
         (dict(rows=[*ROWS, ROWS[0]]), ["name 'a'"]),
+        (dict(rows=[dict(ROWS[0], label='x'), dict(ROWS[1], label='x')]), ["label 'x'"]),
         (dict(rows=[dict(config=CONFIG, name='../a')]), ['../a', 'letters']),
         (dict(rows=[dict(config=CONFIG, published='mask-rcnn/senet')]), ['mask-rcnn/senet50']),
         (dict(rows=[dict(config=CONFIG, weights=3)]), ['rows[0].weights', '3', 'text']),

@@ -227,8 +227,7 @@ def test_a_folder_that_cannot_be_written_is_named(folder):
 def test_coco_plans_are_equal_settings_with_the_published_parameters(
     name, jobs, tiny_coco, tmp_path
 ):
-    changes = {'data.root': str(tiny_coco), 'weights': 'scratch'}
-    prepared = prepare_plan(name, str(tmp_path / 'work'), changes)
+    prepared = prepare_plan(name, str(tmp_path / 'work'), {'data.root': str(tiny_coco)})
     assert len(prepared.jobs) == jobs
     assert not any(prepared.notes)
     for variant in prepared.plan.variants:

@@ -88,6 +88,24 @@ def test_the_schedule_is_stretched_but_the_warm_up_stays():
     assert cosine.train_cfg.val_interval == 6
 
 
+@pytest.mark.parametrize('epochs', [5, 9, 13, 150])
+def test_half_a_cosine_stays_half_a_cosine(epochs):
+    config = resolve('rtmdet_tiny-psa_8xb32-300e_coco', training=Training(epochs=epochs))
+    cosine = config.param_scheduler[1]
+    assert cosine.end == epochs and cosine.T_max == cosine.end - cosine.begin
+    (switch,) = [hook for hook in config.custom_hooks if 'switch_epoch' in hook]
+    assert switch.switch_epoch == round(280 * epochs / 300)  # mosaic ends
+    assert config.train_cfg.dynamic_intervals[0][0] == round(280 * epochs / 300)
+
+
+def test_phases_that_become_too_short_are_left_out():
+    config = resolve('yolox_s-psa_8xb8-300e_coco', training=Training(epochs=12))
+    assert all(phase.end > phase.get('begin', 0) for phase in config.param_scheduler)
+    assert len(config.param_scheduler) == 2  # without the warm-up of 5 of 300 epochs
+    (switch,) = [hook for hook in config.custom_hooks if 'num_last_epochs' in hook]
+    assert switch.num_last_epochs == 1
+
+
 def test_common_training_settings():
     training = Training(batch_size=3, image_scale=(64, 48), workers=0, val_interval=4)
     config = resolve(training=training)
@@ -101,7 +119,8 @@ def test_common_training_settings():
 
 
 def test_weights_of_a_variant_take_precedence_over_those_of_the_plan():
-    assert resolve(weights='scratch').model.backbone.init_cfg is None
+    backbone = resolve(weights='scratch').model.backbone
+    assert (backbone.init_cfg, backbone.frozen_stages, backbone.norm_eval) == (None, -1, False)
     variant = Variant(COCO, weights='mine.pth')
     init_cfg = resolve(variant=variant, weights='scratch').model.backbone.init_cfg
     assert init_cfg == dict(type='PretrainedIfPresent', checkpoint='mine.pth')

@@ -37,6 +37,12 @@ def test_a_checkpoint_that_does_not_fit_is_refused_in_one_line(tiny_detector, tm
         tiny_detector, tmp_path, backbone=dict(_delete_=True, type='ResNet', depth=50)
     )
     assert 'another architecture' in error(resnet)
+    plugins = [dict(cfg=dict(type='CoordAttention2d'), position='after_conv3')]
+    config = Config.fromfile(tiny_detector.config)
+    config.model.backbone.plugins = plugins
+    with pytest.raises(CheckpointError, match='leaves .* unfilled, such as backbone.*coord_att'):
+        config.dump(tmp_path / 'plugins.py')
+        Detector(str(tmp_path / 'plugins.py'), tiny_detector.checkpoint, 'cpu')
     assert 'does not exist' in error('absent.pth')
     (tmp_path / 'torn.pth').write_bytes(b'torn')
     assert 'damaged' in error(str(tmp_path / 'torn.pth'))

@@ -44,6 +44,19 @@ def test_voc_and_coco_agree(tmp_path):
         assert box == [x1, y1, x2 - x1, y2 - y1]
 
 
+def test_the_folder_of_voc_annotations_stands_for_the_whole(tmp_path):
+    root = write_voc(tmp_path / 'voc')
+    data = check(root / 'Annotations')
+    assert not data.findings.of('error')
+    assert boxes(data.splits[0]) == boxes(check(root).splits[0])
+
+
+def test_one_voc_file_without_its_image_is_a_finding(tmp_path):
+    root = write_voc(tmp_path / 'voc')
+    data = check(root / 'Annotations' / '1.xml')
+    assert set(data.findings.of('error')) == {'missing-image', 'no-images'}
+
+
 def test_voc_coordinates_start_at_zero_where_one_is_zero(tmp_path):
     root = write_voc(tmp_path / 'voc')
     (root / 'Annotations' / '1.xml').write_text(voc_xml('1.jpg', [(0, [-1, 4, 20, 30])]))  # xmin 0

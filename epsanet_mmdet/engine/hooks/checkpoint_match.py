@@ -6,13 +6,15 @@ from typing import Any, Callable, Dict, List, Set, Tuple, Union
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
 from mmengine.registry import HOOKS
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from torch import nn
 
 from ...checkpoint import require_match
+from ...checkpoint.fit import require_fit
 from ...errors import CheckpointError, UserError
 from .guards import drop_repeated
 
@@ -25,16 +27,16 @@ class CheckpointMatchHook(Hook):
     """Refuse, in one line, a checkpoint that does not fit the run.
 
     The model refuses one of another architecture, see
-    :func:`epsanet_mmdet.checkpoint.require_match`. A checkpoint to resume from must have all of
-    the model's weights, and counters, schedules and optimizer state that match this run.
+    :func:`epsanet_mmdet.checkpoint.require_match`. A checkpoint to test or to resume from must have
+    all of the model's weights; one to resume from also needs counters, schedules and optimizer
+    state that match this run.
     """
 
     priority = 'HIGHEST'  # before the hooks that read what is checked here
 
     def before_run(self, runner: Runner) -> None:
         drop_repeated(runner)  # here, since this is the first hook of a run
-        model = runner.model
-        require_match(model.module if is_model_wrapper(model) else model)
+        require_match(_detector(runner))
         if 'load_or_resume' not in vars(runner):
             # Hooks see no errors, and every run reads its checkpoint in this method.
             runner.load_or_resume = partial(_load_or_resume, runner, runner.load_or_resume)
@@ -42,6 +44,15 @@ class CheckpointMatchHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if runner._resume:
             check_content(runner, checkpoint)
+        elif not isinstance(runner._train_loop, BaseLoop):  # it is built before a training
+            require_fit(_detector(runner), checkpoint)
+
+
+def _detector(runner: Runner) -> nn.Module:
+    model = runner.model
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def _load_or_resume(runner: Runner, load_or_resume: Callable) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import all_gather_object, all_reduce, get_world_size, is_main_process
+from mmengine.dist import all_gather_object, all_reduce, barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
@@ -98,6 +98,7 @@ class FiniteLossHook(Hook):
                 losses=[{k: repr(v) for k, v in rank['losses'].items()} for rank in of_ranks],
             )
             write_json(record, osp.join(runner.work_dir, f'{NAME}.json'))
+        barrier()  # launchers end all processes soon after the first
         named = {
             f'{name} is {value}'
             for rank in of_ranks

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Optional
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import all_reduce, get_world_size, is_main_process, master_only
+from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process, master_only
 from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -102,6 +102,7 @@ class PreemptionHook(Hook):
                 hook.after_val_epoch(runner)
         hook = _checkpoint_hook(runner) or AtomicCheckpointHook(out_dir=runner.work_dir)
         hook.save_and_point(runner, INTERRUPTED, done)
+        barrier()  # launchers end all processes soon after the first, and only one has to save
         runner.logger.warning(
             f'{"Ctrl-C" if status == INTERRUPT_STATUS else "SIGTERM or SIGUSR1"}: saved epoch '
             f'{done["epoch"]}, iteration {done["iter"]}, and ending with status {status}; start '

@@ -60,13 +60,23 @@ def _read_folder(path: Path, image_dir: Optional[str], findings: Findings) -> Li
         return [s for file in files for s in read_coco(str(file), image_dir, findings)]
     files = sorted(path.rglob('*.xml'))
     if files:
-        return read_voc(path, files, findings)
+        return read_voc(_voc_root(path), files, findings)
     if _has_labels(path):
         return read_yolo(path, None, findings)
     raise DataError(
         f"'{path}' holds no annotations in a known format: COCO JSON (here or in annotations/), "
         'Pascal VOC XML, or YOLO (a data.yaml, or .txt labels beside the images or in labels/)'
     )
+
+
+def _voc_root(path: Path) -> Path:
+    """Return a folder with XML files, or its parent if that has their images, as in VOC."""
+    beside = any((path.parent / name).is_dir() for name in ('JPEGImages', 'images'))
+    return path.parent if beside and not _has_images(path) else path
+
+
+def _has_images(path: Path) -> bool:
+    return any(file.suffix.lower() in SUFFIXES for file in path.rglob('*'))
 
 
 def _is_yolo_settings(path: Path) -> bool:

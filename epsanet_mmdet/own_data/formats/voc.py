@@ -104,7 +104,7 @@ def _image_of(path: Path, tree: Element, namesakes: List[Path], root: Path) -> s
     named = slashed.split('/')[-1]
     beside = path.parent.parent
     for folder in (path.parent, beside / 'JPEGImages', beside / 'images'):
-        if named and osp.isfile(folder / named):
+        if named and folder.is_relative_to(root) and osp.isfile(folder / named):
             return (folder / named).relative_to(root).as_posix()
     if namesakes:
         nearest = max(namesakes, key=lambda image: len(osp.commonpath([image, path])))

@@ -310,6 +310,20 @@ def test_a_run_loads_its_own_architecture(tmp_path):
     assert runner.model.layers[0].weight.equal(trained.layers[0].weight)
 
 
+def test_a_checkpoint_without_some_weights_can_be_fine_tuned_but_not_tested(tmp_path):
+    state = Model().state_dict()
+    del state['layers.3.weight']
+    torch.save(dict(state_dict=state, meta={}), tmp_path / 'part.pth')
+    training = run(Model(), tmp_path / 'training', load_from=str(tmp_path / 'part.pth'))
+    training._train_loop = training.build_train_loop(training._train_loop)
+    training.call_hook('before_run')
+    training.load_or_resume()
+    test = run(Model(), tmp_path / 'test', load_from=str(tmp_path / 'part.pth'))
+    test.call_hook('before_run')
+    with pytest.raises(CheckpointError, match="part.pth' cannot be loaded: .* 1 of .* 8 tensors"):
+        test.load_or_resume()
+
+
 def test_a_wrapped_model_is_checked_inside_its_wrapper():
     class Wrapped(MMDistributedDataParallel):
         def __init__(self, module):

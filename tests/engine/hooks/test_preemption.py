@@ -97,6 +97,16 @@ def test_a_job_that_ignores_ctrl_c_keeps_ignoring_it(tmp_path):
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
+def test_processes_that_do_not_save_wait_for_the_one_that_does(tmp_path, monkeypatch):
+    """Launchers end all processes of a job soon after the first of them."""
+    saved = []
+    monkeypatch.setattr(
+        preemption, 'barrier', lambda: saved.append(find_fault(tmp_path / 'interrupted.pth'))
+    )
+    preempted(tmp_path, Signal(1))
+    assert saved == [None]
+
+
 def test_a_run_may_be_preempted_many_times(tmp_path):
     whole = toy_runner(tmp_path / 'whole', **OPTIONS)
     whole.train()
