@@ -6,6 +6,7 @@ import runpy
 import sys
 import traceback
 from importlib.util import find_spec
+from itertools import takewhile
 from typing import Callable, Dict, List, Optional, Sequence
 
 import mmdet
@@ -16,6 +17,7 @@ from mmengine.logging import MMLogger
 from ..checkpoint.weight_files import check_checkpoint_path
 from ..config.class_heads import check_class_heads
 from ..config.data import DATALOADERS, data_paths, find_datasets
+from ..config.key_values import read_key_values
 from ..config.load import find_config, merge_options, read_config
 from ..config.python_text import check_names
 from ..datasets.checks import check_paths
@@ -73,8 +75,14 @@ def prepare_arguments(
     See :func:`run_mmdet_tool`. The processes of a distributed run on CPUs are joined here.
     """
     parse_args = runpy.run_path(tool_path(tool))['parse_args']
-    with step('reading the command line'):
+    try:
         given = parse_args()  # reads sys.argv, as mmdet will
+    except (ValueError, AssertionError):  # of --cfg-options, whose words it does not name
+        start = next(i for i, a in enumerate(arguments) if a.startswith('--cfg'))
+        first = arguments[start].partition('=')[2]
+        words = takewhile(lambda a: not a.startswith('--'), arguments[start + 1 :])
+        read_key_values([first, *words] if first else list(words))
+        raise
     config_file = find_config(given.config)
     config = read_config(config_file)
     implied = merge_options(config, given.cfg_options or {})

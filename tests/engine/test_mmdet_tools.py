@@ -1,6 +1,7 @@
 """tools/train.py and tools/test.py take bare names and data options, and fail in one line."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,14 @@ def test_a_bare_name_becomes_the_configs_path(prepare):
 )
 def test_options_may_come_before_the_config(before, prepare):
     assert prepare('train.py', *before, NAME) == [*before, PATH, *ADDED]
+
+
+@pytest.mark.parametrize('words', [['a'], ['log_level=INFO', 'a'], ['model.x=[1', '2]']])
+@pytest.mark.parametrize('tool', ['train.py', 'test.py'])
+def test_a_word_that_is_no_option_is_named(tool, words, prepare):
+    checkpoint = ['w.pth'] if tool == 'test.py' else []
+    with pytest.raises(ConfigError, match=re.escape(f"option '{words[-1]}' is not KEY=VALUE")):
+        prepare(tool, NAME, *checkpoint, '--cfg-options', *words)
 
 
 def test_a_folder_may_have_the_name_of_the_config(prepare):
