@@ -29,7 +29,7 @@ from ..utils.command_line import run_command
 from ..utils.environment import installed_version, processor, versions
 from ..utils.storage import write_json, write_whole
 from .fingerprint import short_hash
-from .job import last_checkpoint, read_json, result_files, resumable
+from .job import last_checkpoint, lock, read_json, result_files, resumable
 
 RECORDED = ('numpy', 'opencv-python', 'opencv-python-headless', 'pycocotools')  # versions
 BEAT = 5  # seconds between updates of seconds.json
@@ -59,6 +59,8 @@ def run_job(folder: Path, launcher: str = 'none') -> None:
     Raises:
         UserError: One line that names what is wrong.
     """
+    if launcher == 'slurm' and is_first_process():
+        lock(folder)  # until this process ends; on one machine, the plan has locked it
     if not (folder / 'train' / 'finished').exists():
         with _clock(folder, 'train'):
             resume = ['--resume'] if resumable(folder) else []
@@ -72,6 +74,11 @@ def run_job(folder: Path, launcher: str = 'none') -> None:
     with _clock(folder, 'test'):
         _run_tool('test.py', folder / 'test_config.py', folder / 'test', launcher, checkpoint)
         _on_main_process(_write_result, folder, checkpoint)
+
+
+def is_first_process() -> bool:
+    """Return True in the first process of a job, whether or not the processes are connected."""
+    return not int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
 
 
 def _run_tool(tool: str, config: Path, work_dir: Path, launcher: str, *arguments: str) -> None:
@@ -125,7 +132,7 @@ def measure(config: Config, folder: Path) -> Dict[str, Dict[str, Optional[float]
 @contextmanager
 def _clock(folder: Path, stage: str) -> Iterator[None]:
     """Add the time of a stage to ``seconds.json``, on the main process."""
-    if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):
+    if not is_first_process():
         yield
         return
     path, start, stop = folder / 'seconds.json', time.monotonic(), threading.Event()

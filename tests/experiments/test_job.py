@@ -2,14 +2,15 @@
 
 import json
 import os
+from functools import partial
 
 import pytest
 from finished_jobs import finish_jobs
 from tiny_plan import write_plan
 
 from epsanet_mmdet.errors import ConfigError, DataError
-from epsanet_mmdet.experiments import prepare_plan
-from epsanet_mmdet.experiments.job import last_checkpoint, lock
+from epsanet_mmdet.experiments import prepare_plan, worker
+from epsanet_mmdet.experiments.job import Locked, last_checkpoint, lock
 
 
 @pytest.fixture(scope='module')
@@ -51,6 +52,14 @@ def test_a_locked_folder_is_refused_until_it_is_free(tmp_path):
         lock(tmp_path / 'job', seconds=0.3)
     os.close(descriptor)
     os.close(lock(tmp_path / 'job', seconds=0))
+
+
+def test_a_job_of_slurm_waits_for_the_lock_as_well(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, 'lock', partial(lock, seconds=0))
+    descriptor = lock(tmp_path)
+    with pytest.raises(Locked, match='is being used by another process'):
+        worker.run_job(tmp_path, 'slurm')
+    os.close(descriptor)
 
 
 def test_the_last_checkpoint_is_found_in_a_moved_folder(tmp_path):

@@ -179,6 +179,14 @@ def test_mistakes_on_the_command_line_are_named(tmp_path):
         make(write_coco(tmp_path / 'single', 1))
 
 
+def test_a_refused_config_leaves_no_files(tmp_path):
+    root = write_yolo(tmp_path / 'data')
+    (tmp_path / 'mine_val.json').write_text('mine')
+    with pytest.raises(ConfigError, match="mine_val.json' exists; name another file"):
+        make(root, 'faster-rcnn_epsanet50-s', out='mine.py')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['data', 'mine_val.json']
+
+
 def test_names_that_look_like_code_stay_names(tmp_path):
     names = ['it\'s "one"', "'); import os; os.abort(); ('", '}} #', 'a\nb = 1']
     content = coco_content(tmp_path / 'images', 5)

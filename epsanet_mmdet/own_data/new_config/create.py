@@ -4,7 +4,7 @@ import os.path as osp
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 from mmengine.config import Config
 
@@ -91,16 +91,19 @@ def new_config(
         raise DataError(
             f"'{model}' needs a mask of every object, and some have boxes only; use --model {boxes}"
         )
+    unwritten: Dict[str, Split] = {}
+    described = _describe(roles, path, masks, unwritten)
+    check_names(described._asdict(), roles.train.source)
     if transplant:
         chosen = read_starting_weights(_transplant(transplant, backbone, roles, path), backbone)
     if chosen is None:
         file = (backbone.get('init_cfg') or {}).get('checkpoint')
         chosen = find_weights(file, Path(base).stem)
-    described = _describe(roles, path, masks)
-    check_names(described._asdict(), roles.train.source)
     plan = make_plan(roles.train, machine, chosen)
     balance = balance_classes(roles.train) if switches.balance_classes else None
     text = config_text(path, base, config, described, plan, switches, balance)
+    for ann_file, split in unwritten.items():
+        write_coco(ann_file, split, f'written by epsanet new-config from {split.source}')
     write_whole(text, path)
     return path
 
@@ -139,9 +142,9 @@ def _transplant(transplant: Callable[..., Any], backbone: Config, roles: Roles, 
     return out
 
 
-def _describe(roles: Roles, path: str, masks: bool) -> Data:
-    """Write the annotations that are not COCO files yet, and name all paths."""
-    sources = find_sources(roles, partial(_convert, path))
+def _describe(roles: Roles, path: str, masks: bool, unwritten: Dict[str, Split]) -> Data:
+    """Name all paths; ``unwritten`` receives the splits that are not COCO files yet, by file."""
+    sources = find_sources(roles, partial(_convert, path, unwritten))
     how = 'a fifth, held out by a hash of the names' if roles.held_out else 'as provided'
     why = (
         f'{len(roles.train.images)} images for training, {len(roles.val.images)} for validation '
@@ -150,10 +153,9 @@ def _describe(roles: Roles, path: str, masks: bool) -> Data:
     return Data(sources.root, tuple(roles.train.classes), masks, sources.by_role, why)
 
 
-def _convert(path: str, role: str, split: Split) -> str:
+def _convert(path: str, unwritten: Dict[str, Split], role: str, split: Split) -> str:
     config = Path(path)
-    config.parent.mkdir(parents=True, exist_ok=True)
     ann_file = str(config.with_name(f'{config.stem}_{role}.json'))
     _require_new(ann_file)
-    write_coco(ann_file, split, f'written by epsanet new-config from {split.source}')
+    unwritten[ann_file] = split
     return ann_file
