@@ -1,7 +1,7 @@
 """Build models from configs without loading weights."""
 
 import copy
-from typing import Dict
+from typing import Dict, Optional
 
 from mmdet.registry import MODELS
 from mmengine.registry import DefaultScope
@@ -29,6 +29,12 @@ def start_from_scratch(backbone: Dict) -> None:
     for name, value in (('frozen_stages', -1), ('norm_eval', False)):
         if name in backbone:
             backbone[name] = value
+
+
+def backbone_checkpoint(backbone: Dict) -> Optional[str]:
+    """Return the file or URL that a backbone's config starts from, or None."""
+    init_cfg = backbone.get('init_cfg')  # mmengine allows a list of initializations, too
+    return init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
 
 
 def backbone_config(name: str) -> Dict:

@@ -15,6 +15,7 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
 from ..checkpoint.weight_files import check_checkpoint_path
+from ..config.build import backbone_checkpoint
 from ..config.class_heads import check_class_heads
 from ..config.data import DATALOADERS, data_paths, find_datasets
 from ..config.key_values import read_key_values
@@ -154,7 +155,7 @@ def check_pretrained(config: Config) -> None:
         ConfigError: If it is not; mmengine looks their URL up in it.
     """
     backbone = config.get('model', {}).get('backbone', {})
-    path = (backbone.get('init_cfg') or {}).get('checkpoint', '')
+    path = backbone_checkpoint(backbone) or ''
     if path.startswith('torchvision://') and find_spec('torchvision') is None:
         raise ConfigError(
             f"the backbone's weights '{path}' need torchvision, which is not installed; install "

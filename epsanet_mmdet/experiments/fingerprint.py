@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
+from ..config.build import backbone_checkpoint
 from ..config.data import DATALOADERS, data_paths
 from ..datasets.checks import check_paths, read_annotations
 from ..engine.hooks.guards import GUARDS
@@ -49,7 +50,7 @@ def settings_of(config: Config, seed: int, processes: int, data: Dict) -> Dict[s
         data: See :func:`describe_data`.
     """
     weights = dict(
-        backbone=(config.model.backbone.get('init_cfg') or {}).get('checkpoint'),
+        backbone=backbone_checkpoint(config.model.backbone),
         detector=config.get('load_from'),
     )
     settings = dict(

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from torch import nn
 
 from ..checkpoint.weight_files import check_checkpoint_path
-from ..config.build import build_without_weights
+from ..config.build import backbone_checkpoint, build_without_weights
 from ..config.class_heads import check_class_heads
 from ..config.data import DATALOADERS
 from ..config.python_text import check_names
@@ -175,8 +175,7 @@ def check_weights(config: Config) -> None:
     """
     if config.get('load_from'):
         check_checkpoint_path(config.load_from)
-    init_cfg = config.model.backbone.get('init_cfg') or {}
-    path = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
+    path = backbone_checkpoint(config.model.backbone)
     if not path:
         return
     weights = f"the backbone weights '{path}' of {_name(config)}"

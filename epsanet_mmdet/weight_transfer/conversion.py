@@ -7,7 +7,7 @@ from ..checkpoint.compare import Comparison, compare, comparison_table, value_fa
 from ..checkpoint.match import compare_without_plugins, is_match
 from ..checkpoint.safetensors_files import write_weights
 from ..checkpoint.weight_files import read_weights
-from ..config.build import backbone_config, build_without_weights
+from ..config.build import backbone_checkpoint, backbone_config, build_without_weights
 from ..errors import CheckpointError, ConfigError
 from ..version import __version__
 from .architecture import explain_mismatch
@@ -63,8 +63,8 @@ def convert_weights(
     """
     if (config is None) == (backbone is None):
         raise ConfigError('name either a config or a backbone')
-    backbone = dict(backbone_config(config) if backbone is None else backbone)
-    expected = (backbone.pop('init_cfg', None) or {}).get('checkpoint')
+    backbone = backbone_config(config) if backbone is None else backbone
+    expected = backbone_checkpoint(backbone)
     out = str(out or _expected_file(expected, config))
     if Path(out).resolve() == Path(source).resolve():
         raise ConfigError(f"'{out}' is the source itself; name another file to write to")

@@ -2,7 +2,11 @@
 
 import pytest
 
-from epsanet_mmdet.config.build import backbone_config, build_without_weights
+from epsanet_mmdet.config.build import (
+    backbone_checkpoint,
+    backbone_config,
+    build_without_weights,
+)
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.errors import ConfigError
 from epsanet_mmdet.models import EPSANet
@@ -20,6 +24,20 @@ def test_a_model_is_built_and_initialised_without_the_file_that_its_config_names
     built.init_weights()  # would stop if it looked for the file
     assert model.to_dict() == given
     assert type(getattr(built, 'backbone', built)) is EPSANet
+
+
+@pytest.mark.parametrize(
+    ('init_cfg', 'file'),
+    [
+        (dict(type='Pretrained', checkpoint='a.pth'), 'a.pth'),
+        (dict(type='Kaiming', layer='Conv2d'), None),
+        ([dict(type='Kaiming', layer='Conv2d')], None),
+        (None, None),
+    ],
+)
+def test_the_file_that_a_backbone_starts_from(init_cfg, file):
+    assert backbone_checkpoint(dict(type='ResNet', init_cfg=init_cfg)) == file
+    assert backbone_checkpoint(dict(type='ResNet')) is None
 
 
 def test_the_backbone_of_a_detector_is_its_own():

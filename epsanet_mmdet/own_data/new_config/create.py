@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Optional, Sequence
 
 from mmengine.config import Config
 
+from ...config.build import backbone_checkpoint
 from ...config.load import configs_dir, find_config, read_config
 from ...config.python_text import check_names
 from ...errors import ArgumentError, ConfigError, DataError
@@ -97,8 +98,7 @@ def new_config(
     if transplant:
         chosen = read_starting_weights(_transplant(transplant, backbone, roles, path), backbone)
     if chosen is None:
-        file = (backbone.get('init_cfg') or {}).get('checkpoint')
-        chosen = find_weights(file, Path(base).stem)
+        chosen = find_weights(backbone_checkpoint(backbone), Path(base).stem)
     plan = make_plan(roles.train, machine, chosen)
     balance = balance_classes(roles.train) if switches.balance_classes else None
     text = config_text(path, base, config, described, plan, switches, balance)
