@@ -9,10 +9,9 @@ from typing import Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
-from mmdet.apis.det_inferencer import IMG_EXTENSIONS
 
 from ..errors import DataError
-from ..utils.images import MAX_PIXELS, is_image, load_image
+from ..utils.images import MAX_PIXELS, SUFFIXES, is_image, load_image
 from ..utils.text import printable
 
 VIDEO_EXTENSIONS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
@@ -115,7 +114,7 @@ def _find_files(given: str) -> List[str]:
     else:
         shown = printable(given, 300)
         raise DataError(f"input '{shown}' does not exist; name a file, folder, pattern or webcam")
-    paths = [path for path in paths if _extension(path) in (*IMG_EXTENSIONS, *VIDEO_EXTENSIONS)]
+    paths = [path for path in paths if _extension(path) in {*SUFFIXES, *VIDEO_EXTENSIONS}]
     if not paths:
         raise DataError(
             f"{what} '{printable(given, 300)}' contains no images or videos; choose another"

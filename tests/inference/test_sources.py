@@ -14,6 +14,7 @@ from PIL import Image
 from epsanet_mmdet.errors import DataError
 from epsanet_mmdet.inference import sources
 from epsanet_mmdet.inference.sources import count_frames, find_sources, read_frames
+from epsanet_mmdet.utils.images import SUFFIXES
 
 
 def read_one(path):
@@ -30,6 +31,12 @@ def test_folders_patterns_and_files_are_found_once(tmp_path):
     assert sorted(s.name for s in deep) == ['b 1.jpg', 'c.jpg']
     twice = find_sources([str(tmp_path), str(tmp_path / 'b 1.jpg')])
     assert len(twice) == 2
+
+
+@pytest.mark.parametrize('suffix', sorted(SUFFIXES))
+def test_every_format_that_data_sets_have_is_found_in_a_folder(suffix, tmp_path):
+    (tmp_path / f'a{suffix}').touch()
+    assert [s.name for s in find_sources([str(tmp_path)])] == [f'a{suffix}']
 
 
 def test_a_name_with_brackets_is_a_file(tmp_path):
