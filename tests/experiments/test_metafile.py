@@ -21,7 +21,7 @@ def prepared(tmp_path, monkeypatch):
     ann_files = {
         f'data.{name}_ann': f'annotations/instances_{name}2017.json' for name in ('train', 'val')
     }
-    changes = {'data.root': str(tmp_path / 'coco'), **ann_files, 'weights': 'scratch'}
+    changes = {'data.root': str(tmp_path / 'coco'), **ann_files}
     return prepare_plan('coco-minimal', str(tmp_path / 'work'), {**changes, 'seeds': [0, 1]})
 
 
