@@ -184,20 +184,20 @@ def set_epochs(config: Config, epochs: int) -> None:
         for key in ('switch_epoch', 'num_last_epochs'):
             if key in hook:
                 hook[key] = max(1, scaled(hook[key]))
-    schedulers = config.get('param_scheduler') or []
-    for scheduler in schedulers:
-        if scheduler.get('by_epoch', True):
-            _scale_phase(scheduler, scaled)
-    config.param_scheduler = [s for s in schedulers if s.get('end', math.inf) > s.get('begin', 0)]
+    phases = config.get('param_scheduler') or []
+    for phase in phases:
+        if phase.get('by_epoch', True):
+            _scale_phase(phase, scaled)
+    if phases:
+        config.param_scheduler = [p for p in phases if p.get('end', math.inf) > p.get('begin', 0)]
 
 
-def _scale_phase(scheduler: Dict, scaled: Callable[[int], int]) -> None:
-    phase = ('begin', 'end', 'T_max')
-    begin, end, half_period = (scheduler.get(key) for key in phase)
-    for key in phase:
-        if key in scheduler:
-            scheduler[key] = scaled(scheduler[key])
-    if None not in (end, half_period) and half_period == end - (begin or 0):
-        scheduler['T_max'] = scheduler['end'] - scheduler.get('begin', 0)  # both were rounded
-    if 'milestones' in scheduler:
-        scheduler['milestones'] = [scaled(milestone) for milestone in scheduler['milestones']]
+def _scale_phase(phase: Dict, scaled: Callable[[int], int]) -> None:
+    half_cosine = 'end' in phase and phase.get('T_max') == phase['end'] - phase.get('begin', 0)
+    for key in ('begin', 'end', 'T_max'):
+        if key in phase:
+            phase[key] = scaled(phase[key])
+    if half_cosine:
+        phase['T_max'] = phase['end'] - phase.get('begin', 0)  # all three were rounded
+    if 'milestones' in phase:
+        phase['milestones'] = [scaled(milestone) for milestone in phase['milestones']]
