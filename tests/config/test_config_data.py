@@ -47,26 +47,22 @@ def test_the_environment_sets_the_data_root_too(monkeypatch):
     assert load_config(NAME).val_evaluator.ann_file.startswith('/elsewhere/annotations')
 
 
-def test_data_root_reaches_a_wrapped_data_set(tmp_path):
+@pytest.mark.parametrize(
+    ('root', 'second', 'new', 'moved'),
+    [
+        ('data/coco/', 'data/coco/', '/elsewhere/', '/elsewhere/'),
+        ('data/coco', 'data/coco2', '/elsewhere', 'data/coco2'),  # another folder
+    ],
+)
+def test_data_root_reaches_the_data_sets_inside_a_wrapper(root, second, new, moved, tmp_path):
     (tmp_path / 'wrapped.py').write_text(
-        "data_root = 'data/coco/'\n"
+        f'data_root = {root!r}\n'
         'train_dataloader = dict(dataset=dict(type="ConcatDataset", datasets=[\n'
-        '    dict(data_root=data_root, ann_file="a.json"), dict(data_root=data_root)]))\n'
+        f'    dict(data_root=data_root, ann_file="a.json"), dict(data_root={second!r})]))\n'
     )
-    config = load_config(str(tmp_path / 'wrapped.py'), {'data_root': '/elsewhere/'})
+    config = load_config(str(tmp_path / 'wrapped.py'), {'data_root': new})
     roots = [dataset.data_root for dataset in config.train_dataloader.dataset.datasets]
-    assert roots == ['/elsewhere/', '/elsewhere/']
-
-
-def test_data_root_without_a_slash_covers_whole_folders_only(tmp_path):
-    (tmp_path / 'two.py').write_text(
-        "data_root = 'data/coco'\n"
-        'train_dataloader = dict(dataset=dict(type="ConcatDataset", datasets=[\n'
-        '    dict(data_root=data_root, ann_file="a.json"), dict(data_root="data/coco2")]))\n'
-    )
-    config = load_config(str(tmp_path / 'two.py'), {'data_root': '/elsewhere'})
-    roots = [dataset.data_root for dataset in config.train_dataloader.dataset.datasets]
-    assert roots == ['/elsewhere/', 'data/coco2']
+    assert roots == ['/elsewhere/', moved]
 
 
 @pytest.mark.parametrize('root', ['', "data_root = 'data/coco/'\n"])

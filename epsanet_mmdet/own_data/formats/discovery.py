@@ -10,7 +10,7 @@ from .coco import looks_like_coco, read_coco
 from .split import Split
 from .voc import read_voc
 from .yolo import read_yolo
-from .yolo_settings import load_yaml
+from .yolo_settings import find_images, load_yaml
 
 
 def read_splits(paths: Sequence[str], image_dir: Optional[str], findings: Findings) -> List[Split]:
@@ -72,11 +72,7 @@ def _read_folder(path: Path, image_dir: Optional[str], findings: Findings) -> Li
 def _voc_root(path: Path) -> Path:
     """Return a folder with XML files, or its parent if that has their images, as in VOC."""
     beside = any((path.parent / name).is_dir() for name in ('JPEGImages', 'images'))
-    return path.parent if beside and not _has_images(path) else path
-
-
-def _has_images(path: Path) -> bool:
-    return any(file.suffix.lower() in SUFFIXES for file in path.rglob('*'))
+    return path.parent if beside and not find_images(path) else path
 
 
 def _is_yolo_settings(path: Path) -> bool:

@@ -55,6 +55,19 @@ def test_the_run_stops_and_names_loss_iteration_and_images(value, as_list, tmp_p
     assert set(record['losses'][0]) == {'loss', 'loss_mask'}
 
 
+def test_all_processes_wait_for_the_one_that_saves(tmp_path, monkeypatch):
+    """Launchers end all processes of a job soon after the first of them."""
+    written = []
+    names = ('nonfinite_loss.pth', 'nonfinite_loss.json')
+    monkeypatch.setattr(
+        'epsanet_mmdet.engine.hooks.finite_loss.barrier',
+        lambda: written.append([name for name in names if (tmp_path / name).is_file()]),
+    )
+    with pytest.raises(NonFiniteError):
+        toy_runner(tmp_path, **OPTIONS).train()
+    assert written == [list(names)]
+
+
 def test_the_weights_before_the_update_are_saved(tmp_path):
     runner = toy_runner(tmp_path, **OPTIONS)
     with pytest.raises(NonFiniteError):
