@@ -10,6 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from msgspec.structs import replace
 from torch import nn
@@ -20,6 +21,7 @@ from ..config.class_heads import check_class_heads
 from ..config.data import DATALOADERS
 from ..config.python_text import check_names
 from ..engine.disk_space import checkpoint_bytes
+from ..engine.runner import only_warnings
 from ..errors import CheckpointError, ConfigError, DataError, UserError
 from ..utils.flops import count_flops, count_parameters
 from ..utils.storage import check_file_writable
@@ -188,7 +190,8 @@ def check_weights(config: Config) -> None:
     backbone.init_cfg.type = 'PretrainedIfPresent'  # which refuses another architecture
     init_default_scope('mmdet')
     try:
-        with warnings.catch_warnings():
+        # mmengine logs a line per parameter
+        with warnings.catch_warnings(), only_warnings(MMLogger.get_current_instance()):
             warnings.simplefilter('ignore')
             MODELS.build(backbone).init_weights()
     except UserError as error:

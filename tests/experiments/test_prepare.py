@@ -7,6 +7,7 @@ from collections import namedtuple
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from tiny_plan import write_config, write_plan
 
@@ -145,6 +146,18 @@ def test_fitting_weights_pass_and_count_as_a_setting(folder):
     assert again.jobs[0].settings == prepared.jobs[0].settings
     torch.save({k: v + 1.0 for k, v in backbone_weights(folder).items()}, weights)
     assert prepare(folder, weights=weights).jobs[0].settings != prepared.jobs[0].settings
+
+
+def test_checking_weights_prints_nothing(folder, capsys):
+    folder.mkdir()
+    torch.save(backbone_weights(folder), folder / 'w.pth')
+    config = load_config(write_config(folder, 'trained'))
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(folder / 'w.pth'))
+    logger = MMLogger.get_instance('checking', log_level='INFO')  # prints where capsys reads
+    logger.info('a message')
+    check_weights(config)
+    printed = capsys.readouterr()
+    assert printed.out.count('\n') == 1 and not printed.err
 
 
 def test_truncated_weights_are_refused(folder):
