@@ -101,10 +101,10 @@ def load_results(gt: COCO, files: Sequence[str]) -> Dict[str, COCO]:
         entries = _read_entries(gt, path)
         has_masks = any('segmentation' in entry for entry in entries)
         if has_masks or (not entries and 'segm' in osp.basename(path)):
-            loaded['segm'] = [_only(entry, 'segmentation') for entry in entries]
+            loaded['segm'] = _only(entries, 'segmentation')
         if any('bbox' in entry for entry in entries) or not (entries or loaded):
             if 'bbox' not in loaded or not has_masks:
-                loaded['bbox'] = [_only(entry, 'bbox') for entry in entries]
+                loaded['bbox'] = _only(entries, 'bbox')
     if not all(annotation.get('segmentation') for annotation in gt.anns.values()):
         if loaded.pop('segm', None) is not None and not loaded:
             raise DataError('the annotations have no masks to compare the results with')
@@ -137,8 +137,9 @@ def _read_entries(gt: COCO, path: str) -> List[dict]:
     return entries
 
 
-def _only(entry: dict, key: str) -> dict:
-    return {k: entry[k] for k in ('image_id', 'category_id', 'score', key)}
+def _only(entries: List[dict], key: str) -> List[dict]:
+    kept = ('image_id', 'category_id', 'score', key)
+    return [{k: entry[k] for k in kept} for entry in entries if key in entry]
 
 
 def _load(gt: COCO, entries: List[dict]) -> COCO:

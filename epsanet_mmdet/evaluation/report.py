@@ -83,12 +83,11 @@ def report_test(
     check_data(cfg, ('test_dataloader',))
     _, ann_file, images = data_paths(data)
     metrics = evaluator.get('metric', 'bbox')
-    metrics = [metrics] if isinstance(metrics, str) else metrics
+    metrics = [m for m in ([metrics] if isinstance(metrics, str) else metrics) if m in IOU_TYPES]
+    if not metrics:
+        raise ConfigError(f"config '{config}' tests neither boxes (bbox) nor masks (segm)")
     stems = [path.stem, *(f'{path.stem}-{i}' for i in range(2, len(checkpoints) + 1))]
-    results = [
-        [str(path.with_name(f'{stem}.{name}.json')) for name in metrics if name in IOU_TYPES]
-        for stem in stems
-    ]
+    results = [[str(path.with_name(f'{stem}.{name}.json')) for name in metrics] for stem in stems]
     check_inputs_stay(map(Path, chain(*results)), [ann_file, *checkpoints, config], '--out')
     for name, stem in zip(checkpoints, stems):
         evaluator.outfile_prefix = str(path.with_name(stem))

@@ -10,6 +10,7 @@ from ..evaluation.plots import plot_costs, plot_rows, save_plot
 from ..utils.storage import write_whole
 from .fingerprint import short_hash
 from .job import Job, result_files
+from .plan import Plan
 from .prepare import PreparedPlan
 
 
@@ -51,9 +52,8 @@ def write_page(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
 
 def _write_plots(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
     folder = prepared.work_dir / 'plots'
-    for number, comparison in enumerate(summary['comparisons'], 1):
-        name = re.sub(r'\W+', '-', comparison['name'].lower()).strip('-') or f'{number}'
-        prefix = f'{name}-' if len(summary['comparisons']) > 1 else ''
+    prefixes = plot_prefixes([comparison['name'] for comparison in summary['comparisons']])
+    for prefix, comparison in zip(prefixes, summary['comparisons']):
         for iou_type, title in IOU_TYPES.items():
             values, published = plotted_rows(comparison, iou_type)
             costs = plotted_costs(comparison, iou_type)
@@ -61,6 +61,17 @@ def _write_plots(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
                 folder.mkdir(exist_ok=True)
                 save_plot(plot_rows, folder / f'{prefix}{title}-ap.{suffix}', values, published)
                 save_plot(plot_costs, folder / f'{prefix}{title}-ap-by-cost.{suffix}', *costs)
+
+
+def plot_prefixes(names: List[str]) -> List[str]:
+    """Return a distinct prefix of file names for each comparison; none for a single one."""
+    if len(names) == 1:
+        return ['']
+    words = [re.sub(r'\W+', '-', name.lower()).strip('-') for name in names]
+    numbers = enumerate(words, 1)
+    return [
+        f'{w}-' if w and words.count(w) == 1 else f'{w or "comparison"}-{n}-' for n, w in numbers
+    ]
 
 
 def _describe_job(job: Job) -> Dict[str, Any]:
@@ -74,6 +85,14 @@ def _describe_job(job: Job) -> Dict[str, Any]:
         test=job.seconds.get('test'),
         **{iou_type: (metrics.get(iou_type) or {}).get('AP') for iou_type in IOU_TYPES},
     )
+
+
+def starting_weights(plan: Plan) -> str:
+    """Return the weights of all variants in words, or of each one if some have their own."""
+    default = plan.weights or "the configs'"
+    if not any(variant.weights for variant in plan.variants):
+        return default
+    return ', '.join(f'{v.name}: {v.weights or default}' for v in plan.variants)
 
 
 def _facts(prepared: PreparedPlan, summary: Dict[str, Any]) -> List[Tuple[str, str]]:
@@ -90,7 +109,7 @@ def _facts(prepared: PreparedPlan, summary: Dict[str, Any]) -> List[Tuple[str, s
         ('schedule', f'{epochs} epochs' if epochs else f'{iterations} iterations'),
         ('images per step', f'{plan.launcher.gpus} x {batch_size}'),
         ('optimizer', ', '.join(f'{key} {value}' for key, value in optimizer.items())),
-        ('weights', plan.weights or "the configs'"),
+        ('weights', starting_weights(plan)),
         ('overrides', ', '.join(f'{k}={v}' for k, v in plan.overrides.items()) or 'none'),
         *(('versions', ', '.join(f'{n} {v}' for n, v in v_.items())) for v_ in summary['versions']),
         *(('commit', commit or 'unknown') for commit in summary['commits']),

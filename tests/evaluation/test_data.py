@@ -59,6 +59,14 @@ def test_boxes_and_masks_are_told_apart(case, tmp_path):
     assert list(load_results(gt, [masks])) == ['bbox', 'segm']
 
 
+def test_one_file_may_have_detections_of_both_kinds(case):
+    gt = load_ground_truth(case.ann_file)
+    boxes, masks = (json.loads(open(path).read()) for path in case.results)
+    edit(case.results[0], lambda entries: entries.extend(masks[1:]))
+    both = load_results(gt, case.results[:1])
+    assert {k: len(c.anns) for k, c in both.items()} == {'bbox': len(boxes), 'segm': len(masks) - 1}
+
+
 def test_empty_results_are_boxes_or_masks_by_their_file_name(case):
     gt = load_ground_truth(case.ann_file)
     for path in case.results:

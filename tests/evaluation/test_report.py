@@ -19,7 +19,7 @@ from synthetic_detections import CLASSES, as_coco, synthetic_images
 from tiny_detector import tiny_detector  # noqa: F401
 
 from epsanet_mmdet.config.load import configs_dir
-from epsanet_mmdet.errors import DataError
+from epsanet_mmdet.errors import ConfigError, DataError
 from epsanet_mmdet.evaluation import report_results, report_test
 from epsanet_mmdet.evaluation.data import load_ground_truth, load_results
 from epsanet_mmdet.evaluation.metrics import IOU_TYPES, evaluate
@@ -216,6 +216,17 @@ def test_a_tested_model_has_the_metrics_that_mmdet_prints(tiny_detector, tmp_pat
         for key, figure in zip(('', '_50', '_75'), shown.groups()):
             value = float(re.search(rf'coco/{kind}_mAP{key}: ([\d.]+)', log)[1])
             assert 0 < value < 1 and float(figure) == pytest.approx(100 * value, abs=0.1)
+
+
+def test_a_config_that_tests_proposals_is_refused(tiny_detector, tmp_path):  # noqa: F811
+    options = {'test_evaluator.metric': 'proposal'}
+    with pytest.raises(ConfigError, match='tests neither boxes .* nor masks'):
+        report_test(
+            tiny_detector.config,
+            tiny_detector.checkpoint,
+            str(tmp_path / 'r.html'),
+            options=options,
+        )
 
 
 def run_tool(*arguments):
