@@ -14,13 +14,20 @@ METHODS = ('random', 'slice', 'permute', 'fit')
 
 
 def add_arguments(parser: CommandParser) -> None:
-    parser.add_argument('teacher', help='checkpoint of a ResNet-50, 101 or 152, file or URL')
+    parser.add_argument(
+        'teacher', help='checkpoint of a ResNet-50, 101 or 152, or of a detector with one'
+    )
     parser.add_argument(
         'out',
         nargs='?',
         help='file to write, .pth or .safetensors (default: checkpoints/epsanet50-s.pth, ...)',
     )
     parser.add_argument('--arch', choices=ARCHS, default='small', help='default: %(default)s')
+    parser.add_argument(
+        '--detector',
+        action='store_true',
+        help='keep the neck and heads: the checkpoint is of a detector, and so is OUT',
+    )
     parser.add_argument('--depth', type=int, help='50, 101 or 152 (default: that of the ResNet)')
     parser.add_argument('--images', help='folder with any images')
     parser.add_argument(

@@ -15,13 +15,24 @@ from .untrusted import load_untrusted
 # averaged weights as 'state_dict' and the others as 'ema_state_dict'.
 HOLDERS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
 WRAPPERS = ('module.', '_orig_mod.', 'model.')  # DataParallel, torch.compile, Lightning
+BACKBONE = 'backbone.'
 
 
 class Weights(NamedTuple):
-    """Weights of a backbone, with or without a head."""
+    """Weights of a classifier, a backbone or a detector.
 
-    tensors: Dict[str, Tensor]  # by name, without ``backbone.`` and the prefixes of wrappers
-    layout: str  # description of the file
+    Attributes:
+        tensors: Those of the classifier or backbone by name, without ``backbone.`` and the prefixes
+            of wrappers.
+        layout: Description of the file.
+        rest: Those of the other parts of a detector, such as its neck and heads.
+        meta: What mmengine's or mmcv's checkpoint says about its training.
+    """
+
+    tensors: Dict[str, Tensor]
+    layout: str
+    rest: Dict[str, Tensor] = {}
+    meta: Dict[str, Any] = {}
 
 
 def check_checkpoint_path(path: Union[str, Path]) -> None:
@@ -36,8 +47,8 @@ def read_weights(source: Union[str, Path]) -> Weights:
     """Read weights without running code from the file.
 
     The file may hold plain weights, as torchvision and timm publish them, or a checkpoint of a
-    training script or of mmengine. Of a detector only the backbone is read. Averaged weights are
-    preferred, and half precision is converted to single.
+    training script or of mmengine. Averaged weights are preferred, and half precision is converted
+    to single.
 
     Args:
         source: Path or URL of a ``.pth`` or ``.safetensors`` file, or of MXNet's ``.params``.
@@ -61,7 +72,10 @@ def read_weights(source: Union[str, Path]) -> Weights:
         if value.is_complex():
             raise CheckpointError(f"'{source}' has complex numbers in {name}; use real weights")
     tensors = {k: v.float() if v.is_floating_point() else v for k, v in _unwrap(tensors).items()}
-    return Weights(tensors, layout)
+    backbone = {k.removeprefix(BACKBONE): v for k, v in tensors.items() if k.startswith(BACKBONE)}
+    rest = {k: v for k, v in tensors.items() if not k.startswith(BACKBONE)} if backbone else {}
+    meta = content.get('meta')
+    return Weights(backbone or tensors, layout, rest, meta if isinstance(meta, dict) else {})
 
 
 def _find_weights(content: Any) -> tuple:
@@ -82,6 +96,4 @@ def _find_weights(content: Any) -> tuple:
 def _unwrap(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
     while found := [p for p in WRAPPERS if any(name.startswith(p) for name in tensors)]:
         tensors = {name.removeprefix(found[0]): value for name, value in tensors.items()}
-    backbone = 'backbone.'
-    inside = {k.removeprefix(backbone): v for k, v in tensors.items() if k.startswith(backbone)}
-    return inside or tensors
+    return tensors

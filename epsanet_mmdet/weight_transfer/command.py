@@ -1,4 +1,4 @@
-"""From a ResNet's checkpoint to an EPSANet's, with a report beside it."""
+"""From the checkpoint of a ResNet, or of a detector with one, to one with an EPSANet."""
 
 import os
 import warnings
@@ -14,6 +14,7 @@ from ..errors import ArgumentError
 from ..models.epsanet import EPSANet
 from ..utils.storage import check_file_writable, write_json
 from ..version import __version__
+from .heads import read_heads
 from .images import Pictures, batches, draw_pictures, read_pictures
 from .methods import METHODS, FitSettings, transplant
 from .reconstruction import StageReconstruction, measure_reconstruction, reconstruction_table
@@ -28,12 +29,14 @@ class Transplant(NamedTuple):
         method: Method that initialised PSA.
         stages: How well each stage reproduces the teacher.
         measured_on: Images that this was measured on.
+        hint: What else to know.
     """
 
     checkpoint: Path
     method: str
     stages: List[StageReconstruction]
     measured_on: str
+    hint: str = ''
 
     @property
     def responses(self) -> List[StageReconstruction]:
@@ -44,7 +47,7 @@ class Transplant(NamedTuple):
         table = reconstruction_table({self.method: self.stages})
         return (
             f'1 - reconstruction error on {self.measured_on}:\n{table}\n'
-            f'Written to {self.checkpoint}'
+            f'Written to {self.checkpoint}{self.hint}'
         )
 
 
@@ -61,12 +64,13 @@ def run_transplant(
     views: int = 1,
     positions: int = FitSettings.positions,
     seed: int = 0,
+    detector: bool = False,
     progress: Callable[[str], None] = print,
 ) -> Transplant:
     """Write the checkpoint of an EPSANet initialised from a ResNet, and measure its error.
 
     Args:
-        teacher: Checkpoint of a ResNet-50, 101 or 152, file or URL.
+        teacher: Checkpoint of a ResNet-50, 101 or 152, or of a detector with one, file or URL.
         out: File to write, as safetensors if its name ends in ``.safetensors``. By default, the
             file that the detection configs start from.
         arch: ``'small'``, ``'large'`` or ``'large-paper'``.
@@ -79,6 +83,8 @@ def run_transplant(
         views: Crops of every image to fit on.
         positions: Maximum number of feature map positions to fit each block on.
         seed: For the split of the images, the crops and the positions.
+        detector: Write the whole detector of the checkpoint, with its neck and heads, in place of
+            the backbone.
         progress: Called with lines to print.
 
     Raises:
@@ -92,7 +98,10 @@ def run_transplant(
         image_size=image_size, max_images=max_images, views=views, positions=positions, seed=seed
     )
     _check_arguments(arch, method, images, settings)
+    if detector and not out:
+        raise ArgumentError('no config starts from a whole detector; name the file to write')
     resnet = read_teacher(teacher, depth)
+    heads = read_heads(teacher) if detector else None
     out = Path(out or f'checkpoints/epsanet{resnet.depth}-{arch[0]}{arch[5:]}.pth')
     if out.exists() and Path(teacher).exists() and os.path.samefile(out, teacher):
         raise ArgumentError(f"'{out}' is the teacher itself; name another file to write to")
@@ -119,9 +128,13 @@ def run_transplant(
         epsanet_mmdet=__version__,
         response_kept=[stage._asdict() for stage in stages],
     )
-    write_weights(student.state_dict(), report, out)
+    if heads:
+        write_weights(heads.with_backbone(student), {**report, **heads.meta}, out)
+    else:
+        write_weights(student.state_dict(), report, out)
     write_json(report, out.with_suffix('.json'))
-    return Transplant(out, method, stages, measured_on)
+    hint = f'\nTrain it further with --cfg-options load_from={out}' if heads else ''
+    return Transplant(out, method, stages, measured_on, hint)
 
 
 def transplant_and_measure(

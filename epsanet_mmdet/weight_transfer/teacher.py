@@ -17,9 +17,9 @@ ATTENTION = re.compile(r'layer\d+\.\d+\.(se|se_module|eca|att|\w+_layer2d)\.')
 
 
 def read_teacher(path: str, depth: Optional[int] = None) -> ResNet:
-    """Load a ResNet from a checkpoint of a classifier or backbone in torchvision's or timm's names.
+    """Load a ResNet from a checkpoint of a classifier, a backbone or a detector.
 
-    The classifier is left out.
+    Names are those of torchvision, timm and mmdet. Only the backbone is loaded.
 
     Args:
         path: ``.pth`` or ``.safetensors`` file, or a URL.

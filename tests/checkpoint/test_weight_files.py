@@ -64,6 +64,15 @@ def test_the_layout_describes_the_file(tmp_path):
     assert layout == "mmengine's checkpoint, averaged weights"
 
 
+def test_neck_and_heads_of_a_detector_are_kept_apart(tmp_path):
+    outside = {'neck.weight': torch.ones(1), 'head.backbone.bias': torch.ones(1).half()}
+    content = dict(state_dict={**prefixed('backbone.'), **outside}, meta=dict(epoch=2))
+    weights = read(content, tmp_path / 'file.pth')
+    assert weights.tensors.keys() == STATE.keys() and weights.rest.keys() == outside.keys()
+    assert weights.meta == dict(epoch=2) and weights.rest['head.backbone.bias'].dtype.itemsize == 4
+    assert not read(STATE, tmp_path / 'classifier.pth').rest
+
+
 def test_half_precision_becomes_single(tmp_path):
     half = {name: value.half() for name, value in STATE.items()}
     assert all(v.dtype == torch.float32 for v in read(half, tmp_path / 'a.pth').tensors.values())

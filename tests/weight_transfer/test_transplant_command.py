@@ -101,6 +101,7 @@ def test_an_unwritable_file_is_reported_before_the_work(teacher_file, tmp_path):
         (dict(views=0), ArgumentError, 'views=0'),
         (dict(positions=-1), ArgumentError, 'positions=-1'),
         (dict(max_images=0), ArgumentError, 'max_images=0'),
+        (dict(detector=True), CheckpointError, "without a detector's neck and heads"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, error, message, teacher_file, tmp_path):

@@ -1,0 +1,45 @@
+"""The parts of a detector that keep their weights when its backbone is replaced."""
+
+from typing import Any, Dict, NamedTuple
+
+from torch import Tensor, nn
+
+from ..checkpoint.weight_files import BACKBONE, read_weights
+from ..errors import CheckpointError
+
+CLASSES = ('dataset_meta', 'CLASSES', 'PALETTE')  # of mmengine; of mmcv 1
+
+
+class Heads(NamedTuple):
+    """Neck and heads of a detector.
+
+    Attributes:
+        tensors: By name in the detector.
+        meta: Its classes, as in the checkpoint.
+    """
+
+    tensors: Dict[str, Tensor]
+    meta: Dict[str, Any]
+
+    def with_backbone(self, backbone: nn.Module) -> Dict[str, Tensor]:
+        """Return the ``state_dict`` of the detector with another backbone."""
+        state = {BACKBONE + name: value for name, value in backbone.state_dict().items()}
+        return {**state, **self.tensors}
+
+
+def read_heads(path: str) -> Heads:
+    """Read neck and heads from a detector's checkpoint.
+
+    Args:
+        path: File or URL.
+
+    Raises:
+        CheckpointError: If it cannot be read, or is not of a detector.
+    """
+    weights = read_weights(path)
+    if not weights.rest:
+        raise CheckpointError(
+            f"'{path}' is a backbone or a classifier, without a detector's neck and heads; name "
+            'the checkpoint of a detector, or leave out --detector'
+        )
+    return Heads(weights.rest, {key: weights.meta[key] for key in CLASSES if key in weights.meta})
