@@ -1,17 +1,18 @@
 """Measure transplants: the reconstruction error of each method, and the iterations it saves.
 
 ``donor`` trains a ResNet on generated images. ``response`` needs a ResNet and images. ``training``
-needs a checkpoint written by epsanet transplant. Results are kept in the work dir, so the same
-command resumes after an interruption.
+needs a checkpoint written by epsanet transplant. ``detectors`` needs the work folder of the plan
+small-data. Results are kept in the work dir, so the same command resumes after an interruption.
 """
 
 from head_start import compare_starts, head_start_table
 from reconstruction_study import compare_methods
 from shapes_training import train_teacher
+from transplanted_detectors import STUDENTS, measure_transplants, transplant_table
 
 from epsanet_cli.parser import CommandParser
 from epsanet_mmdet.utils.command_line import run_command
-from epsanet_mmdet.weight_transfer import reconstruction_table
+from epsanet_mmdet.weight_transfer import METHODS, reconstruction_table
 
 
 def parse_args():
@@ -47,7 +48,13 @@ def parse_args():
     training.add_argument(
         '--iterations', type=int, default=200, help='iterations per training (default: %(default)s)'
     )
-    for part in (teacher, response, training):
+    detectors = what.add_parser('detectors', help='test transplanted detectors without training')
+    detectors.add_argument('study', help='work folder of the plan small-data')
+    detectors.add_argument('images', help='folder of images to fit on, such as the training images')
+    detectors.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3, 4])
+    for name, choices in (('archs', tuple(STUDENTS)), ('methods', METHODS)):
+        detectors.add_argument(f'--{name}', nargs='+', choices=choices, default=choices)
+    for part in (teacher, response, training, detectors):
         part.add_argument(
             '--work-dir',
             default='work_dirs/transplant',
@@ -63,6 +70,8 @@ def main():
         train_teacher(**options)
     elif what == 'response':
         print(reconstruction_table(compare_methods(**options)))
+    elif what == 'detectors':
+        print(transplant_table(measure_transplants(**options)))
     else:
         print(head_start_table(compare_starts(**options)))
 
