@@ -134,11 +134,14 @@ def test_a_plan_of_masks_refuses_boxes_before_it_starts(tmp_path):
     assert '12 of 12 objects' in message and '--detector faster-rcnn' in message
 
 
-@pytest.mark.parametrize('plan', ['small-data', 'psa-ablation', 'transplanted-start'])
+@pytest.mark.parametrize(
+    'plan', ['small-data', 'psa-ablation', 'transplanted-start', 'transplanted-detector']
+)
 def test_the_plans_for_small_data_compare_on_boxes_too(plan, tmp_path):
     root = write_split_voc(tmp_path / 'voc', train=[1, 2, 3], val=[4], test=[5])
     changes = {'data.paths': [str(root)], 'detector': 'faster-rcnn'}
     prepared = prepare_plan(plan, str(tmp_path / 'work'), changes)
     assert {config.model.type for config in prepared.configs.values()} == {'FasterRCNN'}
-    assert not any(prepared.notes)
+    differing = {note.split(' is ')[0] for notes in prepared.notes for note in notes}
+    assert differing == ({'load_from'} if plan == 'transplanted-detector' else set())
     assert prepared.jobs[0].settings['data']['test']['images'] == 1
