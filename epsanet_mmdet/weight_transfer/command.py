@@ -103,9 +103,8 @@ def run_transplant(
     resnet = read_teacher(teacher, depth)
     heads = read_heads(teacher) if detector else None
     out = Path(out or f'checkpoints/epsanet{resnet.depth}-{arch[0]}{arch[5:]}.pth')
-    if out.exists() and Path(teacher).exists() and os.path.samefile(out, teacher):
-        raise ArgumentError(f"'{out}' is the teacher itself; name another file to write to")
-    check_file_writable(out)
+    report_file = out.with_suffix('.json')
+    _check_out(out, report_file, teacher)
     if images:
         pictures = read_pictures(images, image_size, max_images, views, seed)
         skipped = f'; {pictures.skipped} files cannot be read' if pictures.skipped else ''
@@ -132,7 +131,7 @@ def run_transplant(
         write_weights(heads.with_backbone(student), {**report, **heads.meta}, out)
     else:
         write_weights(student.state_dict(), report, out)
-    write_json(report, out.with_suffix('.json'))
+    write_json(report, report_file)
     hint = f'\nTrain it further with --cfg-options load_from={out}' if heads else ''
     return Transplant(out, method, stages, measured_on, hint)
 
@@ -157,6 +156,18 @@ def transplant_and_measure(
     permutations = transplant(teacher, student, method, pictures, settings, progress)
     held_out = batches(pictures.held_out, settings.batch_size)
     return student, measure_reconstruction(teacher, student, permutations, held_out)
+
+
+def _check_out(out: Path, report_file: Path, teacher: str) -> None:
+    if out.exists() and Path(teacher).exists() and os.path.samefile(out, teacher):
+        raise ArgumentError(f"'{out}' is the teacher itself; name another file to write to")
+    if out == report_file:
+        raise ArgumentError(f"'{out}' is for the report; name a .pth or .safetensors file")
+    if report_file.exists() and 'response_kept' not in report_file.read_text(errors='replace'):
+        raise ArgumentError(
+            f"'{report_file}', where the report goes, is another file; name another file to write"
+        )
+    check_file_writable(out)
 
 
 def _check_arguments(arch: str, method: str, images: Optional[str], settings: dict) -> None:

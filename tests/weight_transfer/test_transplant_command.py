@@ -76,10 +76,11 @@ def stop(line):
 def test_an_interruption_leaves_existing_files_as_they_were(teacher_file, tmp_path):
     out = tmp_path / 'ours.pth'
     out.write_bytes(b'old')
-    out.with_suffix('.json').write_text('old report')
+    old = '{"response_kept": []}'
+    out.with_suffix('.json').write_text(old)
     with pytest.raises(KeyboardInterrupt):
         run_transplant(teacher_file, str(out), method='slice', image_size=32, progress=stop)
-    assert out.read_bytes() == b'old' and out.with_suffix('.json').read_text() == 'old report'
+    assert out.read_bytes() == b'old' and out.with_suffix('.json').read_text() == old
     assert sorted(file.name for file in tmp_path.iterdir()) == ['ours.json', 'ours.pth']
 
 
@@ -109,6 +110,19 @@ def test_wrong_arguments_are_named(arguments, error, message, teacher_file, tmp_
         run_transplant(teacher_file, str(tmp_path / 'o.pth'), progress=quiet, **arguments)
     assert '\n' not in str(caught.value)
     assert not any(tmp_path.iterdir())
+
+
+def test_only_a_report_is_replaced_by_the_report(teacher_file, tmp_path):
+    other = tmp_path / 'annotations.json'
+    other.write_text('{"images": []}')
+    for name, words in (
+        ('annotations.pth', 'is another file'),
+        ('a.json', 'for the rep'),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            run_transplant(teacher_file, str(tmp_path / name), progress=stop)
+    assert [file.name for file in tmp_path.iterdir()] == ['annotations.json']
+    assert other.read_text() == '{"images": []}'
 
 
 def test_a_teacher_of_another_width_is_refused(tmp_path):
