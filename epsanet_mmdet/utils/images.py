@@ -7,7 +7,8 @@ import os
 import struct
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Iterator, Optional, Tuple
+from pathlib import Path
+from typing import BinaryIO, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -50,6 +51,11 @@ class ImageFacts:
     orientation: int = 1
     mode: str = ''
     digest: str = ''
+
+
+def images_below(folder: Path) -> List[Path]:
+    """Return the image files in a folder and its subfolders by their extension, sorted."""
+    return sorted(p for p in folder.rglob('*') if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def read_image(path: str) -> ImageFacts:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..datasets.shapes import draw_scene
 from ..errors import DataError
-from ..utils.images import SUFFIXES, load_image, read_image
+from ..utils.images import images_below, load_image, read_image
 
 MEAN = (123.675, 116.28, 103.53)  # RGB, as in mmdet's ResNet configs
 STD = (58.395, 57.12, 57.375)
@@ -49,7 +49,7 @@ def read_pictures(
     """
     if not Path(folder).is_dir():
         raise DataError(f"'{folder}' is not a folder; name a folder of images")
-    files = sorted(f for f in Path(folder).rglob('*') if f.suffix.lower() in SUFFIXES)
+    files = images_below(Path(folder))
     random = np.random.default_rng(seed)
     random.shuffle(files)
     parts: List[List[np.ndarray]] = [[], [], []]

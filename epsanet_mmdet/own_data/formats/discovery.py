@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import List, Optional, Sequence
 
 from ...errors import DataError
-from ...utils.images import SUFFIXES
+from ...utils.images import images_below
 from ..findings import Findings
 from .coco import looks_like_coco, read_coco
 from .split import Split
 from .voc import read_voc
 from .yolo import read_yolo
-from .yolo_settings import find_images, load_yaml
+from .yolo_settings import load_yaml
 
 
 def read_splits(paths: Sequence[str], image_dir: Optional[str], findings: Findings) -> List[Split]:
@@ -72,7 +72,7 @@ def _read_folder(path: Path, image_dir: Optional[str], findings: Findings) -> Li
 def _voc_root(path: Path) -> Path:
     """Return a folder with XML files, or its parent if that has their images, as in VOC."""
     beside = any((path.parent / name).is_dir() for name in ('JPEGImages', 'images'))
-    return path.parent if beside and not find_images(path) else path
+    return path.parent if beside and not images_below(path) else path
 
 
 def _is_yolo_settings(path: Path) -> bool:
@@ -85,6 +85,4 @@ def _is_yolo_settings(path: Path) -> bool:
 
 def _has_labels(path: Path) -> bool:
     labels = {file.stem for file in path.rglob('*.txt')}
-    return (path / 'labels').is_dir() or any(
-        file.stem in labels for file in path.rglob('*') if file.suffix.lower() in SUFFIXES
-    )
+    return (path / 'labels').is_dir() or any(file.stem in labels for file in images_below(path))

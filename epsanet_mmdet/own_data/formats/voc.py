@@ -7,7 +7,7 @@ from typing import Dict, List, Optional
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser, parse
 
 from ...utils.files import leaves_root, open_regular, read_text
-from ...utils.images import SUFFIXES
+from ...utils.images import images_below
 from ..findings import Findings
 from .split import Split, split_name
 
@@ -25,9 +25,8 @@ def read_voc(root: Path, files: List[Path], findings: Findings) -> List[Split]:
         findings: Receives the faults of the files that are read.
     """
     images: Dict[str, List[Path]] = {}
-    for path in sorted(root.rglob('*')):
-        if path.suffix.lower() in SUFFIXES:
-            images.setdefault(path.stem, []).append(path)
+    for path in images_below(root):
+        images.setdefault(path.stem, []).append(path)
     splits = []
     for name, group in _group(root, files, findings).items():
         split = Split(name, str(root), 'voc', str(root))

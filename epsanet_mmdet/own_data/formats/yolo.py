@@ -6,11 +6,11 @@ from pathlib import Path, PurePath
 from typing import Dict, List, Optional, Tuple
 
 from ...utils.files import leaves_root, read_text
-from ...utils.images import read_size
+from ...utils.images import images_below, read_size
 from ...utils.text import printable
 from ..findings import Findings
 from .split import Split, split_name
-from .yolo_settings import find_images, read_settings, relative
+from .yolo_settings import read_settings, relative
 
 NAMES_FILES = ('classes.txt', 'obj.names', 'names.txt')
 
@@ -149,7 +149,7 @@ def _geometry(values: List[float], width: int, height: int) -> Dict:
 def _group(root: Path) -> Dict[str, List[str]]:
     """Return the images of each split, and names of those that are missing beside labels."""
     groups: Dict[str, List[str]] = {}
-    images = find_images(root)
+    images = images_below(root)
     for image in images:
         name = split_name(image.relative_to(root).parent) or 'all'
         groups.setdefault(name, []).append(relative(image, root))

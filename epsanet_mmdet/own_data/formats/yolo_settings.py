@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Set, Tuple
 import yaml
 
 from ...utils.files import is_inside, read_text
-from ...utils.images import SUFFIXES
+from ...utils.images import images_below
 from ...utils.text import printable
 from ..findings import Findings
 
@@ -74,11 +74,6 @@ class _AliasFreeLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def find_images(folder: Path) -> List[Path]:
-    """Return the images in a folder and its subfolders, sorted."""
-    return sorted(p for p in folder.rglob('*') if p.suffix.lower() in SUFFIXES and p.is_file())
-
-
 def relative(path: Path, root: Path) -> str:
     """Return a path relative to the root, with forward slashes."""
     return Path(osp.relpath(path, root)).as_posix()
@@ -120,7 +115,7 @@ def _images(root: Path, entry, settings: Path, findings: Findings, seen: Set[Pat
         return []
     seen.add(found)
     if found.is_dir():
-        return [relative(image, root) for image in find_images(found)]
+        return [relative(image, root) for image in images_below(found)]
     try:
         lines = read_text(found, errors='replace').splitlines()
     except OSError as error:
