@@ -19,6 +19,7 @@ CHECKED = {
     r'train\.py shapes\.py$': 'trains for hours',
     r'transplant\.py resnet50\.pth --arch': 'fits for minutes; run by tests/weight_transfer',
     r'transplant\.py (work_dirs|checkpoints)': 'needs a trained ResNet',
+    r'transplant\.py mask-rcnn': 'needs a trained detector; run by tests/weight_transfer',
     r'serve\.py': 'waits for a browser; run by tests/serving',
     r'test-dev2017': 'needs the images of test-dev2017',
 }
@@ -31,6 +32,7 @@ OTHERS = {
     r'^docker ': 'needs Docker',
     r'public_data\.py': 'downloads; run by tests/benchmarks',
     r'coco_shaped\.py': 'writes 118,287 images; run by tests/benchmarks',
+    r'^(mkdir|cp) .*checkpoints/detector': 'needs the training before it',
     r'^tar ': 'packs the results of a plan on 8 GPUs',
     r'^nvidia-smi|^nvcc|get_compiling_cuda_version': 'needs a GPU',
     r'^python3 -m venv|^source ': 'makes or enters an environment',
