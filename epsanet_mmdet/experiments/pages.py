@@ -64,14 +64,12 @@ def _write_plots(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
 
 
 def plot_prefixes(names: List[str]) -> List[str]:
-    """Return a distinct prefix of file names for each comparison; none for a single one."""
+    """Return prefixes of file names for the comparisons: their names or numbers, or none for one."""
     if len(names) == 1:
         return ['']
     words = [re.sub(r'\W+', '-', name.lower()).strip('-') for name in names]
-    numbers = enumerate(words, 1)
-    return [
-        f'{w}-' if w and words.count(w) == 1 else f'{w or "comparison"}-{n}-' for n, w in numbers
-    ]
+    distinct = all(words) and len(set(words)) == len(words)
+    return [f'{word if distinct else number}-' for number, word in enumerate(words, 1)]
 
 
 def _describe_job(job: Job) -> Dict[str, Any]:

@@ -13,8 +13,8 @@ CONFIG = 'mask-rcnn_resnet50_fpn_small-data'
     [
         (['Any name'], ['']),
         (['Mask R-CNN', 'RetinaNet'], ['mask-r-cnn-', 'retinanet-']),
-        (['A+B', 'A-B', 'C'], ['a-b-1-', 'a-b-2-', 'c-']),
-        (['', '++'], ['comparison-1-', 'comparison-2-']),
+        (['A+B', 'A-B', 'C'], ['1-', '2-', '3-']),
+        (['A', '++'], ['1-', '2-']),
     ],
 )
 def test_every_comparison_has_files_of_its_own(names, prefixes):
