@@ -99,7 +99,7 @@ def run_transplant(
     )
     _check_arguments(arch, method, images, settings)
     if detector and not out:
-        raise ArgumentError('no config starts from a whole detector; name the file to write')
+        raise ArgumentError('name the file to write: no config starts from a whole detector')
     resnet = read_teacher(teacher, depth)
     heads = read_heads(teacher) if detector else None
     out = Path(out or f'checkpoints/epsanet{resnet.depth}-{arch[0]}{arch[5:]}.pth')
