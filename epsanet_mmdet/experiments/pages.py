@@ -64,7 +64,7 @@ def _write_plots(prepared: PreparedPlan, summary: Dict[str, Any]) -> None:
 
 
 def plot_prefixes(names: List[str]) -> List[str]:
-    """Return prefixes of file names for comparisons: names or numbers, and none for a single one."""
+    """Return a prefix of file names for each comparison: its name or number; none for a single."""
     if len(names) == 1:
         return ['']
     words = [re.sub(r'\W+', '-', name.lower()).strip('-') for name in names]
