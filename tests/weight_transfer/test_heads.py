@@ -62,5 +62,5 @@ def test_classes_of_older_checkpoints_are_kept(trained, tmp_path):
 
 
 def test_the_file_to_write_must_be_named(trained):
-    with pytest.raises(ArgumentError, match='name the file to write'):
+    with pytest.raises(ArgumentError, match='name the file to write: '):
         run_transplant(trained, detector=True, progress=quiet)
