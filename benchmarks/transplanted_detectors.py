@@ -1,5 +1,6 @@
 """AP of detectors whose ResNet-50 was replaced by an EPSANet, without further training."""
 
+import hashlib
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from epsanet_mmdet.evaluation.metrics import IOU_TYPES
 from epsanet_mmdet.evaluation.seeds import paired_difference, spread
 from epsanet_mmdet.experiments.job import last_checkpoint, read_json
 from epsanet_mmdet.experiments.worker import measure
+from epsanet_mmdet.utils.images import images_below
 from epsanet_mmdet.utils.page import percent
 from epsanet_mmdet.weight_transfer import METHODS, run_transplant
 
@@ -49,6 +51,7 @@ def measure_transplants(
         Metrics on the plan's test images, by name of the detector and seed.
     """
     found: Dict[str, Dict[int, Metrics]] = {TEACHER: {}}
+    fitted_on = _digest(images)
     for seed in seeds:
         teacher = Path(study, TEACHER, f'seed{seed}')
         trained = read_json(teacher / 'result.json')
@@ -58,9 +61,7 @@ def measure_transplants(
             for method in methods:
                 name = f'{STUDENTS[arch]}-{method}'
                 folder = Path(work_dir, name, f'seed{seed}')
-                settings = dict(
-                    trained=trained, images=str(Path(images).resolve()), image_size=image_size
-                )
+                settings = dict(trained=trained, images=fitted_on, image_size=image_size)
                 fit = dict(images=images, image_size=image_size) if method == 'fit' else {}
                 found.setdefault(name, {})[seed] = stored(
                     folder / 'result.json',
@@ -70,6 +71,13 @@ def measure_transplants(
                 )
                 progress(f'{name}, seed {seed}: {_ap(found[name][seed])}')
     return found
+
+
+def _digest(folder: str) -> str:
+    digest = hashlib.sha256()
+    for path in images_below(Path(folder)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _transplant_and_test(
