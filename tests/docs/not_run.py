@@ -33,6 +33,7 @@ OTHERS = {
     r'public_data\.py': 'downloads; run by tests/benchmarks',
     r'coco_shaped\.py': 'writes 118,287 images; run by tests/benchmarks',
     r'^(mkdir|cp) .*checkpoints/detector': 'needs the training before it',
+    r'ImageSets/Main/train\.txt': 'needs the blood cells',
     r'^tar ': 'packs the results of a plan on 8 GPUs',
     r'^nvidia-smi|^nvcc|get_compiling_cuda_version': 'needs a GPU',
     r'^python3 -m venv|^source ': 'makes or enters an environment',
