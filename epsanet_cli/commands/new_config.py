@@ -37,7 +37,8 @@ def add_arguments(parser: CommandParser) -> None:
     weights.add_argument(
         '--transplant',
         metavar='RESNET',
-        help='make starting weights for EPSANet from this ResNet checkpoint and the images',
+        help='make starting weights for EPSANet from this checkpoint of a ResNet, or of a detector '
+        'with one, and the images',
     )
     _add_switches(parser)
 
@@ -91,8 +92,9 @@ def main(args: Namespace) -> None:
     options = vars(args)
     switches = Switches(**{field.name: options.pop(field.name) for field in fields(Switches)})
     if options['transplant']:
-        from epsanet_mmdet.weight_transfer import run_transplant
+        from epsanet_mmdet.weight_transfer import is_detector, run_transplant
 
-        options['transplant'] = partial(run_transplant, options['transplant'])
+        teacher = options['transplant']
+        options['transplant'] = partial(run_transplant, teacher, detector=is_detector(teacher))
     path = new_config(**options, switches=switches)
     print(f'wrote {path}; train it with: epsanet train {path}')

@@ -16,6 +16,7 @@ from .untrusted import load_untrusted
 HOLDERS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
 WRAPPERS = ('module.', '_orig_mod.', 'model.')  # DataParallel, torch.compile, Lightning
 BACKBONE = 'backbone.'
+DETECTOR_PARTS = ('neck.', 'rpn_head.', 'roi_head.', 'bbox_head.')
 
 
 class Weights(NamedTuple):
@@ -25,7 +26,7 @@ class Weights(NamedTuple):
         tensors: Those of the classifier or backbone by name, without ``backbone.`` and the prefixes
             of wrappers.
         layout: Description of the file.
-        rest: Those of the other parts of a detector, such as its neck and heads.
+        rest: Those beside the backbone by name, such as a detector's neck and heads.
         meta: What mmengine's or mmcv's checkpoint says about its training.
     """
 
@@ -33,6 +34,11 @@ class Weights(NamedTuple):
     layout: str
     rest: Dict[str, Tensor] = {}
     meta: Dict[str, Any] = {}
+
+    @property
+    def of_detector(self) -> bool:
+        """True if there are a neck or heads of a detector."""
+        return any(name.startswith(DETECTOR_PARTS) for name in self.rest)
 
 
 def check_checkpoint_path(path: Union[str, Path]) -> None:

@@ -3,6 +3,7 @@
 from ..moved import renamed
 from .command import Transplant, run_transplant
 from .fit import FitSettings
+from .heads import is_detector
 from .methods import METHODS, transplant
 from .reconstruction import StageReconstruction, measure_reconstruction, reconstruction_table
 
@@ -11,6 +12,7 @@ __all__ = [
     'FitSettings',
     'StageReconstruction',
     'Transplant',
+    'is_detector',
     'measure_reconstruction',
     'reconstruction_table',
     'run_transplant',

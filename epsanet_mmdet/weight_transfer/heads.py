@@ -27,6 +27,18 @@ class Heads(NamedTuple):
         return {**state, **self.tensors}
 
 
+def is_detector(path: str) -> bool:
+    """Return whether a checkpoint has the neck and heads of a detector.
+
+    Args:
+        path: File or URL.
+
+    Raises:
+        CheckpointError: If it cannot be read.
+    """
+    return read_weights(path).of_detector
+
+
 def read_heads(path: str) -> Heads:
     """Read neck and heads from a detector's checkpoint.
 
@@ -37,7 +49,7 @@ def read_heads(path: str) -> Heads:
         CheckpointError: If it cannot be read, or is not of a detector.
     """
     weights = read_weights(path)
-    if not weights.rest:
+    if not weights.of_detector:
         raise CheckpointError(
             f"'{path}' is a backbone or a classifier, without a detector's neck and heads; name "
             'the checkpoint of a detector, or leave out --detector'

@@ -70,7 +70,12 @@ def test_neck_and_heads_of_a_detector_are_kept_apart(tmp_path):
     weights = read(content, tmp_path / 'file.pth')
     assert weights.tensors.keys() == STATE.keys() and weights.rest.keys() == outside.keys()
     assert weights.meta == dict(epoch=2) and weights.rest['head.backbone.bias'].dtype.itemsize == 4
-    assert not read(STATE, tmp_path / 'classifier.pth').rest
+    assert weights.of_detector and not read(STATE, tmp_path / 'plain.pth').rest
+
+
+def test_a_classifier_with_a_backbone_is_not_a_detector(tmp_path):
+    content = {**prefixed('backbone.'), 'head.fc.weight': torch.ones(1)}
+    assert not read(content, tmp_path / 'classifier.pth').of_detector
 
 
 def test_half_precision_becomes_single(tmp_path):

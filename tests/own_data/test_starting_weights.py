@@ -10,6 +10,7 @@ from mmengine.config import Config
 from one_line import error_line
 from small_data import write_coco
 
+from epsanet_cli.main import main
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.errors import ArgumentError, CheckpointError, ConfigError
 from epsanet_mmdet.own_data.new_config import new_config
@@ -94,11 +95,24 @@ def test_a_resnet_is_transplanted(root, teacher_file):
         return run_transplant(teacher_file, **{**given, **options})
 
     config, text = make(root, transplant=transplant)
-    assert config.model.backbone.init_cfg.checkpoint == str(Path('c_backbone.pth').resolve())
+    assert config.model.backbone.init_cfg.checkpoint == str(Path('c_start.pth').resolve())
     assert 'transplanted from resnet50.pth by permute' in ' '.join(text.replace('#', '').split())
     (given,) = seen
     assert given['images'].endswith('images')  # twelve images are enough to fit to
     assert (given['arch'], given['depth']) == ('small', 50)
+
+
+def test_a_detector_is_transplanted_whole(teacher_file, tmp_path, monkeypatch):
+    data = write_coco(tmp_path / 'few', 6, 2)  # too few images to fit to
+    weights = prefixed(torch.load(teacher_file), 'backbone.')
+    torch.save(dict(state_dict={**weights, 'neck.x': torch.ones(1)}), 'theirs.pth')
+    given = ['--data', str(data), '--model', MODEL, '--transplant', 'theirs.pth', '--out', 'c.py']
+    monkeypatch.setattr('sys.argv', ['epsanet', 'new-config', *given])
+    main()
+    assert Config.fromfile('c.py').load_from == str(Path('c_start.pth').resolve())
+    assert torch.load('c_start.pth')['state_dict']['neck.x'] == 1
+    text = ' '.join(Path('c.py').read_text(encoding='utf-8').replace('#', '').split())
+    assert "the detector 'c_start.pth' was chosen, transplanted from theirs.pth by permute" in text
 
 
 def test_an_ablation_cannot_be_transplanted_to(root, teacher_file):
@@ -115,6 +129,6 @@ def test_only_an_epsanet_can_be_transplanted_to(root, teacher_file):
 
 
 def test_existing_weights_are_not_overwritten(root):
-    Path('c_backbone.pth').touch()
+    Path('c_start.pth').touch()
     line = error_line(ConfigError, make, root, transplant=lambda **_: pytest.fail('written'))
-    assert "'c_backbone.pth' exists" in line
+    assert "'c_start.pth' exists" in line

@@ -50,8 +50,9 @@ def new_config(
         machine: The machine to train on; None for this one.
         weights: File of the weights of a backbone or detector to start from; None to look for one
             in ``checkpoints``.
-        transplant: Writes the weights of an EPSANet to start from, instead; called with ``out``,
-            ``arch``, ``depth`` and ``images``, as ``run_transplant`` is.
+        transplant: Writes the weights of an EPSANet, or of a detector with one, to start from,
+            instead; called with ``out``, ``arch``, ``depth`` and ``images``, as ``run_transplant``
+            is.
         switches: Further choices.
 
     Returns:
@@ -133,8 +134,8 @@ def _require_new(path: str) -> None:
 
 
 def _transplant(transplant: Callable[..., Any], backbone: Config, roles: Roles, path: str) -> str:
-    """Write the weights of an EPSANet beside the config, and return their file."""
-    out = str(Path(path).with_name(f'{Path(path).stem}_backbone.pth'))
+    """Write the weights to start from beside the config, and return their file."""
+    out = str(Path(path).with_name(f'{Path(path).stem}_start.pth'))
     _require_new(out)
     enough = len(roles.train.images) >= MIN_IMAGES
     images = roles.train.image_dir if enough else None

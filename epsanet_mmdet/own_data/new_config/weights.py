@@ -9,11 +9,9 @@ from mmengine.config import Config
 
 from ...checkpoint.match import compare_without_plugins, is_match
 from ...checkpoint.untrusted import load_untrusted
-from ...checkpoint.weight_files import check_checkpoint_path
+from ...checkpoint.weight_files import DETECTOR_PARTS, check_checkpoint_path
 from ...errors import CheckpointError
 from ...utils.text import printable
-
-HEADS = ('neck.', 'rpn_head.', 'roi_head.', 'bbox_head.')
 
 
 class StartingWeights(NamedTuple):
@@ -72,7 +70,7 @@ def read_starting_weights(path: str, backbone: Config) -> StartingWeights:
     content = load_untrusted(path)
     weights = content.get('state_dict', content) if isinstance(content, dict) else {}
     names = [str(name) for name in weights]
-    whole = any(name.startswith(HEADS) for name in names)
+    whole = any(name.startswith(DETECTOR_PARTS) for name in names)
     prefix = 'backbone.' if any(name.startswith('backbone.') for name in names) else ''
     own = {n[len(prefix) :]: weights[n] for n in weights if str(n).startswith(prefix)}
     module = MODELS.build(dict(backbone, init_cfg=None))
@@ -84,9 +82,9 @@ def read_starting_weights(path: str, backbone: Config) -> StartingWeights:
             'backbone; name weights of this backbone'
         )
     file = osp.abspath(path)
+    why = f"the {'detector' if whole else 'backbone'} '{path}' was chosen{_origin(content)}"
     if whole:
-        return StartingWeights(None, file, f"the detector '{path}' was chosen")
-    why = f"the backbone '{path}' was chosen{_origin(content)}"
+        return StartingWeights(None, file, why)
     return StartingWeights(file, None, why, prefix or None)
 
 
