@@ -149,6 +149,10 @@ def check_equal(comparison: Comparison, configs: Dict[str, Config]) -> List[str]
         for key, base, own in differences(settings[comparison.baseline], settings[variant.name]):
             if _covers(COMPARED, key):
                 continue
+            if key == 'load_from':  # files that differ in content, by name
+                base, own = (
+                    configs[n].get('load_from') for n in (comparison.baseline, variant.name)
+                )
             values = (
                 f'{printable(base)} in {comparison.baseline}, {printable(own)} in {variant.name}'
             )
