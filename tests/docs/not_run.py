@@ -34,6 +34,7 @@ OTHERS = {
     r'coco_shaped\.py': 'writes 118,287 images; run by tests/benchmarks',
     r'^(mkdir|cp) .*checkpoints/detector': 'needs the training before it',
     r'ImageSets/Main/train\.txt': 'needs the blood cells',
+    r'ap_by_time\.py': 'needs the trainings before it; run by tests/benchmarks',
     r'^tar ': 'packs the results of a plan on 8 GPUs',
     r'^nvidia-smi|^nvcc|get_compiling_cuda_version': 'needs a GPU',
     r'^python3 -m venv|^source ': 'makes or enters an environment',
