@@ -10,11 +10,12 @@ from mmdet.models.backbones.resnet import ResNet
 from mmengine.utils import deprecated_api_warning
 
 from ..checkpoint.safetensors_files import write_weights
+from ..checkpoint.weight_files import read_weights
 from ..errors import ArgumentError
 from ..models.epsanet import EPSANet
 from ..utils.storage import check_file_writable, write_json
 from ..version import __version__
-from .heads import read_heads
+from .heads import heads_of
 from .images import Pictures, batches, draw_pictures, read_pictures
 from .methods import METHODS, FitSettings, transplant
 from .reconstruction import StageReconstruction, measure_reconstruction, reconstruction_table
@@ -100,8 +101,9 @@ def run_transplant(
     _check_arguments(arch, method, images, settings)
     if detector and not out:
         raise ArgumentError('name the file to write: no config starts from a whole detector')
-    resnet = read_teacher(teacher, depth)
-    heads = read_heads(teacher) if detector else None
+    weights = read_weights(teacher)
+    resnet = read_teacher(teacher, depth, weights)
+    heads = heads_of(weights, teacher) if detector else None
     out = Path(out or f'checkpoints/epsanet{resnet.depth}-{arch[0]}{arch[5:]}.pth')
     report_file = out.with_suffix('.json')
     _check_out(out, report_file, teacher)

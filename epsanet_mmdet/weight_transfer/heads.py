@@ -4,7 +4,7 @@ from typing import Any, Dict, NamedTuple
 
 from torch import Tensor, nn
 
-from ..checkpoint.weight_files import BACKBONE, read_weights
+from ..checkpoint.weight_files import BACKBONE, Weights, read_weights
 from ..errors import CheckpointError
 
 CLASSES = ('dataset_meta', 'CLASSES', 'PALETTE')  # of mmengine; of mmcv 1
@@ -39,16 +39,16 @@ def is_detector(path: str) -> bool:
     return read_weights(path).of_detector
 
 
-def read_heads(path: str) -> Heads:
-    """Read neck and heads from a detector's checkpoint.
+def heads_of(weights: Weights, path: str) -> Heads:
+    """Return neck and heads of a detector.
 
     Args:
-        path: File or URL.
+        weights: Those in its checkpoint.
+        path: The checkpoint, for the message.
 
     Raises:
-        CheckpointError: If it cannot be read, or is not of a detector.
+        CheckpointError: If it is not of a detector.
     """
-    weights = read_weights(path)
     if not weights.of_detector:
         raise CheckpointError(
             f"'{path}' is a backbone or a classifier, without a detector's neck and heads; name "

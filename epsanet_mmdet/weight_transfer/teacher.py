@@ -7,7 +7,7 @@ from mmdet.models.backbones.resnet import Bottleneck, ResNet
 from torch import Tensor
 
 from ..checkpoint.compare import compare, value_fault
-from ..checkpoint.weight_files import read_weights
+from ..checkpoint.weight_files import Weights, read_weights
 from ..errors import CheckpointError
 from .architecture import read_architecture
 from .weight_names import HEAD
@@ -16,7 +16,7 @@ WIDTH = 64  # of the first stage of ResNet-50, 101 and 152
 ATTENTION = re.compile(r'layer\d+\.\d+\.(se|se_module|eca|att|\w+_layer2d)\.')
 
 
-def read_teacher(path: str, depth: Optional[int] = None) -> ResNet:
+def read_teacher(path: str, depth: Optional[int] = None, read: Optional[Weights] = None) -> ResNet:
     """Load a ResNet from a checkpoint of a classifier, a backbone or a detector.
 
     Names are those of torchvision, timm and mmdet. Only the backbone is loaded.
@@ -24,6 +24,7 @@ def read_teacher(path: str, depth: Optional[int] = None) -> ResNet:
     Args:
         path: ``.pth`` or ``.safetensors`` file, or a URL.
         depth: 50, 101 or 152, if it must be that.
+        read: The weights in the file, if they have been read.
 
     Returns:
         The ResNet in eval mode, without gradients.
@@ -32,7 +33,8 @@ def read_teacher(path: str, depth: Optional[int] = None) -> ResNet:
         CheckpointError: If the file is damaged, or holds no plain ResNet with bottlenecks of that
             depth and of the usual width; the message names what it holds instead.
     """
-    weights = {k: v for k, v in read_weights(path).tensors.items() if not HEAD.match(k)}
+    read = read or read_weights(path)
+    weights = {k: v for k, v in read.tensors.items() if not HEAD.match(k)}
     fault = _architecture_fault(weights)
     if not fault:
         model = ResNet(

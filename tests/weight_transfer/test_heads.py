@@ -6,11 +6,12 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from teacher_files import quiet, teacher_weights
 
+from epsanet_mmdet.checkpoint.weight_files import read_weights
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.errors import ArgumentError
 from epsanet_mmdet.inference import Detector
 from epsanet_mmdet.weight_transfer import run_transplant
-from epsanet_mmdet.weight_transfer.heads import read_heads
+from epsanet_mmdet.weight_transfer.heads import heads_of
 
 CONFIG = 'faster-rcnn_{}_fpn_small-data'
 META = dict(dataset_meta=dict(classes=('disc', 'box'), palette=[(1, 2, 3), (4, 5, 6)]))
@@ -58,7 +59,8 @@ def test_the_config_of_the_epsanet_loads_the_whole_detector(
 def test_classes_of_older_checkpoints_are_kept(trained, tmp_path):
     old = dict(torch.load(trained), meta=dict(CLASSES=('a', 'b'), epoch=12, config='model = 1'))
     torch.save(old, tmp_path / 'old.pth')
-    assert read_heads(str(tmp_path / 'old.pth')).meta == dict(CLASSES=('a', 'b'))
+    path = str(tmp_path / 'old.pth')
+    assert heads_of(read_weights(path), path).meta == dict(CLASSES=('a', 'b'))
 
 
 def test_the_file_to_write_must_be_named(trained):
