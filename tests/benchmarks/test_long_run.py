@@ -48,9 +48,11 @@ def test_too_few_samples_are_refused():
 
 def test_a_sample_counts_files_children_and_memory_of_this_process():
     before = take_sample(1)
-    # Mapped, as an allocator may serve it from memory that earlier tests have freed.
+    # Mapped and filled in place: an allocator may serve memory that earlier tests have
+    # freed, and may keep what this test frees.
     ballast = mmap.mmap(-1, 64 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    ballast.write(bytes(range(256)) * (64 << 12))
+    for _ in range(64):
+        ballast.write(bytes(1 << 20))
     with open(os.devnull):
         child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
         after = take_sample(2)
