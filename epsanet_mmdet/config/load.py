@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from ..errors import ConfigError
 from ..utils.text import closest, suggestion
+from .bases import quick_bases
 from .data import dataset_options, idle_worker_options
 from .options import check_options
 from .python_text import check_names
@@ -120,7 +121,8 @@ def read_config(path: str) -> Config:
     if not path.endswith(SUFFIXES):
         raise ConfigError(f"'{path}' is not a config; name a {', '.join(SUFFIXES)} file")
     try:
-        return Config.fromfile(path)
+        with quick_bases():
+            return Config.fromfile(path)
     except Exception as error:  # a config is Python, so anything
         reason = f'{type(error).__name__}: {error}'.splitlines()[0]
         raise ConfigError(f"config '{path}' cannot be read: {reason}") from error

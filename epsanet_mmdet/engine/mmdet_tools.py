@@ -15,6 +15,7 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
 from ..checkpoint.weight_files import check_checkpoint_path
+from ..config.bases import quick_bases
 from ..config.build import backbone_checkpoint
 from ..config.class_heads import check_class_heads
 from ..config.data import DATALOADERS, data_paths, find_datasets
@@ -46,7 +47,7 @@ def run_mmdet_tool(tool: str, check: Optional[Callable[[Config], None]] = None) 
     reuse_memory()
     sys.argv[1:] = prepare_arguments(sys.argv[1:], tool, check)
     try:
-        with step('training' if tool == 'train.py' else 'testing'):
+        with quick_bases(), step('training' if tool == 'train.py' else 'testing'):
             runpy.run_path(tool_path(tool), run_name='__main__')
     except UserError:
         raise
