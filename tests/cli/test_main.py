@@ -54,6 +54,21 @@ def test_an_unknown_command_is_answered_in_one_line_with_the_nearest(
     assert err.count('\n') == 1 and err.rstrip('\n').isprintable()
 
 
+def test_garbage_collection_examines_nothing_that_the_import_created():
+    """But it does examine what a program that calls a command has created before."""
+    program = """
+import gc
+from epsanet_cli.main import import_package
+import_package()
+print(len(gc.get_objects()) < 10000, gc.get_freeze_count() > 100000, gc.isenabled())
+mine = []
+import_package()
+print(any(thing is mine for thing in gc.get_objects()))
+"""
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert done.stdout == 'True True True\nTrue\n', done.stderr
+
+
 @pytest.mark.parametrize('arguments', [[], ['--debug']], ids=str)
 def test_without_a_command_the_help_is_an_error(arguments, capsys, monkeypatch):
     status, out, err = run(capsys, monkeypatch, *arguments)
