@@ -1,13 +1,12 @@
 """A plan whose jobs take seconds: two networks with few channels on six drawn images."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Dict
 
 import yaml
 from small_data import write_coco
+from tool_process import run_tool
 
 from epsanet_mmdet.config.load import configs_dir
 
@@ -78,9 +77,6 @@ def write_plan(folder: Path, **changes) -> Path:
 
 def reproduce(plan: Path, work_dir: Path, *arguments: str, **environment: str):
     """Run the tool to its end."""
-    return subprocess.run(
-        [sys.executable, str(TOOL), str(plan), '--work-dir', str(work_dir), *arguments],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-    )
+    environment = {**os.environ, **environment}
+    arguments = (plan, '--work-dir', work_dir, *arguments)
+    return run_tool('reproduce.py', *arguments, environment=environment)

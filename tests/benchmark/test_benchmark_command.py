@@ -2,12 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
-from conftest import ROOT
+from tool_process import run_tool
 
 from epsanet_mmdet.benchmark import run_benchmark
 from epsanet_mmdet.benchmark.command import with_variants
@@ -47,15 +45,9 @@ def test_refuses_in_one_line_that_names_what_is_wrong(arguments, named):
 
 def test_tool_writes_tables_and_json_and_fails_where_slower_than_expected(tmp_path):
     out = tmp_path / 'out.json'
-    command = [sys.executable, str(ROOT / 'tools' / 'benchmark.py'), 'epsanet50-s']
     options = ['--inference', '1x64x64', '--repeats', '1', '--device', 'cpu', '--out', str(out)]
-    result = subprocess.run(
-        [*command, *options, '--expect', 'epsanet50-s<=0.001'],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
-    )
+    options += ['--expect', 'epsanet50-s<=0.001']
+    result = run_tool('benchmark.py', 'epsanet50-s', *options)
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith('error: epsanet50-s takes x')
     assert '| epsanet50-s | ' in result.stdout

@@ -1,10 +1,7 @@
 """The cost table compares detectors with the first one."""
 
-import subprocess
-import sys
-
 import pytest
-from conftest import ROOT
+from tool_process import run_tool
 
 from epsanet_mmdet.benchmark.costs import Costs, compare_costs, format_table
 from epsanet_mmdet.errors import ConfigError
@@ -32,15 +29,8 @@ def test_table_shows_the_difference_to_the_first():
 
 
 def test_tool_prints_the_table():
-    tool = [sys.executable, str(ROOT / 'tools' / 'compare_costs.py')]
     options = ['--size', '32', '32', '--repeats', '1', '--device', 'cpu']
-    result = subprocess.run(
-        [*tool, 'mask-rcnn_ecanet50_fpn_1x_coco', *options],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
-    )
+    result = run_tool('compare_costs.py', 'mask-rcnn_ecanet50_fpn_1x_coco', *options)
     assert result.returncode == 0, result.stderr
     rows = [line for line in result.stdout.splitlines() if line.startswith('|')][2:]
     assert [row.split(' | ')[0] for row in rows] == [

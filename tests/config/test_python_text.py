@@ -1,16 +1,13 @@
 """Names from data sets load from a config unchanged or are refused, and execute nothing."""
 
 import json
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from mmengine.config import Config
 from small_data import write_coco
+from tool_process import run_tool
 
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.config.python_text import check_names, comment, config_text, write
@@ -219,15 +216,9 @@ def test_the_command_that_once_ran_an_attack_ends_in_one_line(names):
     root = write_coco(Path('data').absolute(), 5, 2)
     for path in (root / 'annotations').iterdir():
         rename(path, names)
-    done = subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'reproduce.py', 'small-data', '--data-root', root]
-        + ['--train-ann', 'annotations/train.json', '--val-ann', 'annotations/val.json']
-        + ['--epochs', '1', '--workers', '0'],
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    annotations = ('--train-ann', 'annotations/train.json', '--val-ann', 'annotations/val.json')
+    options = (*annotations, '--epochs', '1', '--workers', '0')
+    done = run_tool('reproduce.py', 'small-data', '--data-root', root, *options, cwd=Path())
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
     assert "train.json' has the name" in line and 'rename it' in line

@@ -8,18 +8,16 @@ import contextlib
 import functools
 import io
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from limited_memory import run_limited
 from PIL import Image
 from pycocotools import mask as coco_mask
 from tiny_detector import tiny_detector  # noqa: F401
+from tool_process import run_tool
 
 from epsanet_mmdet.datasets import CheckedCocoDataset
 from epsanet_mmdet.datasets.segmentation import (
@@ -272,16 +270,6 @@ def test_a_polygon_on_a_missing_image_of_absurd_size_is_bad(tmp_path):
 # By the commands
 
 
-def run(tool: str, *arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / tool), *map(str, arguments)],
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests')])),
-        capture_output=True,
-        encoding='utf-8',
-        timeout=300,
-    )
-
-
 def assert_refused(result: subprocess.CompletedProcess, *named: str) -> None:
     last = (result.stderr.strip().splitlines() or [''])[-1]
     assert result.returncode == 1, (result.returncode, result.stderr[-2000:])
@@ -301,5 +289,5 @@ def test_commands_end_in_one_line_at_4e8(tool, tiny_detector, tmp_path):  # noqa
     options += [f'{section}_evaluator.ann_file={path}' for section in ('val', 'test')]
     place = ['--out', tmp_path / 'r.html'] if tool == 'report.py' else ['--work-dir', tmp_path]
     checkpoint = [] if tool == 'train.py' else [tiny_detector.checkpoint]
-    result = run(tool, tiny_detector.config, *checkpoint, *place, '--cfg-options', *options)
+    result = run_tool(tool, tiny_detector.config, *checkpoint, *place, '--cfg-options', *options)
     assert_refused(result, 'attack.json', 'far outside the 96x64 image')

@@ -6,17 +6,14 @@ A model that learns nothing stands in for a detector: what matters is which imag
 import json
 import logging
 import multiprocessing
-import os
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import ROOT
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
@@ -25,6 +22,7 @@ from mmengine.runner import Runner
 from pycocotools.coco import COCO
 from rotten_data import COUNT, ROTTEN, edit, settings, truncate, write_rotten, write_sound
 from tiny_detector import tiny_detector, write_data  # noqa: F401
+from tool_process import run_tool
 
 from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.datasets import CheckedCocoDataset, SkippedDataHook
@@ -191,14 +189,7 @@ def test_shipped_configs_have_the_report(name):
 
 
 def run(folder: Path, tool: str, *arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / tool), *map(str, arguments)],
-        cwd=folder,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        encoding='utf-8',
-        timeout=300,
-    )
+    return run_tool(tool, *arguments, cwd=folder)
 
 
 # A submission

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 import torch
-from conftest import ROOT
 from mmengine.config import Config
 from mmengine.runner import Runner
 from one_line import error_line
 from tiny_detector import CLASSES, tiny_detector, write_checkpoint  # noqa: F401
+from tool_process import run_tool
 
 from epsanet_mmdet.deploy import command, export, load_deployed, run_deploy
 from epsanet_mmdet.errors import (
@@ -89,14 +89,7 @@ def test_weights_that_an_earlier_version_deployed_with_merged_groups_load(
 
 def test_tool_writes_a_program_that_runs_without_this_package(tiny_detector, tmp_path):  # noqa: F811
     path = str(tmp_path / 'model.pt2')
-    tool = [sys.executable, str(ROOT / 'tools' / 'deploy.py')]
-    result = subprocess.run(
-        [*tool, *tiny_detector[:2], '--backbone', '--out', path],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
-    )
+    result = run_tool('deploy.py', *tiny_detector[:2], '--backbone', '--out', path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1].startswith(f'{path}: a program of torch.export, the same')
     script = 'import torch, sys; p = torch.export.load(sys.argv[1]).module()\n'

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from conftest import ROOT
 from media import video
 from mmdet.datasets import CocoDataset
 from teacher_files import teacher_weights
+from tool_process import run_python
 
 from epsanet_mmdet.datasets.shapes import write_shapes
 
@@ -41,6 +44,7 @@ PROGRAMS = {
     'epsanet': '-m epsanet_cli',
     'torchrun': '-m torch.distributed.run',
 }
+FOR_THE_SHELL = re.compile(r'[$`*?~|&;<>(){}]')
 
 
 def write_scratch(folder: Path) -> None:
@@ -126,15 +130,21 @@ def copy_scratch(source: Path, folder: Path) -> Path:
 
 def run(command: str, folder: Path, programs: str = 'bin') -> subprocess.CompletedProcess:
     """Run a shell command in the project folder."""
-    done = subprocess.run(
-        ['bash', '-ec', command],
-        cwd=folder,
-        env=_environment(folder / programs),
-        capture_output=True,
-        text=True,
-        errors='replace',
-        timeout=900,
-    )
+    options = dict(cwd=folder, timeout=900)
+    environment = _environment(folder / programs)
+    program, *arguments = shlex.split(command)
+    if programs == 'bin' and program in PROGRAMS and not FOR_THE_SHELL.search(command):
+        words = (*PROGRAMS[program].split(), *arguments)
+        done = run_python(*words, environment=environment, **options)
+    else:
+        done = subprocess.run(
+            ['bash', '-ec', command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors='replace',
+            **options,
+        )
     assert done.returncode == 0, f'{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}'
     return done
 

@@ -1,7 +1,6 @@
 """Every command of the documentation runs as written, or is listed with the reason."""
 
 import re
-import shlex
 import shutil
 from pathlib import Path
 from typing import Iterator, Optional
@@ -11,6 +10,7 @@ from command_check import check_command
 from documents import PAGES, code_blocks, commands_of, name_of, shell_commands
 from not_run import CHECKED, OTHERS
 from scratch import PLACEHOLDERS, copy_scratch, run, write_scratch
+from tool_process import run_python
 
 from epsanet_mmdet.errors import ConfigError
 
@@ -49,11 +49,12 @@ def run_shell(command: str, folder: Path) -> None:
         run(as_meant(command), folder)
 
 
-def run_python(program: str, folder: Path) -> None:
+def run_program(program: str, folder: Path) -> None:
     """Run a program, which imports something; compile a part of a config."""
     compile(program, 'a block', 'exec')
     if re.search('^(import|from) ', program, re.MULTILINE):
-        run(f'python -c {shlex.quote(as_meant(program))}', folder)
+        done = run_python('-c', as_meant(program), cwd=folder)
+        assert done.returncode == 0, f'{program}\n{done.stderr}'
 
 
 def with_minutes(page: Path):
@@ -70,7 +71,7 @@ def test_the_code_of_a_page_runs_in_order(page, folder):
             for command in commands_of(content):
                 run_shell(command, folder)
         elif language == 'python':
-            run_python(content, folder)
+            run_program(content, folder)
 
 
 @pytest.mark.parametrize('pattern', [*CHECKED, *OTHERS])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tool_process import run_tool
 
 from epsanet_mmdet.config.load import configs_dir
 from epsanet_mmdet.datasets.shapes import write_shapes
@@ -208,14 +209,7 @@ def test_a_folder_whose_name_mmengine_would_read_as_a_variable_is_refused(prepar
 
 
 def run(tool: str, *arguments, cwd: Path, **environment) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(TOOLS / tool), *arguments],
-        cwd=cwd,
-        env={**os.environ, 'PYTHONPATH': str(TOOLS.parent), **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return run_tool(tool, *arguments, cwd=cwd, environment={**os.environ, **environment})
 
 
 def assert_one_line(result: subprocess.CompletedProcess, *named: str) -> None:

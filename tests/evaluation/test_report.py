@@ -3,8 +3,6 @@
 import json
 import re
 import resource
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,8 +15,8 @@ from coco_case import write_case, write_log, write_synthetic
 from pycocotools.cocoeval import COCOeval
 from synthetic_detections import CLASSES, as_coco, synthetic_images
 from tiny_detector import tiny_detector  # noqa: F401
+from tool_process import run_tool
 
-from epsanet_mmdet.config.load import configs_dir
 from epsanet_mmdet.errors import ConfigError, DataError
 from epsanet_mmdet.evaluation import report_results, report_test
 from epsanet_mmdet.evaluation.data import load_ground_truth, load_results
@@ -229,24 +227,17 @@ def test_a_config_that_tests_proposals_is_refused(tiny_detector, tmp_path):  # n
         )
 
 
-def run_tool(*arguments):
-    tool = configs_dir().parent / 'tools' / 'report.py'
-    return subprocess.run(
-        [sys.executable, str(tool), *map(str, arguments)], capture_output=True, text=True
-    )
-
-
 def test_the_tool_reports_existing_results(case, tmp_path):
     given = ['--ann-file', case.ann_file, '--images', case.image_dir]
     out = tmp_path / 'r.html'
-    done = run_tool(*given, *['--results', *case.results] * 2, '--out', out)
+    done = run_tool('report.py', *given, *['--results', *case.results] * 2, '--out', out)
     assert done.returncode == 0, done.stderr
     assert '± 0.0 over 2 seeds' in out.read_text(encoding='utf-8')
-    done = run_tool(*given, '--results', 'absent.json', '--out', out)
+    done = run_tool('report.py', *given, '--results', 'absent.json', '--out', out)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: results file 'absent.json'")
     assert 'Traceback' not in done.stderr
-    assert run_tool(*given).returncode == 2
+    assert run_tool('report.py', *given).returncode == 2
 
 
 @needs_browser

@@ -1,11 +1,9 @@
 """tools/reproduce.py lists jobs, reports on finished ones, and names what is wrong in one line."""
 
-import subprocess
-import sys
-
 import pytest
 from finished_jobs import finish_jobs
-from tiny_plan import TOOL, write_plan
+from tiny_plan import write_plan
+from tool_process import run_tool
 
 from epsanet_cli.commands.reproduce import add_arguments
 from epsanet_cli.parser import CommandParser
@@ -23,9 +21,7 @@ from epsanet_mmdet.experiments.command import reproduce
     ids=' '.join,
 )
 def test_what_is_wrong_is_named_in_one_line(arguments, words, tmp_path):
-    process = subprocess.run(
-        [sys.executable, str(TOOL), *arguments], cwd=tmp_path, capture_output=True, text=True
-    )
+    process = run_tool('reproduce.py', *arguments, cwd=tmp_path)
     assert process.returncode == 1
     last = process.stderr.strip().splitlines()[-1]
     assert last.startswith('error: ') and words in last

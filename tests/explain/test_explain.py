@@ -3,19 +3,17 @@
 import csv
 import re
 import signal
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from drawn_page import Drawn
 from media import picture, video
 from one_line import error_line
 from tiny_detector import tiny_detector  # noqa: F401
 from tiny_inference import load_detector  # noqa: F401
+from tool_process import run_tool
 
 from epsanet_mmdet.errors import ArgumentError, CheckpointError, ConfigError, DataError
 from epsanet_mmdet.explain import explain_to_folder
@@ -210,15 +208,13 @@ def test_an_interrupted_run_keeps_what_is_done(
 
 
 def test_the_tool_prints_where_it_wrote_and_one_line_of_an_error(tiny_detector, tmp_path):  # noqa: F811
-    tool = [sys.executable, str(ROOT / 'tools' / 'explain.py'), tiny_detector.config]
+    config = tiny_detector.config
     image, out = str(tiny_detector.images / 'picture 1.png'), str(tmp_path / 'out')
     options = ['--out-dir', out, '--device', 'cpu', '--score-thr', '0.1', '--method', 'grad-cam']
-    done = subprocess.run(
-        [*tool, tiny_detector.checkpoint, image, *options], capture_output=True, text=True
-    )
+    done = run_tool('explain.py', config, tiny_detector.checkpoint, image, *options)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f'Written to {out}'
     assert (tmp_path / 'out' / 'index.html').is_file()
-    done = subprocess.run([*tool, 'absent.pth', image], capture_output=True, text=True)
+    done = run_tool('explain.py', config, 'absent.pth', image)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: checkpoint 'absent.pth' does not exist")

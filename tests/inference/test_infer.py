@@ -1,14 +1,12 @@
 """Whatever is wrong with an input or an argument is one line, and the other inputs are used."""
 
 import json
-import subprocess
-import sys
 
 import pytest
-from conftest import ROOT
 from media import picture
 from tiny_detector import tiny_detector  # noqa: F401
 from tiny_inference import load_detector, reuse_detector  # noqa: F401
+from tool_process import run_tool
 
 import epsanet_mmdet
 from epsanet_mmdet.errors import CheckpointError, ConfigError, DataError, UserError
@@ -72,16 +70,11 @@ def test_a_wrong_argument_is_named_in_one_line(tiny_detector, changed, kind, wor
     assert isinstance(info.value, UserError) and '\n' not in str(info.value)
 
 
-def run_tool(*arguments):
-    command = [sys.executable, ROOT / 'tools' / 'infer.py', *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 def test_the_tool_prints_one_line_for_each_failure(tiny_detector, tmp_path):  # noqa: F811
     (tmp_path / '\x1b[31mempty.jpg').touch()
     inputs = [tiny_detector.images / 'picture 1.png', tmp_path / '\x1b[31mempty.jpg']
     options = ['--out-dir', tmp_path / 'out', '--device', 'cpu', '--score-thr', '0.1']
-    done = run_tool(tiny_detector.config, tiny_detector.checkpoint, *inputs, *options)
+    done = run_tool('infer.py', tiny_detector.config, tiny_detector.checkpoint, *inputs, *options)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith('note: 1 skipped: ')
     assert '\\x1b[31mempty.jpg: empty file' in done.stderr
@@ -89,7 +82,7 @@ def test_the_tool_prints_one_line_for_each_failure(tiny_detector, tmp_path):  # 
     assert 'Detecting' in done.stderr
     assert 'WARNING' not in done.stdout + done.stderr
     assert load(tmp_path / 'out', 'results.bbox.json')
-    done = run_tool(tiny_detector.config, 'absent.pth', *inputs)
+    done = run_tool('infer.py', tiny_detector.config, 'absent.pth', *inputs)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: checkpoint 'absent.pth' does not exist")
     assert 'Traceback' not in done.stderr

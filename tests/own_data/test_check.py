@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
 from small_data import coco_content, write_coco, write_json
+from tool_process import run_tool
 
 from epsanet_mmdet.errors import DataError
 from epsanet_mmdet.own_data.check import run_check
@@ -34,9 +33,7 @@ def test_the_status_is_1_with_errors_and_0_without(tmp_path, capsys):
 
 
 def test_a_wrong_command_line_has_status_2():
-    tool = [sys.executable, str(ROOT / 'tools' / 'check_dataset.py'), 'data', '--limit', 'x']
-    environment = dict(os.environ, PYTHONPATH=str(ROOT))
-    result = subprocess.run(tool, env=environment, capture_output=True, text=True)
+    result = run_tool('check_dataset.py', 'data', '--limit', 'x')
     assert result.returncode == 2 and 'usage: ' in result.stderr
 
 

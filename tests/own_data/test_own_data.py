@@ -1,12 +1,8 @@
 """A newcomer gets from a folder of images to a report: check, new config, train, test, infer."""
 
-import os
-import subprocess
-import sys
-
 import pytest
-from conftest import ROOT
 from small_data import CLASSES, write_voc, write_yolo
+from tool_process import run_tool
 
 SHORT = [  # two images and one epoch are enough to see that everything fits together
     'train_cfg.max_epochs=1',
@@ -32,14 +28,7 @@ SMALL_TEST = [  # an untrained detector sees objects everywhere
 @pytest.fixture
 def tool(tmp_path):
     def run(name, *arguments):
-        path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
-        result = subprocess.run(
-            [sys.executable, str(ROOT / 'tools' / f'{name}.py'), *map(str, arguments)],
-            cwd=tmp_path,
-            env=dict(os.environ, PYTHONPATH=path),
-            capture_output=True,
-            encoding='utf-8',
-        )
+        result = run_tool(f'{name}.py', *arguments, cwd=tmp_path)
         assert result.returncode == 0, f'{name}: {result.stdout[-2000:]}{result.stderr[-4000:]}'
         return result.stdout + result.stderr
 

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,11 +11,12 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
 from tiny_plan import reproduce
+from tool_process import run_tool
 
 import epsanet_mmdet.pretraining  # noqa: F401
 from epsanet_mmdet import infer
 from epsanet_mmdet.checkpoint.weight_files import read_weights
-from epsanet_mmdet.config.load import configs_dir, load_config
+from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.datasets.shape_folder import write_image_folder
 from epsanet_mmdet.datasets.shapes import write_shapes
 from epsanet_mmdet.errors import UserError
@@ -25,7 +24,6 @@ from epsanet_mmdet.pretraining.train import check_pretraining
 from epsanet_mmdet.weight_transfer.conversion import convert_weights
 
 DETECTOR = 'mask-rcnn_epsanet50-s-slim_fpn_shapes'
-TOOL = configs_dir().parent / 'tools' / 'pretrain.py'
 TINY = dict(images_per_class=8, val_per_class=1, size=48)
 TWO_STAGES = {
     'model.backbone': dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(1,)),
@@ -181,8 +179,7 @@ def test_the_tool_trains_tests_and_resumes(tree, tmp_path):
     pretraining(tree, tmp_path / 'unused', 1, log_level='INFO', **TWO_STAGES).dump(config)
 
     def run(*arguments):
-        command = [sys.executable, '-W', 'ignore', str(TOOL), str(config), *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        return run_tool('pretrain.py', config, *arguments, cwd=tmp_path)
 
     work_dir = tmp_path / 'run'
     done = run('--work-dir', str(work_dir))

@@ -1,7 +1,5 @@
 """Published ResNets with attention convert completely and compute what their own code does."""
 
-import subprocess
-import sys
 from typing import Callable, Dict, NamedTuple
 
 import authors_networks as theirs
@@ -9,6 +7,7 @@ import classifier_files as files
 import pytest
 import torch
 from mmdet.registry import MODELS
+from tool_process import run_tool
 from torch import Tensor
 
 from epsanet_mmdet.config.load import configs_dir
@@ -158,11 +157,8 @@ def test_the_tool_prints_the_remedy_and_follows_it(tmp_path):
     )
 
     def run(config):
-        tool = configs_dir().parent / 'tools' / 'convert_weights.py'
-        command = [sys.executable, '-W', 'ignore', str(tool), 'cbam.pth', 'out.pth']
-        return subprocess.run(
-            [*command, '--config', config], cwd=tmp_path, capture_output=True, text=True
-        )
+        arguments = ('cbam.pth', 'out.pth', '--config', config)
+        return run_tool('convert_weights.py', *arguments, cwd=tmp_path)
 
     refused = run(shipped)
     assert refused.returncode == 1

@@ -1,8 +1,5 @@
 """Classifiers of other projects convert completely, or are refused with the reason."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from classifier_files import (
@@ -16,9 +13,9 @@ from classifier_files import (
     timm_se,
 )
 from mmdet.registry import MODELS
+from tool_process import run_tool
 
 from epsanet_mmdet.checkpoint import PretrainedIfPresent
-from epsanet_mmdet.config.load import configs_dir
 from epsanet_mmdet.errors import CheckpointError, ConfigError
 from epsanet_mmdet.weight_transfer.conversion import convert_weights
 
@@ -228,11 +225,9 @@ def test_the_report_has_a_line_for_each_stage_and_the_next_step(tmp_path):
 @pytest.mark.slow
 def test_the_tool_prints_table_and_remedy(tmp_path):
     source = save(authors_checkpoint(), tmp_path / 'source.pth')
-    tool = configs_dir().parent / 'tools' / 'convert_weights.py'
 
     def run(*arguments):
-        command = [sys.executable, '-W', 'ignore', str(tool), source, *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        return run_tool('convert_weights.py', source, *arguments, cwd=tmp_path)
 
     done = run('--config', 'mask-rcnn_epsanet50-s_fpn_1x_coco')
     assert done.returncode == 0, done.stderr

@@ -3,14 +3,13 @@
 import functools
 import io
 import os
-import subprocess
-import sys
 import tarfile
 
 import pytest
 import torch
 from classifier_files import resnet
 from forked_reader import forked_child  # noqa: F401
+from tool_process import run_tool
 from torch import nn
 
 from epsanet_mmdet.errors import CheckpointError
@@ -129,10 +128,8 @@ def test_other_precisions_become_float32(kind, tmp_path):
 @pytest.mark.parametrize('what', ['an empty dict', 'a module', 'integers'])
 def test_the_tool_ends_with_that_line(what, tmp_path):
     torch.save(CONTENT[what](), tmp_path / 'odd.pth')
-    tool = [sys.executable, 'tools/convert_weights.py', tmp_path / 'odd.pth', tmp_path / 'out.pth']
-    run = subprocess.run(
-        [*tool, '--backbone', 'type=ResNet', 'depth=50'], capture_output=True, text=True
-    )
+    files = (tmp_path / 'odd.pth', tmp_path / 'out.pth')
+    run = run_tool('convert_weights.py', *files, '--backbone', 'type=ResNet', 'depth=50')
     assert run.returncode == 1 and 'Traceback' not in run.stderr
     assert run.stderr.splitlines()[-1].startswith('error: ') and 'odd.pth' in run.stderr
     assert not (tmp_path / 'out.pth').exists()
@@ -140,9 +137,9 @@ def test_the_tool_ends_with_that_line(what, tmp_path):
 
 def test_safetensors_are_written_on_demand_and_can_be_read(tmp_path):
     torch.save(weights(), tmp_path / 'a.pth')
-    tool = [sys.executable, 'tools/convert_weights.py', tmp_path / 'a.pth']
-    tool.append(tmp_path / 'b.safetensors')
-    subprocess.run([*tool, '--backbone', 'type=ResNet', 'depth=50'], check=True)
+    files = (tmp_path / 'a.pth', tmp_path / 'b.safetensors')
+    done = run_tool('convert_weights.py', *files, '--backbone', 'type=ResNet', 'depth=50')
+    assert done.returncode == 0, done.stderr
     convert(str(tmp_path / 'b.safetensors'))  # and read again
     written = torch.load(tmp_path / 'b.safetensors.out.pth', weights_only=True)['state_dict']
     given = {k: v for k, v in weights().items() if not k.startswith('fc.')}

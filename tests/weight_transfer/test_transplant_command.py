@@ -1,16 +1,14 @@
 """A ResNet's checkpoint becomes one that the detection configs start from, or a one-line error."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from classifier_files import resnet
-from conftest import ROOT
 from mmdet.registry import MODELS
 from teacher_files import quiet
+from tool_process import run_tool
 
 import epsanet_mmdet  # noqa: F401
 from epsanet_mmdet import weight_transfer
@@ -134,8 +132,7 @@ def test_a_teacher_of_another_width_is_refused(tmp_path):
 
 def test_the_tool_ends_with_one_line(tmp_path):
     (tmp_path / 'teacher.pth').write_bytes(b'PK\x03\x04 cut')
-    tool = [sys.executable, 'tools/transplant.py', tmp_path / 'teacher.pth', tmp_path / 'o.pth']
-    done = subprocess.run(tool, cwd=ROOT, capture_output=True, text=True)
+    done = run_tool('transplant.py', tmp_path / 'teacher.pth', tmp_path / 'o.pth')
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith('error: ') and 'teacher.pth is damaged' in last
