@@ -64,7 +64,8 @@ def write_scratch(folder: Path) -> None:
     (folder / 'work_dirs' / 'short.py').write_text(SHORT)
     (folder / 'photos').symlink_to('work_dirs/demo/data/val')
     train = f'python tools/train.py {CONFIG} --work-dir work_dirs/demo'
-    run(f'{train} --cfg-options data_root=work_dirs/demo/data', folder)
+    once = 'train_cfg.val_interval=10 default_hooks.checkpoint.interval=10'
+    run(f'{train} --cfg-options data_root=work_dirs/demo/data {once}', folder)
     find_something(folder / PLACEHOLDERS['CHECKPOINT'])
     for seed in ('seed0', 'seed1'):
         copy_scratch(folder / 'work_dirs' / 'demo', folder / 'work_dirs' / seed)
