@@ -9,6 +9,7 @@ from typing import Callable, Dict, List, Optional, Sequence
 from mmengine.config import Config
 from stored import stored
 
+from epsanet_mmdet.config.load import load_config
 from epsanet_mmdet.engine.runner import BriefRunner
 from epsanet_mmdet.evaluation.metrics import IOU_TYPES
 from epsanet_mmdet.evaluation.seeds import paired_difference, spread
@@ -38,7 +39,7 @@ def measure_transplants(
     Results are kept in ``work_dir`` and reused for equal settings.
 
     Args:
-        study: Work folder of the plan ``small-data``.
+        study: Work folder of the plan ``small-data``, or of its ResNet-50 alone.
         images: Folder of images to fit on, such as the training images.
         work_dir: Folder for checkpoints and results.
         seeds: Trainings of the plan.
@@ -57,7 +58,6 @@ def measure_transplants(
         trained = read_json(teacher / 'result.json')
         found[TEACHER][seed] = trained['metrics']
         for arch in archs:
-            config = Path(study, STUDENTS[arch], f'seed{seed}', 'test_config.py')
             for method in methods:
                 name = f'{STUDENTS[arch]}-{method}'
                 folder = Path(work_dir, name, f'seed{seed}')
@@ -67,7 +67,7 @@ def measure_transplants(
                     folder / 'result.json',
                     settings,
                     'metrics',
-                    partial(_transplant_and_test, teacher, config, folder, arch, method, fit),
+                    partial(_transplant_and_test, teacher, folder, arch, method, fit),
                 )
                 progress(f'{name}, seed {seed}: {_ap(found[name][seed])}')
     return found
@@ -80,15 +80,14 @@ def _digest(folder: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _transplant_and_test(
-    teacher: Path, config: Path, folder: Path, arch: str, method: str, fit: Dict
-) -> Metrics:
+def _transplant_and_test(teacher: Path, folder: Path, arch: str, method: str, fit: Dict) -> Metrics:
     checkpoint = str(folder / 'detector.pth')
     run_transplant(
         last_checkpoint(teacher), checkpoint, arch, method=method, detector=True,
         progress=lambda line: None, **fit,
     )  # fmt: skip
-    cfg = Config.fromfile(config)
+    cfg = Config.fromfile(teacher / 'test_config.py')
+    cfg.model.backbone = load_config(f'mask-rcnn_{STUDENTS[arch]}_fpn_small-data').model.backbone
     cfg.load_from = checkpoint
     cfg.test_evaluator.outfile_prefix = str(folder / 'results')
     with tempfile.TemporaryDirectory() as cfg.work_dir:

@@ -35,6 +35,7 @@ SHORT = f"""
 _base_ = './demo/{CONFIG}.py'
 work_dir = 'work_dirs/short'
 train_cfg = dict(max_epochs=2, val_interval=1)
+default_hooks = dict(checkpoint=dict(interval=1))
 train_dataloader = dict(num_workers=0, persistent_workers=False)
 val_dataloader = dict(num_workers=0, persistent_workers=False)
 test_dataloader = dict(num_workers=0, persistent_workers=False)
