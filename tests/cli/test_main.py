@@ -66,7 +66,16 @@ import_package()
 print(any(thing is mine for thing in gc.get_objects()))
 """
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
-    assert done.stdout == 'True True True\nTrue\n', done.stderr
+    assert (done.stdout, done.stderr) == ('True True True\nTrue\n', '')
+
+
+@pytest.mark.parametrize('when', ['before', 'after'])
+def test_the_exit_is_silent_with_triton(when):
+    pytest.importorskip('triton')
+    lines = ['import triton', 'from epsanet_cli.main import import_package; import_package()']
+    program = '\n'.join(lines if when == 'before' else reversed(lines))
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ('', '')
 
 
 @pytest.mark.parametrize('arguments', [[], ['--debug']], ids=str)
