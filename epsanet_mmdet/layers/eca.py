@@ -5,6 +5,7 @@ from typing import Optional
 
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
 from .checks import check_odd, check_positive
 from .se import SqueezeMLP
 
@@ -26,7 +27,8 @@ class ECALayer2d(nn.Module):
         (B, C, H, W) -> (B, C, H, W).
 
     Raises:
-        ArgumentError: If channels is less than 1, or the kernel size is even.
+        ArgumentError: If channels is less than 1, the kernel size is even, or gamma is not
+            positive.
     """
 
     def __init__(
@@ -35,6 +37,8 @@ class ECALayer2d(nn.Module):
         super().__init__()
         check_positive('ECALayer2d', channels=channels)
         if kernel_size is None:
+            if gamma <= 0:
+                raise ArgumentError(f'ECALayer2d needs gamma above 0, but got gamma={gamma}')
             kernel_size = int(abs(math.log2(channels) / gamma + b / gamma))
             kernel_size += kernel_size % 2 == 0
         check_odd('ECALayer2d', kernel_size)

@@ -187,7 +187,8 @@ class PSAConv2d(layers.PSAModule):
         if bias:
             raise ArgumentError('PSAConv2d has no bias, but got bias=True; use a norm_cfg')
         if branch_groups is None:
-            branch_groups = _fitting_groups(in_channels, out_channels, len(kernel_sizes), groups)
+            branches = max(len(kernel_sizes), 1)  # none are refused below
+            branch_groups = _fitting_groups(in_channels, out_channels, branches, groups)
         super().__init__(
             in_channels,
             out_channels,

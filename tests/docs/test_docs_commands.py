@@ -58,9 +58,9 @@ def run_program(program: str, folder: Path) -> None:
 
 
 def with_minutes(page: Path):
-    """Return a parameter marked with about how long it takes: ten seconds for each command."""
+    """Return a parameter marked with about how long it takes: seven seconds for each command."""
     running = [c for c in shell_commands(page) if not listed({**CHECKED, **OTHERS}, c)]
-    marks = pytest.mark.slow(minutes=1 + len(running) // 6)
+    marks = pytest.mark.slow(minutes=1 + len(running) // 8)
     return pytest.param(page, id=name_of(page), marks=marks)
 
 

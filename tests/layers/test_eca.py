@@ -24,6 +24,12 @@ def test_refuses_a_kernel_that_is_not_odd(size):
         ECALayer2d(256, kernel_size=size)
 
 
+@pytest.mark.parametrize('gamma', [0, -2])
+def test_a_divisor_that_is_not_positive_is_refused(gamma):
+    with pytest.raises(ValueError, match=f'gamma above 0, but got gamma={gamma}'):
+        ECALayer2d(256, gamma=gamma)
+
+
 def test_bidirectional_eca_has_the_parameter_names_of_its_checkpoints():
     shapes = {name: tuple(p.shape) for name, p in BidirectionalECA2d(64).named_parameters()}
     assert shapes == {

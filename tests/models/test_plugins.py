@@ -247,6 +247,7 @@ def test_psa_honours_stride_and_dilation(stride, dilation):
         (dict(kernel_size=3, padding=1, bias=True), 'has no bias'),
         (dict(kernel_size=3, padding=1, groups=3), 'cannot use groups=3'),
         (dict(kernel_size=3, padding=1, branch_groups=(1, 2)), 'one group count per kernel size'),
+        (dict(kernel_size=3, padding=1, kernel_sizes=()), r'kernel_sizes=\(\)'),
     ],
 )
 def test_psa_refuses_what_it_cannot_stand_for(arguments, message):
