@@ -7,7 +7,6 @@ import json
 import logging
 import multiprocessing
 import re
-import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -188,10 +187,6 @@ def test_shipped_configs_have_the_report(name):
 # By the commands
 
 
-def run(folder: Path, tool: str, *arguments) -> subprocess.CompletedProcess:
-    return run_tool(tool, *arguments, cwd=folder)
-
-
 # A submission
 
 
@@ -214,7 +209,7 @@ def test_a_submission_of_images_without_annotations(test_dev, tiny_detector, tmp
     path, options = test_dev
     options += ['test_evaluator.format_only=True', 'test_evaluator.outfile_prefix=submit/mine']
     place = [tiny_detector.config, tiny_detector.checkpoint, '--work-dir', 'work']
-    result = run(tmp_path, 'test.py', *place, '--cfg-options', *options)
+    result = run_tool('test.py', *place, '--cfg-options', *options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr[-3000:]
     truth = COCO(str(tiny_detector.ann_file))
     for kind in ('bbox', 'segm'):
@@ -233,7 +228,7 @@ def test_an_evaluation_without_annotations_stops_with_the_remedy(
 ):
     path, options = test_dev
     place = [tiny_detector.config, tiny_detector.checkpoint, '--work-dir', 'work']
-    result = run(tmp_path, 'test.py', *place, '--cfg-options', *options)
+    result = run_tool('test.py', *place, '--cfg-options', *options, cwd=tmp_path)
     last = result.stderr.strip().splitlines()[-1]
     assert result.returncode == 1 and 'Traceback' not in result.stderr
     assert last.startswith(f"error: '{path}' has no annotations to evaluate with")
@@ -249,7 +244,7 @@ def test_detections_get_the_ids_of_images_without_annotations(test_dev):
 
 def test_a_training_still_needs_annotations(test_dev, tiny_detector, tmp_path):  # noqa: F811
     option = f'train_dataloader.dataset.ann_file={test_dev[0]}'
-    result = run(tmp_path, 'train.py', tiny_detector.config, '--cfg-options', option)
+    result = run_tool('train.py', tiny_detector.config, '--cfg-options', option, cwd=tmp_path)
     last = result.stderr.strip().splitlines()[-1]
     assert result.returncode == 1 and last.startswith('error: ') and "no list 'annotations'" in last
 
@@ -316,7 +311,7 @@ def wrapped(tiny_detector, tmp_path):  # noqa: F811
 
 
 def test_wrapped_data_sets_stop_at_bad_images_in_one_line(wrapped, tmp_path):
-    result = run(tmp_path, 'train.py', wrapped, '--work-dir', 'work')
+    result = run_tool('train.py', wrapped, '--work-dir', 'work', cwd=tmp_path)
     last = result.stderr.strip().splitlines()[-1]
     assert result.returncode == 1 and 'Traceback' not in result.stderr
     assert last.startswith('error: 1 of 4 images and 1 annotations of ')
@@ -325,7 +320,7 @@ def test_wrapped_data_sets_stop_at_bad_images_in_one_line(wrapped, tmp_path):
 
 def test_wrapped_data_sets_skip_bad_images_and_report_them_at_the_end(wrapped, tmp_path):
     options = ['--work-dir', 'work', '--cfg-options', 'skip_bad_images=True']
-    result = run(tmp_path, 'train.py', wrapped, *options)
+    result = run_tool('train.py', wrapped, *options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr[-3000:]
     log = next((tmp_path / 'work').glob('*/*.log')).read_text()
     end = log[log.index('Saving checkpoint') :] if 'Saving checkpoint' in log else log
@@ -339,7 +334,7 @@ def test_wrapped_data_sets_skip_bad_images_and_report_them_at_the_end(wrapped, t
 
 def test_a_missing_wrapped_data_set_stops_at_once(wrapped, tmp_path):
     (tmp_path / 'mixed').rename(tmp_path / 'moved')
-    result = run(tmp_path, 'train.py', wrapped, '--work-dir', 'work')
+    result = run_tool('train.py', wrapped, '--work-dir', 'work', cwd=tmp_path)
     last = result.stderr.strip().splitlines()[-1]
     assert result.returncode == 1 and re.search("error: annotation file '.*/mixed/ann", last)
     assert not (tmp_path / 'work').exists()

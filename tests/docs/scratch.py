@@ -132,26 +132,27 @@ def copy_scratch(source: Path, folder: Path) -> Path:
 
 def run(command: str, folder: Path, programs: str = 'bin') -> subprocess.CompletedProcess:
     """Run a shell command in the project folder."""
-    options = dict(cwd=folder, timeout=900)
-    environment = _environment(folder / programs)
+    environment = environment_with(folder / programs)
     program, *arguments = shlex.split(command)
     if programs == 'bin' and program in PROGRAMS and not FOR_THE_SHELL.search(command):
         words = (*PROGRAMS[program].split(), *arguments)
-        done = run_python(*words, environment=environment, **options)
+        done = run_python(*words, cwd=folder, environment=environment)
     else:
         done = subprocess.run(
             ['bash', '-ec', command],
+            cwd=folder,
             env=environment,
             capture_output=True,
             text=True,
             errors='replace',
-            **options,
+            timeout=900,
         )
     assert done.returncode == 0, f'{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}'
     return done
 
 
-def _environment(programs: Path) -> Dict[str, str]:
+def environment_with(programs: Path) -> Dict[str, str]:
+    """Return the environment of a reader, with a folder of programs first in ``PATH``."""
     environment = {key: value for key, value in os.environ.items() if key != 'DATA_ROOT'}
     return {
         **environment,

@@ -9,7 +9,7 @@ import pytest
 from command_check import check_command
 from documents import PAGES, code_blocks, commands_of, name_of, shell_commands
 from not_run import CHECKED, OTHERS
-from scratch import PLACEHOLDERS, copy_scratch, run, write_scratch
+from scratch import PLACEHOLDERS, copy_scratch, environment_with, run, write_scratch
 from tool_process import run_python
 
 from epsanet_mmdet.errors import ConfigError
@@ -53,7 +53,8 @@ def run_program(program: str, folder: Path) -> None:
     """Run a program, which imports something; compile a part of a config."""
     compile(program, 'a block', 'exec')
     if re.search('^(import|from) ', program, re.MULTILINE):
-        done = run_python('-c', as_meant(program), cwd=folder)
+        environment = environment_with(folder / 'bin')
+        done = run_python('-c', as_meant(program), cwd=folder, environment=environment)
         assert done.returncode == 0, f'{program}\n{done.stderr}'
 
 

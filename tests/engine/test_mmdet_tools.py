@@ -23,7 +23,6 @@ from epsanet_mmdet.errors import (
     StorageError,
 )
 
-TOOLS = Path(mmdet_tools.__file__).parents[2] / 'tools'
 ADDED = ['--cfg-options', 'runner_type=BriefRunner']
 NAME = 'mask-rcnn_epsanet50-s_fpn_1x_coco'
 PATH = str(configs_dir() / 'epsanet' / f'{NAME}.py')
